@@ -1,0 +1,293 @@
+//! What makes two spellings the same repository, change, commit or workspace.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A short immutable text that is cheap to clone: names of forges, workspaces, CIs, branches.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+}
+
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        Self(Arc::from(text))
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// A repository: the forge and the path in it, both in canonical spelling.
+///
+/// `forge` is the host of a hosted forge (`github.com`) or the configured name of a plain `git`
+/// forge. `path` is folded to lower case where the forge compares without case, and has no leading
+/// or trailing `/` and no `.git` ending. The spelling for people is kept in
+/// [`super::snapshot::RepositoryPart::spelling`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepositoryId {
+    /// Host of a hosted forge, or the name of a plain git forge.
+    pub forge: Name,
+    /// Canonical path, such as `rock-core/base-types`.
+    pub path: Name,
+}
+
+impl RepositoryId {
+    /// From parts that are canonical already.
+    pub fn new(forge: impl Into<Name>, path: impl Into<Name>) -> Self {
+        Self { forge: forge.into(), path: path.into() }
+    }
+
+    /// The change of this repository with `number`.
+    pub fn change(&self, number: u64) -> ChangeId {
+        ChangeId { repository: self.clone(), number }
+    }
+}
+
+impl fmt::Display for RepositoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.forge, self.path)
+    }
+}
+
+impl FromStr for RepositoryId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((forge, path)) if !forge.is_empty() && !path.is_empty() => {
+                Ok(Self::new(forge, path))
+            }
+            _ => Err(format!("{text:?} is not a repository such as FORGE/owner/name")),
+        }
+    }
+}
+
+/// A change: a repository and the number of a pull or merge request in it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangeId {
+    /// Where the change wants to be merged.
+    pub repository: RepositoryId,
+    /// Its number there, from 1.
+    pub number: u64,
+}
+
+impl fmt::Display for ChangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.repository, self.number)
+    }
+}
+
+impl FromStr for ChangeId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a change such as FORGE/owner/name#12");
+        let (repository, number) = text.rsplit_once('#').ok_or_else(wrong)?;
+        let number = number.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
+        Ok(Self { repository: repository.parse().map_err(|_| wrong())?, number })
+    }
+}
+
+/// A git object name: 20 (SHA-1) or 32 (SHA-256) bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Oid {
+    bytes: [u8; 32],
+    len: u8,
+}
+
+impl Oid {
+    /// The bytes of the name.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&self.bytes)
+    }
+
+    /// The first ten hexadecimal digits, for tables.
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(10).collect()
+    }
+}
+
+impl FromStr for Oid {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a git object name of 40 or 64 hexadecimal digits");
+        if !matches!(text.len(), 40 | 64) || !text.is_ascii() {
+            return Err(wrong());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
+            if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(wrong());
+            }
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+        }
+        Ok(Self { bytes, len: if text.len() == 40 { 20 } else { 32 } })
+    }
+}
+
+impl fmt::Display for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.as_bytes() {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A subject of decisions in a workspace: its mainline or one change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The heads that the workspace tracks.
+    Mainline,
+    /// A change, with the set that it stands for.
+    Change(ChangeId),
+}
+
+impl Subject {
+    /// The change, unless this is the mainline.
+    pub fn change(&self) -> Option<&ChangeId> {
+        match self {
+            Self::Mainline => None,
+            Self::Change(change) => Some(change),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    /// `mainline`, or the change's own writing; what the ledger stores.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mainline => f.write_str("mainline"),
+            Self::Change(change) => change.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "mainline" { Ok(Self::Mainline) } else { text.parse().map(Self::Change) }
+    }
+}
+
+/// BLAKE3 over the canonical encoding of what makes a build worth running again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        blake3::Hash::from_hex(text)
+            .map(|hash| Self(*hash.as_bytes()))
+            .map_err(|_| format!("{text:?} is not a fingerprint of 64 hexadecimal digits"))
+    }
+}
+
+macro_rules! text_serde {
+    ($($type:ty),*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+text_serde!(RepositoryId, ChangeId, Oid, Subject, Fingerprint);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_survive_their_own_writing() {
+        let change: ChangeId = "mirror/rock/base types#12".parse().expect("a change");
+        assert_eq!(change.to_string(), "mirror/rock/base types#12");
+        assert_eq!("mainline".parse(), Ok(Subject::Mainline));
+        let oid = "0123456789abcdef0123456789abcdef01234567";
+        assert_eq!(oid.parse::<Oid>().map(|oid| oid.to_string()), Ok(oid.to_owned()));
+        for wrong in ["", "12", "a#0", "a/b#", "a/b#x", "/b#1", "a/#1", "a/b#-1"] {
+            assert!(wrong.parse::<ChangeId>().is_err(), "{wrong}");
+        }
+        assert!("+123456789abcdef0123456789abcdef01234567".parse::<Oid>().is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! The words that every other module speaks in.
+
+pub mod build;
+pub mod change;
+pub mod identity;
+pub mod ledger_view;
+pub mod manifest;
+pub mod observed;
+pub mod plan;
+pub mod question;
+pub mod settings;
+pub mod snapshot;
+pub mod time;

@@ -1,0 +1,510 @@
+//! The configuration after it was read and checked: every default filled in, every name resolved.
+//!
+//! The configuration's own keys and their defaults are documented in `docs/configuration.md`.
+//! Secrets are only named here; their values never enter this crate.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::{Name, RepositoryId};
+use super::time::Span;
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// Where workspaces, logs and the embedded database live.
+    pub state_dir: PathBuf,
+    /// Where the ledger is kept.
+    pub database: Database,
+    /// Address and port of the pages.
+    pub listen: String,
+    /// The address under which people reach the pages, without a trailing `/`.
+    pub public_url: Option<String>,
+    /// Forges by their configured name.
+    pub forges: BTreeMap<Name, Arc<ForgeSettings>>,
+    /// CIs by their configured name.
+    pub ci: BTreeMap<Name, Arc<CiSettings>>,
+    /// Workspaces, in name order.
+    pub workspaces: Vec<Arc<WorkspaceSettings>>,
+    /// Updates and bootstraps that may run at once.
+    pub max_updates: usize,
+}
+
+impl Settings {
+    /// The workspace of that name.
+    pub fn workspace(&self, name: &str) -> Option<&Arc<WorkspaceSettings>> {
+        self.workspaces.iter().find(|workspace| &*workspace.name == name)
+    }
+
+    /// The forge with that identity (see [`RepositoryId::forge`]).
+    pub fn forge(&self, identity: &str) -> Option<&Arc<ForgeSettings>> {
+        self.forges.values().find(|forge| &*forge.identity == identity)
+    }
+}
+
+/// Where the ledger is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Database {
+    /// A file in the state directory.
+    Sqlite,
+    /// A PostgreSQL server; the URL may carry a password and is therefore a secret.
+    Postgres(SecretRef),
+}
+
+/// Where a secret is read from. Its value is never part of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretRef {
+    /// A file that only its owner may read.
+    File(PathBuf),
+    /// A variable of the daemon's environment.
+    Env(String),
+    /// A file of that name in `$CREDENTIALS_DIRECTORY` (systemd's `LoadCredential=`).
+    Credential(String),
+}
+
+impl std::fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Credential(name) => write!(f, "credential {name}"),
+        }
+    }
+}
+
+/// A server with repositories and changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ForgeSettings {
+    /// The name in the configuration.
+    pub name: Name,
+    /// First part of the identity of its repositories: the host, or the name for plain git.
+    pub identity: Name,
+    /// What kind of server it is, with what only that kind has.
+    pub kind: ForgeKind,
+    /// What manifests' URLs are matched against, without a trailing `/`.
+    pub url: String,
+    /// Other prefixes of the same server.
+    pub also: Vec<String>,
+    /// Token, if it wants one.
+    pub token: Option<SecretRef>,
+    /// Time between two looks at one repository.
+    pub interval: Span,
+    /// Time within which everything is read whole again.
+    pub reconcile: Span,
+}
+
+/// Kinds of forges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForgeKind {
+    /// Any git server; changes are refs.
+    Git(GitForge),
+}
+
+/// What a plain git forge must be told, since the protocol cannot tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GitForge {
+    /// Ref patterns with one `*` for the number, such as `refs/pull/*/head`.
+    pub changes: Vec<String>,
+    /// Base branch of changes whose sibling refs name none; the default branch when left out.
+    pub base: Option<Name>,
+    /// Whether every head there is trusted, or none.
+    pub authors: Authors,
+}
+
+/// Whose heads are trusted on a forge without authors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authors {
+    /// Everybody who can push a change ref is trusted.
+    Any,
+    /// Nobody is; each set wants an approval.
+    None,
+}
+
+/// A CI backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CiSettings {
+    /// The name in the configuration.
+    pub name: Name,
+    /// What kind it is, with what only that kind has.
+    pub kind: CiKind,
+    /// Builds that may be between sending and ending at once.
+    pub max_in_flight: usize,
+    /// Deadline of one request to it.
+    pub deadline: Span,
+    /// Time between two questions after a build.
+    pub poll: Span,
+    /// After this time without a sign of a build that the CI took, it is `lost`.
+    pub lost_after: Span,
+    /// Secret of results that this CI pushes to `/ci/NAME`.
+    pub push_secret: Option<SecretRef>,
+}
+
+/// Kinds of CI backends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CiKind {
+    /// A command on this machine for each build.
+    Local(LocalCi),
+    /// A Buildbot master's change hook and REST interface.
+    Buildbot(BuildbotCi),
+    /// Any HTTP interface.
+    Http(HttpCi),
+    /// An executable that gets the request as JSON and prints an id.
+    Command(CommandCi),
+}
+
+impl CiKind {
+    /// The word for it in the configuration.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Local(_) => "local",
+            Self::Buildbot(_) => "buildbot",
+            Self::Http(_) => "http",
+            Self::Command(_) => "command",
+        }
+    }
+}
+
+/// Builds as supervised commands of the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LocalCi {
+    /// Program and arguments; a relative program is relative to the configuration's folder.
+    pub run: Vec<String>,
+    /// Builds at once.
+    pub slots: usize,
+    /// Deadlines of one build.
+    pub limits: Limits,
+    /// How code of changes is kept from the machine.
+    pub sandbox: Sandbox,
+    /// Paths that builds in the sandbox may read besides the system's own.
+    pub read_only: Vec<PathBuf>,
+    /// Whether builds in the sandbox reach the network.
+    pub network: bool,
+}
+
+/// What surrounds the code of a change on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sandbox {
+    /// bubblewrap; without it builds of changes are refused.
+    Bubblewrap,
+    /// Nothing. Only for forges where every head is trusted.
+    None,
+}
+
+/// A Buildbot master.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BuildbotCi {
+    /// Address of the master's pages, without a trailing `/`.
+    pub url: String,
+    /// User of the change hook.
+    pub user: Option<String>,
+    /// Password of the change hook.
+    pub password: Option<SecretRef>,
+    /// `project` of the changes; the workspace's name when left out.
+    pub project: Option<String>,
+}
+
+/// A CI that is called by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HttpCi {
+    /// The request that starts a build.
+    pub send: HttpCall,
+    /// JSON pointer to the build's id in the answer.
+    pub id: Option<String>,
+    /// JSON pointer to the build's page in the answer.
+    pub link: Option<String>,
+    /// The request that asks how a build is.
+    pub poll: Option<HttpPoll>,
+    /// The request that cancels a build.
+    pub cancel: Option<HttpCall>,
+    /// Key of an HMAC-SHA-256 over the body, sent as `X-Crosswatch-Signature: sha256=HEX`.
+    pub sign: Option<SecretRef>,
+}
+
+/// One HTTP request with templates (minijinja) in URL and body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HttpCall {
+    /// Method, in upper case.
+    pub method: String,
+    /// Address, a template.
+    pub url: String,
+    /// Header fields; the values are plain or secret.
+    pub headers: BTreeMap<String, HeaderValue>,
+    /// Body, a template; the whole build request as JSON when left out.
+    pub body: Option<String>,
+}
+
+/// A header's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderValue {
+    /// Written in the configuration.
+    Plain(String),
+    /// Read from a secret.
+    Secret(SecretRef),
+}
+
+/// How the state of a build is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HttpPoll {
+    /// The request.
+    pub call: HttpCall,
+    /// JSON pointer to the state in the answer.
+    pub state: String,
+    /// JSON pointer to the build's page in the answer.
+    pub link: Option<String>,
+    /// What the CI's own words for states mean; other words mean "still running".
+    pub states: BTreeMap<String, super::build::Verdict>,
+}
+
+/// A CI behind executables.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CommandCi {
+    /// Gets the request as JSON on standard input, prints the build's id.
+    pub send: Vec<String>,
+    /// Gets the id as last argument, prints a state word and optionally a link.
+    pub poll: Option<Vec<String>>,
+    /// Gets the id as last argument.
+    pub cancel: Option<Vec<String>>,
+    /// Deadlines of one run of these.
+    pub limits: Limits,
+}
+
+/// Deadlines of a supervised run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// From start to end.
+    pub timeout: Span,
+    /// Without any output.
+    pub silence: Span,
+    /// From TERM to KILL.
+    pub grace: Span,
+}
+
+/// One build configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkspaceSettings {
+    /// The name in the configuration: `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64 characters.
+    pub name: Name,
+    /// What fingerprints call it; survives a rename. The first name by default.
+    pub id: Name,
+    /// Which preset filled in what was left out.
+    pub tool: Tool,
+    /// The repository that the workspace is made from.
+    pub source: Option<Source>,
+    /// Command that makes the workspace in an empty directory.
+    pub bootstrap: Option<Step>,
+    /// Command that brings it up to date.
+    pub update: Option<Step>,
+    /// When the update runs.
+    pub update_on: UpdateOn,
+    /// Where the manifest comes from.
+    pub manifest: ManifestSource,
+    /// Names of the CIs that build it.
+    pub ci: Vec<Name>,
+    /// Whether changes are built.
+    pub build_changes: bool,
+    /// Whether the mainline is built.
+    pub build_mainline: bool,
+    /// Rules for changes.
+    pub changes: ChangeRules,
+    /// Settling of the mainline.
+    pub mainline: MainlineRules,
+    /// Raising it builds everything again.
+    pub epoch: u64,
+    /// Builds of this workspace that may be between sending and ending at once.
+    pub max_in_flight: usize,
+    /// Repositories that may be written to.
+    pub report_to: Vec<RepositoryId>,
+    /// Variables of the environment of its commands, beside the allowed ones.
+    pub env: BTreeMap<String, String>,
+    /// Switched off by the configuration.
+    pub paused: bool,
+}
+
+/// Presets of commands, manifest, overrides spelling and defining files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tool {
+    /// autoproj of Rock.
+    Autoproj,
+    /// Commands and manifest are given in the configuration.
+    Custom,
+}
+
+/// The repository that a workspace is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// As written in the configuration.
+    pub url: String,
+    /// The branch; the default branch when left out.
+    pub branch: Option<Name>,
+}
+
+/// A command with its deadlines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Program and arguments, run in the workspace's directory without a shell.
+    pub run: Vec<String>,
+    /// Deadlines.
+    pub limits: Limits,
+}
+
+/// When the update command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateOn {
+    /// When a definition repository moved; package heads are taken over without a run.
+    Definitions,
+    /// After every push to the mainline.
+    Any,
+}
+
+/// Where the manifest comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ManifestSource {
+    /// How it is written.
+    pub format: ManifestFormat,
+    /// File, relative to the workspace's directory, or a command that prints it.
+    pub from: ManifestFrom,
+    /// Largest manifest that is read, in bytes.
+    pub max_bytes: u64,
+}
+
+/// File or command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestFrom {
+    /// A file that bootstrap and update write.
+    Path(PathBuf),
+    /// A command that prints it on standard output.
+    Run(Step),
+}
+
+/// Formats of manifests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestFormat {
+    /// Our own JSON, see `docs/manifest.schema.json`.
+    Crosswatch,
+    /// autoproj's installation manifest.
+    Autoproj,
+}
+
+/// Rules for the changes of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ChangeRules {
+    /// Quiet time after a change was first seen.
+    pub settle_new: Span,
+    /// Quiet time after its head or references moved.
+    pub settle_push: Span,
+    /// Quiet time for bots.
+    pub settle_bots: Span,
+    /// Build drafts, or hold them.
+    pub drafts: Drafts,
+    /// After this time without a move a change is stale.
+    pub max_age: Span,
+    /// Which members of a set are built.
+    pub dependencies: Dependencies,
+    /// More names of trusted authors.
+    pub trusted: Vec<String>,
+    /// More names of bots.
+    pub bots: Vec<String>,
+    /// What is done with changes that were open before we watched.
+    pub adopt: Adopt,
+    /// Members that a set may have beside its change.
+    pub max_dependencies: usize,
+    /// What a closed dependency means.
+    pub on_closed: OnClosed,
+    /// Which ref a build checks out.
+    pub ref_kind: RefKind,
+    /// What two changes of one repository, of which none contains the other, mean.
+    pub same_repository: SameRepository,
+    /// Whether changes of pinned packages against the default branch are roots.
+    pub pinned_roots: bool,
+    /// Whether changes of other repositories with the same branch name are joined.
+    pub branch_matching: bool,
+}
+
+/// What happens to drafts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drafts {
+    /// Like any other change.
+    Build,
+    /// Held until they are ready.
+    Hold,
+}
+
+/// Which members of a set get builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dependencies {
+    /// Only the tops of sets.
+    Tops,
+    /// Every change its own.
+    Each,
+    /// Tops first, then the others.
+    Both,
+}
+
+/// What is done with changes that were open before we watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adopt {
+    /// Build those whose head is younger than 24 h, at most 20.
+    Recent,
+    /// Build all of them.
+    All,
+    /// Build none of them.
+    None,
+}
+
+/// What a closed dependency means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnClosed {
+    /// The set is blocked.
+    Block,
+    /// The dependency is left out.
+    Ignore,
+}
+
+/// Which ref a build checks out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefKind {
+    /// The merge ref where the forge has a mergeable one, else the head.
+    Auto,
+    /// Always the merge ref.
+    Merge,
+    /// Always the head.
+    Head,
+}
+
+/// What two changes of one repository and base mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SameRepository {
+    /// Blocked until one is rebased on the other.
+    Block,
+    /// The CI gets both heads, in order.
+    Ci,
+}
+
+/// Settling of the mainline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MainlineRules {
+    /// Quiet time after the last push.
+    pub settle: Span,
+    /// Longest time that pushes are gathered.
+    pub settle_at_most: Span,
+}
