@@ -1,1 +1,145 @@
-//! Stub.
+//! What the planner sees of the ledger: what was triggered, and facts that only time can show.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::build::RequestId;
+use super::build::{PackageHead, SetMember, Stage};
+use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
+use super::time::Timestamp;
+
+/// The whole view. A workspace that is not in it has an empty ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerView {
+    /// Names the ledger itself; part of request ids.
+    pub ledger_id: String,
+    /// By workspace id (not name).
+    pub workspaces: BTreeMap<Name, Arc<WorkspaceLedger>>,
+}
+
+/// The part of one workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceLedger {
+    /// (Repository, branch) pairs that were looked at before; the first look adopts.
+    pub looks: BTreeSet<Look>,
+    /// Facts about changes.
+    pub changes: BTreeMap<ChangeId, ChangeFacts>,
+    /// Facts about the mainline, once it was recorded.
+    pub mainline: Option<MainlineFacts>,
+    /// Attempts of each subject, oldest first; at least the last ten and all that are open.
+    pub attempts: BTreeMap<Subject, Vec<AttemptView>>,
+    /// Approvals that were given.
+    pub approvals: Vec<Approval>,
+    /// Rebuilds that people asked for, the last one for each subject.
+    pub rebuilds: BTreeMap<Subject, Rebuild>,
+    /// Who paused the workspace, if somebody did.
+    pub paused_by: Option<String>,
+}
+
+/// A branch of a repository that a workspace looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Look {
+    /// Repository.
+    pub repository: RepositoryId,
+    /// Branch; empty for a pinned package.
+    pub branch: Name,
+}
+
+/// What only watching over time shows about a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeFacts {
+    /// How it came in.
+    pub adopted: Adopted,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// Its head when last seen.
+    pub head: Oid,
+    /// When the head last moved while we watched; the first look counts.
+    pub head_moved_at: Timestamp,
+    /// The references when last seen, as digest; nothing while they were not read.
+    pub references: Option<Fingerprint>,
+    /// When the references last moved while we watched.
+    pub references_moved_at: Timestamp,
+}
+
+/// How a change came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adopted {
+    /// It was opened while we watched.
+    No,
+    /// It was open before we watched; whether it is recent is not known yet.
+    Undecided,
+    /// It was open before we watched and is recent enough to be built.
+    Recent,
+    /// It was open before we watched; held with this head until it moves.
+    Held(Oid),
+}
+
+/// What only watching over time shows about the mainline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MainlineFacts {
+    /// The fingerprint that was found when the watch began; it is not built.
+    pub recorded: Fingerprint,
+    /// The fingerprint when last seen.
+    pub fingerprint: Fingerprint,
+    /// When it last moved.
+    pub moved_at: Timestamp,
+    /// When it first moved since the last build.
+    pub gathering_since: Timestamp,
+    /// Heads of the last triggered build, or those recorded at first.
+    pub heads: Vec<PackageHead>,
+}
+
+/// One attempt, as far as decisions need it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// Its name.
+    pub request_id: RequestId,
+    /// The CI.
+    pub ci: Name,
+    /// What it builds.
+    pub fingerprint: Fingerprint,
+    /// From 1.
+    pub attempt: u32,
+    /// How far it is.
+    pub stage: Stage,
+    /// When it was decided.
+    pub decided_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The set that it builds; empty for the mainline.
+    pub set: Vec<SetMember>,
+    /// The parts of its fingerprint.
+    pub parts: Vec<super::plan::FingerprintPart>,
+    /// Page of the build.
+    pub link: Option<String>,
+    /// What the CI or the outbox said last about it.
+    pub note: Option<String>,
+}
+
+/// Somebody's word that a set may be built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The subject of the set.
+    pub subject: Subject,
+    /// The exact members; another head, base or member needs another approval.
+    pub set: Vec<SetMember>,
+    /// Who gave it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A rebuild that a person asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// Who asked.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Build a covered change for itself.
+    pub alone: bool,
+}

@@ -1,1 +1,260 @@
-//! Stub.
+//! What should happen, with a reason for every part of it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::build::{BuildRequest, Override, Priority, RequestId, SetMember};
+use super::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
+use super::ledger_view::{ChangeFacts, Look, MainlineFacts};
+use super::question::Question;
+use super::time::Timestamp;
+use crate::references::{Finding, Note, Written};
+
+/// The whole plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The snapshot's time.
+    pub at: Timestamp,
+    /// By workspace name.
+    pub workspaces: Vec<Arc<WorkspacePlan>>,
+    /// What should be asked of the world.
+    pub wanted: BTreeSet<Question>,
+    /// When some decision stops to hold.
+    pub next_at: Option<Timestamp>,
+}
+
+impl Plan {
+    /// The part of a workspace.
+    pub fn workspace(&self, name: &str) -> Option<&Arc<WorkspacePlan>> {
+        self.workspaces.iter().find(|plan| &*plan.workspace == name)
+    }
+}
+
+/// The plan of one workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkspacePlan {
+    /// Its name.
+    pub workspace: Name,
+    /// Its id, under which the ledger keeps it.
+    pub id: Name,
+    /// The mainline first, then changes by identity.
+    pub subjects: Vec<SubjectPlan>,
+    /// Repositories that must be watched for it.
+    pub watched: BTreeSet<RepositoryId>,
+    /// Packages that cannot be watched, each with the reason.
+    pub unwatched: Vec<Unwatched>,
+    /// New first looks.
+    pub looks: Vec<Look>,
+    /// Facts that are new or moved.
+    pub facts: Vec<(ChangeId, ChangeFacts)>,
+    /// Facts of the mainline, if they moved.
+    pub mainline: Option<MainlineFacts>,
+    /// What it asks of the world.
+    pub wanted: BTreeSet<Question>,
+    /// Every question whose answer it used or missed.
+    pub consulted: BTreeSet<Question>,
+    /// When one of its decisions stops to hold.
+    pub next_at: Option<Timestamp>,
+}
+
+impl WorkspacePlan {
+    /// The plan of a subject.
+    pub fn subject(&self, subject: &Subject) -> Option<&SubjectPlan> {
+        self.subjects.iter().find(|plan| &plan.subject == subject)
+    }
+}
+
+/// A package that cannot be watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unwatched {
+    /// The package.
+    pub package: Name,
+    /// Why not.
+    pub reason: String,
+}
+
+/// What is decided about one subject, and everything it was decided from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SubjectPlan {
+    /// The subject.
+    pub subject: Subject,
+    /// The decision.
+    pub decision: Decision,
+    /// Packages because of which the subject matters here.
+    pub packages: Vec<Name>,
+    /// The change and all that it depends on, dependencies first.
+    pub set: Vec<SetMember>,
+    /// What a build checks out instead of the mainline.
+    pub overrides: Vec<Override>,
+    /// Whether every head of the set is trusted without an approval.
+    pub trusted: bool,
+    /// Fingerprint, if everything in it is known.
+    pub fingerprint: Option<Fingerprint>,
+    /// What the fingerprint is made of.
+    pub parts: Vec<FingerprintPart>,
+    /// References of the change itself.
+    pub references: Vec<Written>,
+    /// Clear references that fail.
+    pub findings: Vec<Finding>,
+    /// Things that only our page shows.
+    pub notes: Vec<Note>,
+    /// Builds to trigger now.
+    pub triggers: Vec<Trigger>,
+    /// Attempts that are no longer wanted, each with what should happen to it.
+    pub superseded: Vec<Superseded>,
+}
+
+/// One thing that a fingerprint is made of, in words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FingerprintPart {
+    /// What it is, such as `mirror/base-types#2 head`.
+    pub what: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A build to trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trigger {
+    /// The CI.
+    pub ci: Name,
+    /// Who is served first.
+    pub priority: Priority,
+    /// The request as it will be sent.
+    pub request: BuildRequest,
+    /// The approval that it needs, by its set; checked again when it is committed.
+    pub needs_approval: bool,
+}
+
+/// An attempt that is no longer wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Superseded {
+    /// The attempt.
+    pub request_id: RequestId,
+    /// Why.
+    pub why: String,
+    /// Cancel it if it is with the CI already; a queued one is dropped in any case.
+    pub cancel: bool,
+}
+
+/// A decision. Each carries its reason; none is the absence of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Decision {
+    /// An attempt is wanted now, or is queued or under way.
+    Build {
+        /// Why.
+        reason: String,
+    },
+    /// The fingerprint has a verdict already, or was recorded when the watch began.
+    Unchanged {
+        /// What is known of it.
+        reason: String,
+    },
+    /// Another change's build has it.
+    Covered {
+        /// That change.
+        by: ChangeId,
+        /// In words.
+        reason: String,
+    },
+    /// It waits.
+    Held {
+        /// What for.
+        why: Held,
+        /// In words, with what releases it.
+        reason: String,
+        /// When time alone releases it.
+        until: Option<Timestamp>,
+    },
+    /// It cannot be built until somebody mends something.
+    Blocked {
+        /// What is wrong.
+        why: Blocked,
+        /// In words, with who can mend it.
+        reason: String,
+    },
+    /// It is no longer wanted, but builds of it were.
+    Superseded {
+        /// Why.
+        reason: String,
+    },
+    /// Something it needs could not be read.
+    Unknown {
+        /// What.
+        reason: String,
+    },
+}
+
+impl Decision {
+    /// One of the seven words of the vocabulary.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Build { .. } => "build",
+            Self::Unchanged { .. } => "unchanged",
+            Self::Covered { .. } => "covered",
+            Self::Held { .. } => "held",
+            Self::Blocked { .. } => "blocked",
+            Self::Superseded { .. } => "superseded",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// The reason in words.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Build { reason }
+            | Self::Unchanged { reason }
+            | Self::Covered { reason, .. }
+            | Self::Held { reason, .. }
+            | Self::Blocked { reason, .. }
+            | Self::Superseded { reason }
+            | Self::Unknown { reason } => reason,
+        }
+    }
+
+    /// Whether a build of it exists or is about to.
+    pub fn stands(&self) -> bool {
+        matches!(self, Self::Build { .. } | Self::Unchanged { .. })
+    }
+}
+
+/// What a subject waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// Quiet time after a move.
+    Settling,
+    /// It is a draft and drafts are held.
+    Draft,
+    /// Nothing moved for `max_age`.
+    Stale,
+    /// A head is not trusted and nobody approved the set.
+    Approval,
+    /// It was open before we watched.
+    Adopted,
+    /// The workspace is paused.
+    Paused,
+    /// An update has to run, or a merged dependency has to arrive.
+    Mainline,
+    /// The CI lost the last attempt; the next one is due later.
+    Retry,
+}
+
+/// What is wrong with a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blocked {
+    /// A dependency was closed unmerged.
+    DependencyClosed,
+    /// More members than `max_dependencies`.
+    TooMany,
+    /// Two members of one repository, none of which contains the other.
+    TwoChanges,
+    /// The workspace's update failed.
+    UpdateFailed,
+    /// The CI refused it, or lost every attempt.
+    Ci,
+}

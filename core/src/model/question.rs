@@ -1,1 +1,47 @@
-//! Stub.
+//! Bounded questions that the plan asks of the world: the single thing that flows back.
+
+use serde::{Deserialize, Serialize};
+
+use super::change::CommitFacts;
+use super::identity::{Oid, RepositoryId};
+
+/// Something that the plan wants to know and a listing does not show.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Committer date and references of a commit.
+    Commit {
+        /// Where it can be fetched.
+        repository: RepositoryId,
+        /// The commit.
+        oid: Oid,
+    },
+    /// Whether `descendant` contains `ancestor`.
+    Contains {
+        /// Where both can be fetched.
+        repository: RepositoryId,
+        /// The commit looked for.
+        ancestor: Oid,
+        /// The commit whose history is searched.
+        descendant: Oid,
+    },
+}
+
+impl Question {
+    /// The repository that is asked.
+    pub fn repository(&self) -> &RepositoryId {
+        match self {
+            Self::Commit { repository, .. } | Self::Contains { repository, .. } => repository,
+        }
+    }
+}
+
+/// An answer. Both kinds are facts about immutable objects and stay true for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Question::Commit`].
+    Commit(CommitFacts),
+    /// To [`Question::Contains`].
+    Contains(bool),
+}

@@ -1,1 +1,81 @@
-//! Stub.
+//! Everything the planner sees of the world, frozen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::change::Listing;
+use super::identity::{Name, Oid, RepositoryId};
+use super::locator::Locator;
+use super::manifest::Manifest;
+use super::observed::Observed;
+use super::question::{Answer, Question};
+use super::settings::Settings;
+use super::time::Timestamp;
+
+/// An immutable picture of the world. Freezing one is a clone of vectors of pointers; two snapshots
+/// differ where pointers differ.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The only time that the plan sees.
+    pub at: Timestamp,
+    /// The configuration in force.
+    pub settings: Arc<Settings>,
+    /// Turns URLs of manifests into repositories, by that configuration.
+    pub locator: Arc<Locator>,
+    /// Workspaces by name.
+    pub workspaces: BTreeMap<Name, Arc<WorkspacePart>>,
+    /// Repositories by identity.
+    pub repositories: BTreeMap<RepositoryId, Arc<RepositoryPart>>,
+    /// Answers to [`super::plan::Plan::wanted`].
+    pub answers: BTreeMap<Question, Observed<Answer>>,
+    /// When the parts were read; no input of any decision.
+    pub times: BTreeMap<RepositoryId, Times>,
+}
+
+/// When a repository was read, and when it is looked at next.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// Last whole answer.
+    pub read_at: Option<Timestamp>,
+    /// Next look.
+    pub next_at: Option<Timestamp>,
+}
+
+/// One repository, seen with one credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryPart {
+    /// Identity.
+    pub id: RepositoryId,
+    /// Its path as people write it.
+    pub spelling: String,
+    /// Where it is fetched from.
+    pub url: String,
+    /// Branches and change refs.
+    pub listing: Observed<Listing>,
+}
+
+/// One workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspacePart {
+    /// Name in the configuration.
+    pub name: Name,
+    /// What the workspace's own tool exported last.
+    pub manifest: Observed<Manifest>,
+    /// What the last successful update left behind.
+    pub updated: Option<Updated>,
+    /// Why the last bootstrap or update failed, if it did.
+    pub failure: Option<String>,
+    /// A bootstrap or update is running or wanted; the mainline waits for it.
+    pub pending: bool,
+}
+
+/// What a successful update left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Updated {
+    /// Commits in the package directories, by package.
+    pub checkouts: BTreeMap<Name, Oid>,
+    /// Heads of the definition repositories that were tracked when the update began.
+    pub definitions: BTreeMap<RepositoryId, Oid>,
+}
