@@ -74,8 +74,8 @@ pub enum Adopted {
     Undecided,
     /// It was open before we watched and is recent enough to be built.
     Recent,
-    /// It was open before we watched; held with this head until it moves.
-    Held(Oid),
+    /// It was open before we watched; held while its set has this fingerprint.
+    Held(Fingerprint),
 }
 
 /// What only watching over time shows about the mainline.

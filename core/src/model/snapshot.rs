@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Listing;
 use super::identity::{Name, Oid, RepositoryId};
+use super::ledger_view::Look;
 use super::locator::Locator;
 use super::manifest::Manifest;
 use super::observed::Observed;
@@ -76,6 +77,6 @@ pub struct WorkspacePart {
 pub struct Updated {
     /// Commits in the package directories, by package.
     pub checkouts: BTreeMap<Name, Oid>,
-    /// Heads of the definition repositories that were tracked when the update began.
-    pub definitions: BTreeMap<RepositoryId, Oid>,
+    /// The heads that the update was run for, see [`crate::plan::update_inputs`].
+    pub inputs: Vec<(Look, Oid)>,
 }

@@ -1,1 +1,157 @@
-//! Stub.
+//! What should be triggered: a pure function of a snapshot and the ledger's view.
+//!
+//! [`incremental::Planner`] is what the daemon calls; [`plan`] is the same from scratch.
+
+mod adoption;
+mod attempts;
+mod decide;
+pub mod explain;
+pub mod fingerprint;
+pub mod incremental;
+mod look;
+mod mainline;
+mod openness;
+mod overrides;
+mod request;
+mod sets;
+mod tracked;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::build::Priority;
+use crate::model::identity::Subject;
+use crate::model::ledger_view::{LedgerView, WorkspaceLedger};
+use crate::model::plan::{Decision, Plan, SubjectPlan, Trigger, WorkspacePlan};
+use crate::model::question::Question;
+use crate::model::settings::WorkspaceSettings;
+use crate::model::snapshot::Snapshot;
+
+pub use tracked::update_inputs;
+
+use decide::Deciding;
+use look::View;
+
+/// Questions that one plan may ask; the others are asked by the next.
+pub const MAX_WANTED: usize = 2_000;
+
+/// Plans everything from scratch.
+pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
+    let workspaces = snapshot
+        .settings
+        .workspaces
+        .iter()
+        .map(|settings| Arc::new(workspace(snapshot, settings, ledger)))
+        .collect();
+    assemble(snapshot, workspaces)
+}
+
+/// Joins the plans of all workspaces.
+fn assemble(snapshot: &Snapshot, workspaces: Vec<Arc<WorkspacePlan>>) -> Plan {
+    let wanted: BTreeSet<Question> =
+        workspaces.iter().flat_map(|plan| plan.wanted.iter().cloned()).take(MAX_WANTED).collect();
+    let next_at = workspaces.iter().filter_map(|plan| plan.next_at).min();
+    Plan { at: snapshot.at, workspaces, wanted, next_at }
+}
+
+/// Plans one workspace.
+fn workspace(
+    snapshot: &Snapshot,
+    settings: &WorkspaceSettings,
+    ledger: &LedgerView,
+) -> WorkspacePlan {
+    let empty = WorkspaceLedger::default();
+    let workspace_ledger = ledger.workspaces.get(&settings.id).map_or(&empty, |ledger| ledger);
+    let view = View::new(snapshot, settings, workspace_ledger, &ledger.ledger_id);
+    let tracked = tracked::tracked(&view);
+    let mut changes = openness::changes(&view, &tracked);
+    let to_hold = adoption::adopt(&view, &mut changes);
+    let graph = sets::graph(&view, &tracked, &changes);
+    let mainline = mainline::mainline(&view, &tracked);
+    let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref());
+    let mut facts = std::mem::take(&mut changes.facts);
+    let heads = mainline.as_ref().map_or(&[][..], |mainline| &mainline.heads);
+    let deciding = Deciding {
+        view: &view,
+        tracked: &tracked,
+        changes: &changes,
+        graph: &graph,
+        mainline: heads,
+        to_hold: &to_hold,
+    };
+    let mut subjects = vec![mainline_plan];
+    subjects.extend(decide::decide(&deciding, &mut facts));
+    let facts = facts.moved(workspace_ledger);
+    let watched = tracked.repositories.keys().cloned().collect();
+    let noted = view.finish();
+    WorkspacePlan {
+        workspace: settings.name.clone(),
+        id: settings.id.clone(),
+        subjects,
+        watched,
+        unwatched: tracked.unwatched,
+        looks: changes.looks,
+        facts,
+        mainline: mainline_facts.filter(|facts| workspace_ledger.mainline.as_ref() != Some(facts)),
+        wanted: noted.wanted,
+        consulted: noted.consulted,
+        next_at: noted.next_at,
+    }
+}
+
+fn mainline_subject(
+    view: &View<'_>,
+    mainline: Result<&mainline::Mainline, &String>,
+) -> (SubjectPlan, Option<crate::model::ledger_view::MainlineFacts>) {
+    let mut plan = SubjectPlan {
+        subject: Subject::Mainline,
+        decision: Decision::Unknown { reason: String::new() },
+        packages: Vec::new(),
+        set: Vec::new(),
+        overrides: Vec::new(),
+        trusted: true,
+        fingerprint: None,
+        parts: Vec::new(),
+        references: Vec::new(),
+        findings: Vec::new(),
+        notes: Vec::new(),
+        triggers: Vec::new(),
+        superseded: Vec::new(),
+    };
+    let mainline = match mainline {
+        Ok(mainline) => mainline,
+        Err(reason) => {
+            plan.decision = Decision::Unknown { reason: reason.clone() };
+            return (plan, None);
+        }
+    };
+    let mut facts = mainline::facts(view, mainline);
+    let standing = mainline::decide(view, mainline, &facts);
+    plan.decision = standing.decision;
+    if !view.settings.build_mainline {
+        plan.decision = Decision::Held {
+            why: crate::model::plan::Held::Paused,
+            reason: "this workspace does not build its mainline (`build`)".to_owned(),
+            until: None,
+        };
+    } else {
+        for due in standing.due {
+            let priority = if due.by_person { Priority::Person } else { Priority::Mainline };
+            let request = request::of_mainline(view, mainline, &due);
+            plan.triggers.push(Trigger { ci: due.ci, priority, request, needs_approval: false });
+            facts.heads.clone_from(&mainline.heads);
+        }
+    }
+    plan.superseded = attempts::superseded(
+        view,
+        &Subject::Mainline,
+        Some(mainline.fingerprint),
+        "the mainline moved on",
+    );
+    plan.fingerprint = Some(mainline.fingerprint);
+    plan.parts.clone_from(&mainline.parts);
+    (plan, Some(facts))
+}

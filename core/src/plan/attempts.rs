@@ -1,0 +1,179 @@
+//! What the attempts of a fingerprint say: whether it is spent, under way, or to be tried (again).
+
+use crate::model::build::{Stage, Verdict};
+use crate::model::identity::{Fingerprint, Name, Subject};
+use crate::model::ledger_view::AttemptView;
+use crate::model::plan::{Blocked, Decision, FingerprintPart, Held, Superseded};
+use crate::model::time::{Span, Timestamp};
+
+use super::fingerprint::moved;
+use super::look::View;
+
+/// Waits after the first and second attempt that ended without a verdict.
+const RETRIES: [Span; 2] = [Span::minutes(2), Span::minutes(20)];
+
+/// A build that a CI should get now.
+pub(crate) struct Due {
+    pub(crate) ci: Name,
+    pub(crate) attempt: u32,
+    pub(crate) by_person: bool,
+    pub(crate) reason: String,
+}
+
+/// What is to be done for a fingerprint that may be built.
+pub(crate) struct Standing {
+    pub(crate) decision: Decision,
+    pub(crate) due: Vec<Due>,
+}
+
+enum One {
+    Due(Due),
+    Open(String),
+    Retry(Timestamp, String),
+    Blocked(String),
+    Spent(String),
+}
+
+/// All attempts of a subject, oldest first.
+pub(crate) fn of<'a>(view: &View<'a>, subject: &Subject) -> &'a [AttemptView] {
+    view.ledger.attempts.get(subject).map_or(&[], Vec::as_slice)
+}
+
+/// Whether some CI has this fingerprint already, in whatever state.
+pub(crate) fn known(view: &View<'_>, subject: &Subject, fingerprint: Fingerprint) -> bool {
+    of(view, subject)
+        .iter()
+        .any(|attempt| attempt.fingerprint == fingerprint && attempt.stage != Stage::Dropped)
+}
+
+/// Compares the fingerprint with what every CI of the workspace did with it.
+pub(crate) fn standing(
+    view: &View<'_>,
+    subject: &Subject,
+    fingerprint: Fingerprint,
+    parts: &[FingerprintPart],
+) -> Standing {
+    let mut due = Vec::new();
+    let (mut open, mut retry, mut blocked, mut spent) = (None, None, None, None);
+    for ci in &view.settings.ci {
+        match one(view, subject, fingerprint, parts, ci) {
+            One::Due(wanted) => due.push(wanted),
+            One::Open(reason) => open = open.or(Some(reason)),
+            One::Retry(at, reason) => retry = retry.or(Some((at, reason))),
+            One::Blocked(reason) => blocked = blocked.or(Some(reason)),
+            One::Spent(reason) => spent = spent.or(Some(reason)),
+        }
+    }
+    let decision = if let Some(first) = due.first() {
+        Decision::Build { reason: first.reason.clone() }
+    } else if let Some(reason) = open {
+        Decision::Build { reason }
+    } else if let Some((until, reason)) = retry {
+        Decision::Held { why: Held::Retry, reason, until: Some(until) }
+    } else if let Some(reason) = blocked {
+        Decision::Blocked { why: Blocked::Ci, reason }
+    } else if let Some(reason) = spent {
+        Decision::Unchanged { reason }
+    } else {
+        Decision::Blocked {
+            why: Blocked::Ci,
+            reason: "the workspace names no CI; add one under `ci`".to_owned(),
+        }
+    };
+    Standing { decision, due }
+}
+
+fn one(
+    view: &View<'_>,
+    subject: &Subject,
+    fingerprint: Fingerprint,
+    parts: &[FingerprintPart],
+    ci: &Name,
+) -> One {
+    let all = of(view, subject);
+    let same: Vec<&AttemptView> = all
+        .iter()
+        .filter(|attempt| attempt.ci == *ci && attempt.fingerprint == fingerprint)
+        .collect();
+    let next = same.iter().map(|attempt| attempt.attempt).max().unwrap_or(0).saturating_add(1);
+    if let Some(attempt) = same.iter().find(|attempt| attempt.stage.open()) {
+        return One::Open(format!(
+            "attempt {} on {ci} is {}",
+            attempt.attempt,
+            attempt.stage.word()
+        ));
+    }
+    if let Some(rebuild) = view.ledger.rebuilds.get(subject)
+        && all.iter().filter(|a| a.ci == *ci).all(|attempt| attempt.decided_at < rebuild.at)
+    {
+        let reason = format!("{} asked for a rebuild at {}", rebuild.by, rebuild.at);
+        return One::Due(Due { ci: ci.clone(), attempt: next, by_person: true, reason });
+    }
+    let ended: Vec<(&AttemptView, Verdict)> = same
+        .iter()
+        .filter_map(|attempt| match attempt.stage {
+            Stage::Ended(verdict) => Some((*attempt, verdict)),
+            _ => None,
+        })
+        .collect();
+    let Some((last, verdict)) = ended.last() else {
+        let reason = match all.iter().rev().find(|attempt| attempt.ci == *ci) {
+            None => "it was never built".to_owned(),
+            Some(before) if before.fingerprint == fingerprint => {
+                "its last build was dropped before it ended".to_owned()
+            }
+            Some(before) => {
+                let moved = moved(&before.parts, parts);
+                if moved.is_empty() { "its set moved".to_owned() } else { moved.join("; ") }
+            }
+        };
+        return One::Due(Due { ci: ci.clone(), attempt: next, by_person: false, reason });
+    };
+    let note = last.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+    let ended_at = last.ended_at.unwrap_or(last.decided_at);
+    if verdict.spends() {
+        let link = last.link.as_deref().map(|link| format!(", {link}")).unwrap_or_default();
+        return One::Spent(format!("{ci} ended with {} at {ended_at}{link}", verdict.word()));
+    }
+    if *verdict == Verdict::Refused {
+        return One::Blocked(format!(
+            "{ci} refused it{note}; mend that, then `crosswatch rebuild`"
+        ));
+    }
+    let lost = ended.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Lost).count();
+    match RETRIES.get(lost.saturating_sub(1)) {
+        None => One::Blocked(format!(
+            "{ci} lost {lost} attempts{note}; look at {ci}, then `crosswatch rebuild`"
+        )),
+        Some(wait) => {
+            let at = ended_at + *wait;
+            if view.until(at) {
+                One::Retry(
+                    at,
+                    format!("{ci} lost attempt {}{note}; tried again at {at}", last.attempt),
+                )
+            } else {
+                let reason = format!("{ci} lost attempt {}{note}", last.attempt);
+                One::Due(Due { ci: ci.clone(), attempt: next, by_person: false, reason })
+            }
+        }
+    }
+}
+
+/// Open attempts of a subject that are no longer wanted, because it has `fingerprint` now or is gone.
+pub(crate) fn superseded(
+    view: &View<'_>,
+    subject: &Subject,
+    fingerprint: Option<Fingerprint>,
+    why: &str,
+) -> Vec<Superseded> {
+    of(view, subject)
+        .iter()
+        .filter(|attempt| attempt.stage.open() && Some(attempt.fingerprint) != fingerprint)
+        .map(|attempt| Superseded {
+            request_id: attempt.request_id,
+            why: why.to_owned(),
+            cancel: subject.change().is_some(),
+        })
+        .collect()
+}

@@ -1,0 +1,399 @@
+//! The decision on every change of a workspace.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::build::{PackageHead, Priority, SetMember};
+use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
+use crate::model::ledger_view::{Adopted, ChangeFacts};
+use crate::model::plan::{Decision, Held, SubjectPlan, Trigger};
+use crate::model::settings::{Authors, Dependencies, ForgeKind};
+use crate::model::time::{Span, Timestamp};
+
+use super::attempts::{self, Due};
+use super::fingerprint;
+use super::look::{Facts, View};
+use super::mainline::paused;
+use super::openness::{Changes, Open, State};
+use super::overrides::overrides;
+use super::request;
+use super::sets::{ChangeSet, Graph};
+use super::tracked::Tracked;
+
+/// A change whose head is younger than this is recent.
+pub(crate) const RECENT: Span = Span::hours(24);
+
+/// What the decisions on changes share.
+pub(crate) struct Deciding<'v, 'a> {
+    pub(crate) view: &'v View<'a>,
+    pub(crate) tracked: &'v Tracked,
+    pub(crate) changes: &'v Changes<'a>,
+    pub(crate) graph: &'v Graph<'a>,
+    pub(crate) mainline: &'v [PackageHead],
+    /// Adopted changes that are not recent and wait for their fingerprint to be held with.
+    pub(crate) to_hold: &'v BTreeSet<ChangeId>,
+}
+
+/// Decides on every change that matters to the workspace, tops first; `facts` gets what adoption adds.
+pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<SubjectPlan> {
+    let mut decided: BTreeMap<ChangeId, SubjectPlan> = BTreeMap::new();
+    for id in deciding.graph.tops_first() {
+        if deciding.graph.leader(id).is_some() {
+            continue;
+        }
+        if let Some(plan) = deciding.open_change(id, facts, &decided) {
+            decided.insert(id.clone(), plan);
+        }
+    }
+    let followers: Vec<(&ChangeId, &ChangeId)> = deciding
+        .graph
+        .open
+        .keys()
+        .filter_map(|id| deciding.graph.leader(id).map(|leader| (id, leader)))
+        .collect();
+    for (id, leader) in followers {
+        if let Some(plan) = decided.get(leader) {
+            let decision = if plan.decision.stands() {
+                Decision::Covered {
+                    by: leader.clone(),
+                    reason: format!("it and {leader} depend on each other and are built as one"),
+                }
+            } else {
+                plan.decision.clone()
+            };
+            let follower = SubjectPlan {
+                subject: Subject::Change(id.clone()),
+                decision,
+                triggers: Vec::new(),
+                superseded: Vec::new(),
+                packages: deciding.packages(id),
+                ..plan.clone()
+            };
+            decided.insert(id.clone(), follower);
+        }
+    }
+    for (id, state) in &deciding.changes.states {
+        if let State::Unknown(why) = state {
+            let plan = bare(id, Decision::Unknown { reason: why.clone() });
+            decided.insert(id.clone(), plan);
+        }
+    }
+    for subject in deciding.view.ledger.attempts.keys() {
+        if let Some(id) = subject.change()
+            && !decided.contains_key(id)
+            && let Some(plan) = deciding.gone(subject, id)
+        {
+            decided.insert(id.clone(), plan);
+        }
+    }
+    decided.into_values().collect()
+}
+
+/// A plan that says nothing but the decision.
+fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
+    SubjectPlan {
+        subject: Subject::Change(id.clone()),
+        decision,
+        packages: Vec::new(),
+        set: Vec::new(),
+        overrides: Vec::new(),
+        trusted: false,
+        fingerprint: None,
+        parts: Vec::new(),
+        references: Vec::new(),
+        findings: Vec::new(),
+        notes: Vec::new(),
+        triggers: Vec::new(),
+        superseded: Vec::new(),
+    }
+}
+
+impl Deciding<'_, '_> {
+    fn packages(&self, id: &ChangeId) -> Vec<Name> {
+        let Some(repository) = self.tracked.repositories.get(&id.repository) else {
+            return Vec::new();
+        };
+        let Some(open) = self.graph.open.get(id) else { return Vec::new() };
+        repository.overridden(open.base).map(|used| used.package.clone()).collect()
+    }
+
+    /// Nothing for a change that is no root here.
+    fn open_change(
+        &self,
+        id: &ChangeId,
+        facts: &mut Facts,
+        decided: &BTreeMap<ChangeId, SubjectPlan>,
+    ) -> Option<SubjectPlan> {
+        let repository = self.tracked.repositories.get(&id.repository)?;
+        let open = self.graph.open.get(id)?;
+        let pinned_root = self.view.settings.changes.pinned_roots
+            && repository.overridden(open.base).next().is_some();
+        if !repository.tracks(open.base) && !pinned_root {
+            return None;
+        }
+        let subject = Subject::Change(id.clone());
+        let set = self.graph.set(self.view, id);
+        let overrides = overrides(self.view, self.tracked, self.graph, &set);
+        let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members);
+        let trusted = set.members.iter().all(|member| self.trusted(member));
+        let fingerprint = set.unknown.is_none().then_some(fingerprint);
+        if self.to_hold.contains(id)
+            && let Some(fingerprint) = fingerprint
+            && let Some(facts) = facts.now.get_mut(id)
+        {
+            facts.adopted = Adopted::Held(fingerprint);
+        }
+        let (decision, due) = match fingerprint {
+            Some(fingerprint) => {
+                self.known_change(id, open, &set, fingerprint, &parts, trusted, facts, decided)
+            }
+            None => {
+                let reason = set.unknown.clone().unwrap_or_default();
+                (Decision::Unknown { reason }, Vec::new())
+            }
+        };
+        let superseded = match fingerprint {
+            Some(_) => attempts::superseded(
+                self.view,
+                &subject,
+                fingerprint,
+                "another head, base or dependency took its place",
+            ),
+            None => Vec::new(),
+        };
+        let mut plan = SubjectPlan {
+            subject,
+            decision,
+            packages: self.packages(id),
+            overrides,
+            trusted,
+            fingerprint,
+            parts,
+            references: open.commit.references.references.clone(),
+            findings: set.findings.clone(),
+            notes: set.notes.clone(),
+            set: set.members,
+            triggers: Vec::new(),
+            superseded,
+        };
+        plan.triggers = self.triggers(id, open, &plan, due, facts, decided);
+        Some(plan)
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one decision looks at everything about a change"
+    )]
+    fn known_change(
+        &self,
+        id: &ChangeId,
+        open: &Open<'_>,
+        set: &ChangeSet,
+        fingerprint: Fingerprint,
+        parts: &[crate::model::plan::FingerprintPart],
+        trusted: bool,
+        facts: &Facts,
+        decided: &BTreeMap<ChangeId, SubjectPlan>,
+    ) -> (Decision, Vec<Due>) {
+        let view = self.view;
+        let rules = &view.settings.changes;
+        let subject = Subject::Change(id.clone());
+        let held = |why, reason: String, until| (Decision::Held { why, reason, until }, Vec::new());
+        if !view.settings.build_changes {
+            let reason = "this workspace builds no changes (`build`)".to_owned();
+            return held(Held::Paused, reason, None);
+        }
+        if let Some((why, reason)) = &set.blocked {
+            return (Decision::Blocked { why: *why, reason: reason.clone() }, Vec::new());
+        }
+        let known = attempts::known(view, &subject, fingerprint);
+        let rebuild = view.ledger.rebuilds.get(&subject);
+        let alone = rebuild.is_some_and(|rebuild| rebuild.alone);
+        if rules.dependencies == Dependencies::Tops
+            && !alone
+            && let Some(covered) = self.covered(id, open, decided)
+        {
+            return (covered, Vec::new());
+        }
+        if let Some(reason) = paused(view) {
+            return held(Held::Paused, reason, None);
+        }
+        if !trusted && !known && !self.approved(&subject, &set.members) {
+            let reason = format!(
+                "a head of its set is not trusted; `crosswatch approve {} {id}` releases exactly this set",
+                view.settings.name
+            );
+            return held(Held::Approval, reason, None);
+        }
+        let own = facts.now.get(id);
+        if !known && rebuild.is_none() {
+            match own.map(|facts| facts.adopted) {
+                Some(Adopted::Undecided) => {
+                    let reason =
+                        "it was open before we watched; its commits are being read".to_owned();
+                    return held(Held::Adopted, reason, None);
+                }
+                Some(Adopted::Held(adopted)) if adopted == fingerprint => {
+                    let reason = format!(
+                        "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
+                        view.settings.name
+                    );
+                    return held(Held::Adopted, reason, None);
+                }
+                _ => {}
+            }
+            if let Some(facts) = own {
+                let moved = last_moved(facts, open.commit.committed_at);
+                if !view.until(moved + rules.max_age) {
+                    let reason =
+                        format!("nothing of it moved for {}; a push releases it", rules.max_age);
+                    return held(Held::Stale, reason, None);
+                }
+            }
+            if let Some((until, reason)) = self.settling(set, facts) {
+                return held(Held::Settling, reason, Some(until));
+            }
+        }
+        let standing = attempts::standing(view, &subject, fingerprint, parts);
+        (standing.decision, standing.due)
+    }
+
+    fn trusted(&self, member: &SetMember) -> bool {
+        match self.view.snapshot.settings.forge(&member.change.repository.forge).map(|f| &f.kind) {
+            Some(ForgeKind::Git(git)) => git.authors == Authors::Any,
+            None => false,
+        }
+    }
+
+    fn approved(&self, subject: &Subject, set: &[SetMember]) -> bool {
+        let approvals = &self.view.ledger.approvals;
+        approvals.iter().any(|approval| approval.subject == *subject && approval.set == set)
+    }
+
+    /// Whether another change's build has this one with its present head.
+    fn covered(
+        &self,
+        id: &ChangeId,
+        open: &Open<'_>,
+        decided: &BTreeMap<ChangeId, SubjectPlan>,
+    ) -> Option<Decision> {
+        let has = |set: &[SetMember]| {
+            set.iter().any(|member| member.change == *id && member.head == open.listed.head)
+        };
+        let by = decided.iter().find(|(other, plan)| {
+            *other != id
+                && plan.decision.stands()
+                && has(&plan.set)
+                && (plan.trusted || self.approved(&plan.subject, &plan.set))
+        });
+        if let Some((by, _)) = by {
+            let reason = format!("{by} depends on it and is built with it");
+            return Some(Decision::Covered { by: by.clone(), reason });
+        }
+        // A change that cannot be read now neither adds nor removes cover.
+        self.view.ledger.attempts.iter().find_map(|(subject, attempts)| {
+            let other = subject.change().filter(|other| *other != id)?;
+            let unread = matches!(self.changes.states.get(other), Some(State::Unknown(_)))
+                || self.changes.unread.contains_key(&other.repository);
+            let last = attempts.last()?;
+            (unread && last.stage != crate::model::build::Stage::Dropped && has(&last.set)).then(
+                || Decision::Covered {
+                    by: other.clone(),
+                    reason: format!("{other} was built with it and cannot be read now"),
+                },
+            )
+        })
+    }
+
+    /// Until when the set is quiet enough, and why.
+    fn settling(&self, set: &ChangeSet, facts: &Facts) -> Option<(Timestamp, String)> {
+        let rules = &self.view.settings.changes;
+        let mut latest: Option<(Timestamp, String)> = None;
+        let mut wait = |until: Timestamp, reason: String| {
+            if latest.as_ref().is_none_or(|(known, _)| *known < until) {
+                latest = Some((until, reason));
+            }
+        };
+        for member in &set.members {
+            let Some(facts) = facts.now.get(&member.change) else { continue };
+            let change = &member.change;
+            if facts.adopted == Adopted::No {
+                let reason =
+                    format!("{change} is new; new changes settle for {}", rules.settle_new);
+                wait(facts.first_seen + rules.settle_new, reason);
+            }
+            let moved = facts.head_moved_at.max(facts.references_moved_at);
+            if moved > facts.first_seen {
+                let reason = format!("{change} moved; pushes settle for {}", rules.settle_push);
+                wait(moved + rules.settle_push, reason);
+            }
+        }
+        latest.filter(|(until, _)| self.view.until(*until))
+    }
+
+    fn triggers(
+        &self,
+        id: &ChangeId,
+        open: &Open<'_>,
+        plan: &SubjectPlan,
+        due: Vec<Due>,
+        facts: &Facts,
+        decided: &BTreeMap<ChangeId, SubjectPlan>,
+    ) -> Vec<Trigger> {
+        let recent = facts.now.get(id).is_some_and(|facts| {
+            let moved = last_moved(facts, open.commit.committed_at);
+            moved + RECENT > self.view.at()
+        });
+        let extra = self.view.settings.changes.dependencies == Dependencies::Both
+            && self.covered(id, open, decided).is_some();
+        let priority = match (extra, recent) {
+            (true, _) => Priority::Idle,
+            (false, true) => Priority::Recent,
+            (false, false) => Priority::Other,
+        };
+        due.into_iter()
+            .map(|due| {
+                let priority = if due.by_person { Priority::Person } else { priority };
+                let request = request::of_change(self, id, open, plan, &due);
+                let needs_approval = !plan.trusted;
+                Trigger { ci: due.ci, priority, request, needs_approval }
+            })
+            .collect()
+    }
+
+    /// A subject that was triggered once and is no open change any more.
+    fn gone(&self, subject: &Subject, id: &ChangeId) -> Option<SubjectPlan> {
+        if !attempts::of(self.view, subject).iter().any(|attempt| attempt.stage.open()) {
+            return None;
+        }
+        let why = if !self.tracked.repositories.contains_key(&id.repository) {
+            let manifest = self.view.part.and_then(|part| part.manifest.value());
+            if manifest.is_none() {
+                let reason = "the manifest is not known".to_owned();
+                return Some(bare(id, Decision::Unknown { reason }));
+            }
+            "its repository is no longer part of the workspace"
+        } else if let Some(why) = self.changes.unread.get(&id.repository) {
+            return Some(bare(id, Decision::Unknown { reason: why.clone() }));
+        } else {
+            match self.changes.states.get(id) {
+                Some(State::Merged) => "it is merged",
+                Some(State::Open(_)) => "its base is no longer tracked",
+                Some(State::Unknown(_)) => return None,
+                None => "it is closed",
+            }
+        };
+        let mut plan = bare(id, Decision::Superseded { reason: why.to_owned() });
+        plan.superseded = attempts::superseded(self.view, subject, None, why);
+        Some(plan)
+    }
+}
+
+/// When a change last moved: by the committer's date until we saw it move ourselves.
+pub(crate) fn last_moved(facts: &ChangeFacts, committed_at: Timestamp) -> Timestamp {
+    let seen = facts.head_moved_at.max(facts.references_moved_at);
+    if seen > facts.first_seen || facts.adopted == Adopted::No {
+        seen
+    } else {
+        committed_at.min(facts.first_seen)
+    }
+}

@@ -1,0 +1,109 @@
+//! What makes a build worth running again, as one digest and as parts in words.
+//!
+//! The digest is a Merkle hash: each member is hashed once, then the list of hashes. Whatever is not
+//! named here is no reason to build: ref kinds, package names, settings, times, spellings.
+
+use crate::model::build::{PackageHead, SetMember};
+use crate::model::identity::{Fingerprint, Name};
+use crate::model::plan::FingerprintPart;
+
+use super::look::View;
+
+/// Version of the encoding; a new one must read what older ones recorded.
+const ENCODING: &str = "crosswatch fingerprint 1";
+
+/// Of a set: workspace id, epoch, and the members in order, each with repository, number, base, head.
+pub(crate) fn of_set(view: &View<'_>, set: &[SetMember]) -> (Fingerprint, Vec<FingerprintPart>) {
+    let mut parts = workspace_parts(view);
+    let mut hashes = Vec::with_capacity(set.len());
+    for member in set {
+        let repository = &member.change.repository;
+        let number = member.change.number.to_string();
+        hashes.push(leaf(&[
+            repository.forge.as_bytes(),
+            repository.path.as_bytes(),
+            number.as_bytes(),
+            member.base.as_bytes(),
+            member.head.as_bytes(),
+        ]));
+        parts.push(FingerprintPart {
+            what: format!("{} on {}", member.change, member.base),
+            value: member.head.to_string(),
+        });
+    }
+    (root(view, b"set", &hashes), parts)
+}
+
+/// Of the mainline: workspace id, epoch, and (package, repository, commit) in package order.
+pub(crate) fn of_mainline(
+    view: &View<'_>,
+    heads: &[PackageHead],
+    pins: &[(Name, String)],
+) -> (Fingerprint, Vec<FingerprintPart>) {
+    let mut parts = workspace_parts(view);
+    let mut hashes = Vec::with_capacity(heads.len() + pins.len());
+    for head in heads {
+        hashes.push(leaf(&[
+            head.package.as_bytes(),
+            head.repository.forge.as_bytes(),
+            head.repository.path.as_bytes(),
+            head.head.as_bytes(),
+        ]));
+        parts.push(FingerprintPart {
+            what: format!("{} from {}", head.package, head.repository),
+            value: head.head.to_string(),
+        });
+    }
+    for (package, pin) in pins {
+        hashes.push(leaf(&[b"pin", package.as_bytes(), pin.as_bytes()]));
+        parts.push(FingerprintPart { what: format!("{package} pinned"), value: pin.clone() });
+    }
+    (root(view, b"mainline", &hashes), parts)
+}
+
+fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {
+    vec![
+        FingerprintPart { what: "workspace id".to_owned(), value: view.settings.id.to_string() },
+        FingerprintPart { what: "epoch".to_owned(), value: view.settings.epoch.to_string() },
+    ]
+}
+
+fn leaf(fields: &[&[u8]]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key(ENCODING);
+    for field in fields {
+        hasher.update(&(field.len() as u64).to_le_bytes());
+        hasher.update(field);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+fn root(view: &View<'_>, kind: &[u8], leaves: &[[u8; 32]]) -> Fingerprint {
+    let epoch = view.settings.epoch.to_le_bytes();
+    let mut fields: Vec<&[u8]> = vec![kind, view.settings.id.as_bytes(), &epoch];
+    fields.extend(leaves.iter().map(<[u8; 32]>::as_slice));
+    Fingerprint(leaf(&fields))
+}
+
+/// What differs between the parts of an earlier attempt and those of now, in words.
+pub fn moved(before: &[FingerprintPart], now: &[FingerprintPart]) -> Vec<String> {
+    let short = |value: &str| value.chars().take(10).collect::<String>();
+    let mut moved = Vec::new();
+    for part in now {
+        match before.iter().find(|old| old.what == part.what) {
+            None => moved.push(format!("{} joined", part.what)),
+            Some(old) if old.value != part.value => moved.push(format!(
+                "{} moved from {} to {}",
+                part.what,
+                short(&old.value),
+                short(&part.value)
+            )),
+            Some(_) => {}
+        }
+    }
+    for old in before {
+        if !now.iter().any(|part| part.what == old.what) {
+            moved.push(format!("{} left", old.what));
+        }
+    }
+    moved
+}

@@ -1,0 +1,147 @@
+//! One workspace's view of a snapshot, which notes what was asked of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::change::CommitFacts;
+use crate::model::identity::{ChangeId, Oid, RepositoryId};
+use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
+use crate::model::observed::Observed;
+use crate::model::question::{Answer, Question};
+use crate::model::settings::WorkspaceSettings;
+use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
+use crate::model::time::Timestamp;
+
+/// What the rules of one workspace read, and what they missed.
+pub(crate) struct View<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) settings: &'a WorkspaceSettings,
+    pub(crate) part: Option<&'a Arc<WorkspacePart>>,
+    pub(crate) ledger: &'a WorkspaceLedger,
+    pub(crate) ledger_id: &'a str,
+    consulted: RefCell<BTreeSet<Question>>,
+    wanted: RefCell<BTreeSet<Question>>,
+    next_at: Cell<Option<Timestamp>>,
+}
+
+/// What a view noted while the rules read it.
+pub(crate) struct Noted {
+    pub(crate) consulted: BTreeSet<Question>,
+    pub(crate) wanted: BTreeSet<Question>,
+    pub(crate) next_at: Option<Timestamp>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(
+        snapshot: &'a Snapshot,
+        settings: &'a WorkspaceSettings,
+        ledger: &'a WorkspaceLedger,
+        ledger_id: &'a str,
+    ) -> Self {
+        Self {
+            snapshot,
+            settings,
+            part: snapshot.workspaces.get(&settings.name),
+            ledger,
+            ledger_id,
+            consulted: RefCell::default(),
+            wanted: RefCell::default(),
+            next_at: Cell::default(),
+        }
+    }
+
+    pub(crate) fn at(&self) -> Timestamp {
+        self.snapshot.at
+    }
+
+    pub(crate) fn repository(&self, id: &RepositoryId) -> Option<&'a Arc<RepositoryPart>> {
+        self.snapshot.repositories.get(id)
+    }
+
+    /// Notes that a decision holds until `time`; whether that is still to come.
+    pub(crate) fn until(&self, time: Timestamp) -> bool {
+        let ahead = time > self.at();
+        if ahead {
+            let least = self.next_at.get().map_or(time, |known| known.min(time));
+            self.next_at.set(Some(least));
+        }
+        ahead
+    }
+
+    fn ask(&self, question: Question) -> Result<&'a Answer, String> {
+        self.consulted.borrow_mut().insert(question.clone());
+        match self.snapshot.answers.get(&question) {
+            Some(Observed::Known(answer)) => Ok(answer),
+            Some(Observed::Unknown(unknown)) => {
+                let why = unknown.why.clone();
+                self.wanted.borrow_mut().insert(question);
+                Err(why)
+            }
+            None => {
+                self.wanted.borrow_mut().insert(question);
+                Err("not read yet".to_owned())
+            }
+        }
+    }
+
+    /// Date and references of a commit, or why they are not known.
+    pub(crate) fn commit(
+        &self,
+        repository: &RepositoryId,
+        oid: Oid,
+    ) -> Result<&'a CommitFacts, String> {
+        match self.ask(Question::Commit { repository: repository.clone(), oid }) {
+            Ok(Answer::Commit(facts)) => Ok(facts),
+            Ok(Answer::Contains(_)) => Err("an answer of the wrong kind".to_owned()),
+            Err(why) => Err(format!("commit {} of {repository}: {why}", oid.short())),
+        }
+    }
+
+    /// Whether `descendant` contains `ancestor`, or why that is not known.
+    pub(crate) fn contains(
+        &self,
+        repository: &RepositoryId,
+        ancestor: Oid,
+        descendant: Oid,
+    ) -> Result<bool, String> {
+        if ancestor == descendant {
+            return Ok(true);
+        }
+        let question = Question::Contains { repository: repository.clone(), ancestor, descendant };
+        match self.ask(question) {
+            Ok(Answer::Contains(contains)) => Ok(*contains),
+            Ok(Answer::Commit(_)) => Err("an answer of the wrong kind".to_owned()),
+            Err(why) => Err(format!(
+                "whether {} of {repository} contains {}: {why}",
+                descendant.short(),
+                ancestor.short()
+            )),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Noted {
+        Noted {
+            consulted: self.consulted.into_inner(),
+            wanted: self.wanted.into_inner(),
+            next_at: self.next_at.get(),
+        }
+    }
+}
+
+/// Facts about changes as they are after this look, and which of them moved.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub(crate) now: BTreeMap<ChangeId, ChangeFacts>,
+}
+
+impl Facts {
+    /// Those that the ledger does not have, or has differently.
+    pub(crate) fn moved(&self, ledger: &WorkspaceLedger) -> Vec<(ChangeId, ChangeFacts)> {
+        self.now
+            .iter()
+            .filter(|(id, facts)| ledger.changes.get(id) != Some(facts))
+            .map(|(id, facts)| (id.clone(), facts.clone()))
+            .collect()
+    }
+}

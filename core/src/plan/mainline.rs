@@ -1,0 +1,218 @@
+//! The mainline of a workspace: the heads that it tracks, built together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::build::PackageHead;
+use crate::model::identity::{Fingerprint, Name, Subject};
+use crate::model::ledger_view::MainlineFacts;
+use crate::model::manifest::{Pin, Vcs};
+use crate::model::observed::Purpose;
+use crate::model::plan::{Blocked, Decision, FingerprintPart, Held};
+use crate::model::settings::UpdateOn;
+use crate::model::time::Timestamp;
+
+use super::attempts::{self, Standing};
+use super::fingerprint;
+use super::look::View;
+use super::tracked::{Tracked, manifest};
+
+/// The mainline as it would be built now.
+pub(crate) struct Mainline {
+    pub(crate) heads: Vec<PackageHead>,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) parts: Vec<FingerprintPart>,
+}
+
+/// Heads of all packages: what the last update left, with each tracked head that was taken over since
+/// in its place. A repository that cannot be read keeps its last known head. `Err` says what is missing.
+pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, String> {
+    if manifest(view).is_none() {
+        let why = view
+            .part
+            .and_then(|part| part.manifest.unknown())
+            .map_or("not read yet", |unknown| unknown.why.as_str());
+        return Err(format!("the manifest is not known: {why}"));
+    }
+    let checkouts = view.part.and_then(|part| part.updated.as_ref()).map(|u| &u.checkouts);
+    let mut heads = Vec::new();
+    let mut pins = Vec::new();
+    for (id, repository) in &tracked.repositories {
+        let listing =
+            view.repository(id).and_then(|part| part.listing.last_known(Purpose::ManifestInForce));
+        for used in &repository.uses {
+            if let Some(Pin::Commit(pin) | Pin::Tag(pin)) = &used.pin {
+                pins.push((used.package.clone(), pin.clone()));
+                continue;
+            }
+            let checkout = checkouts.and_then(|checkouts| checkouts.get(&used.package)).copied();
+            let head = used
+                .branch
+                .as_ref()
+                .and_then(|branch| listing.and_then(|listing| listing.branches.get(branch)))
+                .copied();
+            let head = match view.settings.update_on {
+                UpdateOn::Definitions => head.or(checkout),
+                UpdateOn::Any => checkout.or(head),
+            };
+            match head {
+                Some(head) => heads.push(PackageHead {
+                    package: used.package.clone(),
+                    repository: id.clone(),
+                    head,
+                }),
+                None => {
+                    let why = match view.repository(id).map(|part| &part.listing) {
+                        None => "it was not read yet".to_owned(),
+                        Some(listing) => match (listing.unknown(), &used.branch) {
+                            (Some(unknown), _) => unknown.why.clone(),
+                            (None, Some(branch)) => format!("it has no branch {branch}"),
+                            (None, None) => "it has no default branch".to_owned(),
+                        },
+                    };
+                    return Err(format!("the head of {} in {id}: {why}", used.package));
+                }
+            }
+        }
+    }
+    heads.sort();
+    pins.sort();
+    let (fingerprint, parts) = fingerprint::of_mainline(view, &heads, &pins);
+    Ok(Mainline { heads, fingerprint, parts })
+}
+
+/// Facts of the mainline after this look.
+pub(crate) fn facts(view: &View<'_>, mainline: &Mainline) -> MainlineFacts {
+    let at = view.at();
+    match &view.ledger.mainline {
+        None => MainlineFacts {
+            recorded: mainline.fingerprint,
+            fingerprint: mainline.fingerprint,
+            moved_at: at,
+            gathering_since: at,
+            heads: mainline.heads.clone(),
+        },
+        Some(known) => {
+            let mut facts = known.clone();
+            if facts.fingerprint != mainline.fingerprint {
+                let built = facts.fingerprint == facts.recorded
+                    || attempts::known(view, &Subject::Mainline, facts.fingerprint);
+                if built {
+                    facts.gathering_since = at;
+                }
+                facts.fingerprint = mainline.fingerprint;
+                facts.moved_at = at;
+            }
+            facts
+        }
+    }
+}
+
+/// The decision on the mainline.
+pub(crate) fn decide(view: &View<'_>, mainline: &Mainline, facts: &MainlineFacts) -> Standing {
+    let held = |why, reason, until| Standing {
+        decision: Decision::Held { why, reason, until },
+        due: Vec::new(),
+    };
+    let subject = Subject::Mainline;
+    let rebuild = view.ledger.rebuilds.contains_key(&subject);
+    let known = attempts::known(view, &subject, mainline.fingerprint);
+    if mainline.fingerprint == facts.recorded && !known && !rebuild {
+        let reason = "it is as it was when the watch began; the next push is built".to_owned();
+        return Standing { decision: Decision::Unchanged { reason }, due: Vec::new() };
+    }
+    if let Some(paused) = paused(view) {
+        return held(Held::Paused, paused, None);
+    }
+    if let Some(part) = view.part {
+        if let Some(failure) = &part.failure {
+            let reason =
+                format!("the workspace's last update failed: {failure}; changes go on without it");
+            let decision = Decision::Blocked { why: Blocked::UpdateFailed, reason };
+            return Standing { decision, due: Vec::new() };
+        }
+        if part.pending && !known {
+            return held(Held::Mainline, "the workspace is being updated".to_owned(), None);
+        }
+    }
+    if !known && !rebuild {
+        let rules = &view.settings.mainline;
+        let until = settled_at(facts, rules.settle, rules.settle_at_most);
+        if view.until(until) {
+            let reason = format!("pushes are gathered until none came for {}", rules.settle);
+            return held(Held::Settling, reason, Some(until));
+        }
+    }
+    attempts::standing(view, &subject, mainline.fingerprint, &mainline.parts)
+}
+
+fn settled_at(
+    facts: &MainlineFacts,
+    settle: crate::model::time::Span,
+    at_most: crate::model::time::Span,
+) -> Timestamp {
+    (facts.moved_at + settle).min(facts.gathering_since + at_most)
+}
+
+/// Why nothing of this workspace is triggered, if it is paused.
+pub(crate) fn paused(view: &View<'_>) -> Option<String> {
+    if view.settings.paused {
+        return Some("the workspace is paused in the configuration".to_owned());
+    }
+    let name = &view.settings.name;
+    view.ledger
+        .paused_by
+        .as_ref()
+        .map(|by| format!("{by} paused the workspace; `crosswatch resume {name}` releases it"))
+}
+
+/// `changed` packages and all that depend on them, in build order (dependencies first, ties by name).
+pub(crate) fn affected(view: &View<'_>, changed: &BTreeSet<Name>) -> Vec<Name> {
+    let Some(manifest) = manifest(view) else { return changed.iter().cloned().collect() };
+    let mut dependents: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+    for package in &manifest.packages {
+        for dependency in &package.depends_on {
+            dependents.entry(dependency).or_default().push(&package.name);
+        }
+    }
+    let mut reached: BTreeSet<&Name> = BTreeSet::new();
+    let mut queue: Vec<&Name> = changed.iter().collect();
+    while let Some(name) = queue.pop() {
+        if reached.insert(name) {
+            queue.extend(dependents.get(name).into_iter().flatten());
+        }
+    }
+    let mut waits: BTreeMap<&Name, BTreeSet<&Name>> =
+        reached.iter().map(|name| (*name, BTreeSet::new())).collect();
+    for package in manifest.packages.iter().filter(|package| reached.contains(&package.name)) {
+        let waiting = package.depends_on.iter().filter(|d| reached.contains(d)).collect();
+        waits.insert(&package.name, waiting);
+    }
+    let mut order = Vec::with_capacity(reached.len());
+    while !waits.is_empty() {
+        // A cycle among packages has no build order; its members come by name.
+        let next = waits
+            .iter()
+            .find(|(name, waiting)| waiting.iter().all(|w| w == *name || !waits.contains_key(w)))
+            .or_else(|| waits.first_key_value())
+            .map(|(name, _)| *name);
+        let Some(next) = next else { break };
+        waits.remove(next);
+        order.push(next.clone());
+    }
+    order
+}
+
+/// Packages whose head is another one than in `before`, or that are new.
+pub(crate) fn changed(before: &[PackageHead], now: &[PackageHead]) -> BTreeSet<Name> {
+    now.iter().filter(|head| !before.contains(head)).map(|head| head.package.clone()).collect()
+}
+
+/// Where the mainline comes from, for the CI's own change record.
+pub(crate) fn source_url(view: &View<'_>) -> Option<String> {
+    view.settings.source.as_ref().map(|source| source.url.clone()).or_else(|| {
+        manifest(view)?.packages.iter().find_map(|package| match &package.vcs {
+            Vcs::Git { url, .. } => Some(url.clone()),
+            Vcs::Other { .. } => None,
+        })
+    })
+}

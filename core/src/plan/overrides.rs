@@ -1,0 +1,57 @@
+//! What a build of a set checks out instead of the mainline.
+
+use crate::model::build::Override;
+use crate::model::identity::Name;
+use crate::model::settings::RefKind;
+
+use super::look::View;
+use super::sets::{ChangeSet, Graph};
+use super::tracked::Tracked;
+
+/// One override for each member that no other member contains.
+pub(crate) fn overrides(
+    view: &View<'_>,
+    tracked: &Tracked,
+    graph: &Graph<'_>,
+    set: &ChangeSet,
+) -> Vec<Override> {
+    let mut overrides = Vec::new();
+    for member in set.members.iter().filter(|member| !set.contained.contains(&member.change)) {
+        let Some(repository) = tracked.repositories.get(&member.change.repository) else {
+            continue;
+        };
+        let Some(open) = graph.open.get(&member.change) else { continue };
+        let mut packages: Vec<Name> = Vec::new();
+        let mut unpin = false;
+        for used in repository.overridden(&member.base) {
+            packages.push(used.override_key.clone());
+            unpin |= used.pin.is_some();
+        }
+        packages.sort();
+        packages.dedup();
+        overrides.push(Override {
+            change: member.change.clone(),
+            change_url: None,
+            packages,
+            repository_url: repository.url.clone(),
+            ref_name: ref_name(view.settings.changes.ref_kind, open.listed),
+            head: member.head,
+            base: member.base.clone(),
+            unpin,
+        });
+    }
+    overrides
+}
+
+/// The ref to fetch. A plain git server shows a merge ref only where it could make one.
+fn ref_name(kind: RefKind, listed: &crate::model::change::OpenRef) -> String {
+    let merge = match kind {
+        RefKind::Auto => listed.merge,
+        RefKind::Merge => true,
+        RefKind::Head => false,
+    };
+    match listed.ref_name.strip_suffix("/head") {
+        Some(stem) if merge => format!("{stem}/merge"),
+        _ => listed.ref_name.clone(),
+    }
+}

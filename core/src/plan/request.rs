@@ -1,0 +1,115 @@
+//! The request that a CI gets for a decision.
+
+use std::collections::BTreeSet;
+
+use crate::model::build::{BuildRequest, Primary, RequestId};
+use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
+use crate::model::plan::SubjectPlan;
+
+use super::attempts::Due;
+use super::decide::Deciding;
+use super::look::View;
+use super::mainline::{self, Mainline};
+use super::openness::Open;
+
+/// Of a change and its set.
+pub(crate) fn of_change(
+    deciding: &Deciding<'_, '_>,
+    id: &ChangeId,
+    open: &Open<'_>,
+    plan: &SubjectPlan,
+    due: &Due,
+) -> BuildRequest {
+    let view = deciding.view;
+    let mut changed: BTreeSet<Name> = BTreeSet::new();
+    for member in &plan.set {
+        if let Some(repository) = deciding.tracked.repositories.get(&member.change.repository) {
+            changed.extend(repository.overridden(&member.base).map(|used| used.package.clone()));
+        }
+    }
+    let repository_url = deciding
+        .tracked
+        .repositories
+        .get(&id.repository)
+        .map(|repository| repository.url.clone())
+        .unwrap_or_default();
+    let fingerprint = plan.fingerprint.unwrap_or(Fingerprint([0; 32]));
+    BuildRequest {
+        request_id: request_id(view, &plan.subject, fingerprint, due),
+        workspace: view.settings.name.clone(),
+        subject: plan.subject.clone(),
+        fingerprint,
+        attempt: due.attempt,
+        reason: due.reason.clone(),
+        decided_at: view.at(),
+        set: plan.set.clone(),
+        overrides: plan.overrides.clone(),
+        heads: deciding.mainline.to_vec(),
+        affected: mainline::affected(view, &changed),
+        trusted: plan.trusted,
+        page: page(view, &plan.subject),
+        primary: Primary {
+            repository_url,
+            repository: Some(id.repository.clone()),
+            branch: open.base.clone(),
+            revision: Some(open.listed.head),
+            author: None,
+            when: Some(open.commit.committed_at),
+        },
+    }
+}
+
+/// Of the mainline.
+pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> BuildRequest {
+    let subject = Subject::Mainline;
+    let before = view.ledger.mainline.as_ref().map_or(&[][..], |facts| &facts.heads);
+    let changed = mainline::changed(before, &mainline.heads);
+    let first = mainline.heads.iter().find(|head| changed.contains(&head.package));
+    let source = view.settings.source.as_ref();
+    BuildRequest {
+        request_id: request_id(view, &subject, mainline.fingerprint, due),
+        workspace: view.settings.name.clone(),
+        subject,
+        fingerprint: mainline.fingerprint,
+        attempt: due.attempt,
+        reason: due.reason.clone(),
+        decided_at: view.at(),
+        set: Vec::new(),
+        overrides: Vec::new(),
+        heads: mainline.heads.clone(),
+        affected: mainline::affected(view, &changed),
+        trusted: true,
+        page: page(view, &Subject::Mainline),
+        primary: Primary {
+            repository_url: mainline::source_url(view).unwrap_or_default(),
+            repository: first.map(|head| head.repository.clone()),
+            branch: source
+                .and_then(|source| source.branch.clone())
+                .unwrap_or_else(|| Name::from("master")),
+            revision: first.map(|head| head.head),
+            author: None,
+            when: Some(view.at()),
+        },
+    }
+}
+
+fn request_id(
+    view: &View<'_>,
+    subject: &Subject,
+    fingerprint: Fingerprint,
+    due: &Due,
+) -> RequestId {
+    let workspace = &view.settings.id;
+    RequestId::new(view.ledger_id, workspace, subject, &due.ci, &fingerprint, due.attempt)
+}
+
+fn page(view: &View<'_>, subject: &Subject) -> Option<String> {
+    let public = view.snapshot.settings.public_url.as_ref()?;
+    let name = &view.settings.name;
+    Some(match subject {
+        Subject::Mainline => format!("{public}/workspaces/{name}"),
+        Subject::Change(change) => {
+            format!("{public}/workspaces/{name}#{}", change.to_string().replace('#', "-"))
+        }
+    })
+}

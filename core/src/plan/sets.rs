@@ -1,0 +1,306 @@
+//! Which changes belong together: references followed to any depth, cycles collapsed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::model::build::SetMember;
+use crate::model::identity::{ChangeId, Name, RepositoryId};
+use crate::model::plan::Blocked;
+use crate::model::settings::{OnClosed, SameRepository};
+use crate::references::{Finding, Note};
+
+use super::look::View;
+use super::openness::{Changes, Open, State};
+use super::tracked::Tracked;
+
+/// The open changes and what each depends on directly.
+pub(crate) struct Graph<'a> {
+    pub(crate) open: BTreeMap<ChangeId, Open<'a>>,
+    edges: BTreeMap<ChangeId, Edges>,
+    /// The smallest change of the cycle that a change is part of, for changes in cycles.
+    leaders: BTreeMap<ChangeId, ChangeId>,
+}
+
+/// Where the references of one change lead.
+#[derive(Default)]
+struct Edges {
+    members: BTreeSet<ChangeId>,
+    closed: BTreeSet<ChangeId>,
+    unknown: Vec<String>,
+    findings: Vec<Finding>,
+    notes: Vec<Note>,
+}
+
+/// A change with all that it depends on.
+pub(crate) struct ChangeSet {
+    /// Dependencies first, ties by identity; the change itself is among them.
+    pub(crate) members: Vec<SetMember>,
+    /// Members that another member of the same repository contains.
+    pub(crate) contained: BTreeSet<ChangeId>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) notes: Vec<Note>,
+    /// Why nothing can be said of it.
+    pub(crate) unknown: Option<String>,
+    /// Why it cannot be built.
+    pub(crate) blocked: Option<(Blocked, String)>,
+}
+
+/// Resolves the references of all open changes.
+pub(crate) fn graph<'a>(view: &View<'a>, tracked: &Tracked, changes: &Changes<'a>) -> Graph<'a> {
+    let mut graph =
+        Graph { open: BTreeMap::new(), edges: BTreeMap::new(), leaders: BTreeMap::new() };
+    for (id, state) in &changes.states {
+        let State::Open(open) = state else { continue };
+        graph.open.insert(id.clone(), *open);
+        graph.edges.insert(id.clone(), edges(view, tracked, changes, id, open));
+    }
+    graph.leaders = leaders(&graph);
+    graph
+}
+
+fn edges(
+    view: &View<'_>,
+    tracked: &Tracked,
+    changes: &Changes<'_>,
+    id: &ChangeId,
+    open: &Open<'_>,
+) -> Edges {
+    let written = &open.commit.references;
+    let mut edges = Edges {
+        findings: written.findings.clone(),
+        notes: written.notes.clone(),
+        ..Edges::default()
+    };
+    for reference in &written.references {
+        let other = &reference.change;
+        if other == id {
+            continue;
+        }
+        let Some(repository) = tracked.repositories.get(&other.repository) else {
+            edges.findings.push(not_watched(&reference.as_written));
+            continue;
+        };
+        match changes.states.get(other) {
+            Some(State::Open(member)) => {
+                if repository.overridden(member.base).next().is_some() {
+                    edges.members.insert(other.clone());
+                } else {
+                    edges.findings.push(Finding {
+                        text: format!(
+                            "{} is left out: its base {} is not the branch that this workspace tracks",
+                            reference.as_written, member.base
+                        ),
+                    });
+                }
+            }
+            Some(State::Merged) => {
+                edges.notes.push(Note { text: format!("{} is merged", reference.as_written) })
+            }
+            Some(State::Unknown(why)) => edges.unknown.push(why.clone()),
+            None => match changes.unread.get(&other.repository) {
+                Some(why) => edges.unknown.push(why.clone()),
+                None if view.ledger.changes.contains_key(other) => {
+                    edges.closed.insert(other.clone());
+                }
+                None => edges.findings.push(not_watched(&reference.as_written)),
+            },
+        }
+    }
+    edges
+}
+
+/// One wording whatever the truth is, so that nobody learns what exists where.
+fn not_watched(name: &str) -> Finding {
+    Finding { text: format!("{name} is not a change that this workspace watches") }
+}
+
+fn leaders(graph: &Graph<'_>) -> BTreeMap<ChangeId, ChangeId> {
+    let mut digraph: DiGraph<&ChangeId, ()> = DiGraph::new();
+    let nodes: BTreeMap<&ChangeId, NodeIndex> =
+        graph.open.keys().map(|id| (id, digraph.add_node(id))).collect();
+    for (id, edges) in &graph.edges {
+        for member in &edges.members {
+            if let (Some(from), Some(to)) = (nodes.get(id), nodes.get(member)) {
+                digraph.add_edge(*from, *to, ());
+            }
+        }
+    }
+    let mut leaders = BTreeMap::new();
+    for component in tarjan_scc(&digraph) {
+        let members: BTreeSet<&ChangeId> =
+            component.iter().filter_map(|node| digraph.node_weight(*node).copied()).collect();
+        if let Some(least) = members.first().filter(|_| members.len() > 1) {
+            for member in &members {
+                leaders.insert((*member).clone(), (*least).clone());
+            }
+        }
+    }
+    leaders
+}
+
+impl Graph<'_> {
+    /// The change whose build stands for the cycle that `id` is part of, unless that is `id` itself.
+    pub(crate) fn leader(&self, id: &ChangeId) -> Option<&ChangeId> {
+        self.leaders.get(id).filter(|leader| *leader != id)
+    }
+
+    /// What `id` depends on directly.
+    fn members(&self, id: &ChangeId) -> impl Iterator<Item = &ChangeId> {
+        self.edges.get(id).into_iter().flat_map(|edges| &edges.members)
+    }
+
+    /// Open changes in an order in which everything that depends on a change comes before it.
+    pub(crate) fn tops_first(&self) -> Vec<&ChangeId> {
+        let mut order = self.dependencies_first(&self.open.keys().collect());
+        order.reverse();
+        order
+    }
+
+    /// `ids` with dependencies first and ties by identity; a cycle comes as one, by identity.
+    fn dependencies_first<'s>(&'s self, ids: &BTreeSet<&'s ChangeId>) -> Vec<&'s ChangeId> {
+        let component = |id: &'s ChangeId| self.leaders.get(id).unwrap_or(id);
+        let mut waits: BTreeMap<&ChangeId, BTreeSet<&ChangeId>> = BTreeMap::new();
+        let mut above: BTreeMap<&ChangeId, BTreeSet<&ChangeId>> = BTreeMap::new();
+        let mut content: BTreeMap<&ChangeId, Vec<&ChangeId>> = BTreeMap::new();
+        for id in ids {
+            let own = component(id);
+            content.entry(own).or_default().push(id);
+            let waiting = waits.entry(own).or_default();
+            for member in self.members(id).filter(|member| ids.contains(member)) {
+                let other = component(member);
+                if other != own {
+                    waiting.insert(other);
+                    above.entry(other).or_default().insert(own);
+                }
+            }
+        }
+        let mut ready: BTreeSet<&ChangeId> =
+            waits.iter().filter(|(_, w)| w.is_empty()).map(|(id, _)| *id).collect();
+        let mut order = Vec::with_capacity(ids.len());
+        while let Some(next) = ready.pop_first() {
+            order.extend(content.remove(next).unwrap_or_default());
+            for upper in above.remove(next).unwrap_or_default() {
+                if let Some(waiting) = waits.get_mut(upper) {
+                    waiting.remove(next);
+                    if waiting.is_empty() {
+                        ready.insert(upper);
+                    }
+                }
+            }
+        }
+        order
+    }
+
+    /// The set of `root`: everything that it reaches, with what stands in its way.
+    pub(crate) fn set(&self, view: &View<'_>, root: &ChangeId) -> ChangeSet {
+        let rules = &view.settings.changes;
+        let mut set = ChangeSet {
+            members: Vec::new(),
+            contained: BTreeSet::new(),
+            findings: Vec::new(),
+            notes: Vec::new(),
+            unknown: None,
+            blocked: None,
+        };
+        let mut reached: BTreeSet<&ChangeId> = BTreeSet::new();
+        let mut queue = VecDeque::from([root]);
+        let mut closed = BTreeSet::new();
+        while let Some(id) = queue.pop_front() {
+            let known = self.edges.get_key_value(id).filter(|(id, _)| reached.insert(id));
+            let Some((_, edges)) = known else {
+                continue;
+            };
+            set.findings.extend(edges.findings.iter().cloned());
+            set.notes.extend(edges.notes.iter().cloned());
+            closed.extend(edges.closed.iter().cloned());
+            if set.unknown.is_none() {
+                set.unknown = edges.unknown.first().cloned();
+            }
+            if reached.len() > rules.max_dependencies + 1 {
+                set.blocked = Some((
+                    Blocked::TooMany,
+                    format!(
+                        "it depends on more than {} changes; split it, or raise max_dependencies",
+                        rules.max_dependencies
+                    ),
+                ));
+                break;
+            }
+            queue.extend(&edges.members);
+        }
+        for id in self.dependencies_first(&reached) {
+            if let Some(open) = self.open.get(id) {
+                set.members.push(SetMember {
+                    change: id.clone(),
+                    head: open.listed.head,
+                    base: open.base.clone(),
+                });
+            }
+        }
+        if let Some(dependency) = closed.first() {
+            match rules.on_closed {
+                OnClosed::Block => {
+                    set.blocked.get_or_insert_with(|| {
+                        (
+                            Blocked::DependencyClosed,
+                            format!(
+                                "{dependency} was closed; its author reopens it, or the reference is removed"
+                            ),
+                        )
+                    });
+                }
+                OnClosed::Ignore => set
+                    .notes
+                    .push(Note { text: format!("{dependency} was closed and is left out") }),
+            }
+        }
+        self.same_repository(view, &mut set);
+        set
+    }
+
+    fn same_repository(&self, view: &View<'_>, set: &mut ChangeSet) {
+        let mut groups: BTreeMap<(&RepositoryId, &Name), Vec<&SetMember>> = BTreeMap::new();
+        for member in &set.members {
+            groups.entry((&member.change.repository, &member.base)).or_default().push(member);
+        }
+        let mut contained = BTreeSet::new();
+        let mut unknown = None;
+        let mut blocked = None;
+        for ((repository, _), group) in groups.into_iter().filter(|(_, group)| group.len() > 1) {
+            for (index, one) in group.iter().enumerate() {
+                for other in group.iter().skip(index + 1) {
+                    let upwards = view.contains(repository, one.head, other.head);
+                    let downwards = view.contains(repository, other.head, one.head);
+                    match (upwards, downwards) {
+                        (Ok(true), _) => {
+                            contained.insert(one.change.clone());
+                        }
+                        (_, Ok(true)) => {
+                            contained.insert(other.change.clone());
+                        }
+                        (Err(why), _) | (_, Err(why)) => unknown = unknown.or(Some(why)),
+                        (Ok(false), Ok(false))
+                            if view.settings.changes.same_repository == SameRepository::Block =>
+                        {
+                            blocked.get_or_insert_with(|| {
+                                (
+                                    Blocked::TwoChanges,
+                                    format!(
+                                        "two changes of {repository}; rebase #{} on #{}",
+                                        other.change.number, one.change.number
+                                    ),
+                                )
+                            });
+                        }
+                        (Ok(false), Ok(false)) => {}
+                    }
+                }
+            }
+        }
+        set.contained = contained;
+        set.unknown = set.unknown.take().or(unknown);
+        set.blocked = set.blocked.take().or(blocked);
+    }
+}

@@ -1,0 +1,1 @@
+//! Tables of the rules; worlds are built by `World`.

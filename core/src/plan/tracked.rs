@@ -1,0 +1,141 @@
+//! Which (repository, branch) pairs a workspace tracks, and for which packages.
+
+use std::collections::BTreeMap;
+
+use crate::model::identity::{Name, Oid, RepositoryId};
+use crate::model::ledger_view::{Look, WorkspaceLedger};
+use crate::model::locator::Located;
+use crate::model::manifest::{Manifest, Pin, Vcs};
+use crate::model::observed::Purpose;
+use crate::model::plan::Unwatched;
+use crate::model::settings::{UpdateOn, WorkspaceSettings};
+use crate::model::snapshot::Snapshot;
+
+use super::look::View;
+
+/// Everything that a workspace tracks.
+#[derive(Default)]
+pub(crate) struct Tracked {
+    pub(crate) repositories: BTreeMap<RepositoryId, TrackedRepository>,
+    pub(crate) unwatched: Vec<Unwatched>,
+}
+
+/// One tracked repository.
+pub(crate) struct TrackedRepository {
+    pub(crate) url: String,
+    pub(crate) uses: Vec<Use>,
+}
+
+/// A package, definition repository or source that comes from a repository.
+pub(crate) struct Use {
+    pub(crate) package: Name,
+    pub(crate) override_key: Name,
+    /// The branch, when it is known; a manifest that names none means the default branch.
+    pub(crate) branch: Option<Name>,
+    pub(crate) pin: Option<Pin>,
+    pub(crate) definition: bool,
+}
+
+impl TrackedRepository {
+    /// Uses that a change against `base` overrides: those of that branch, and pinned ones.
+    pub(crate) fn overridden<'a>(&'a self, base: &'a str) -> impl Iterator<Item = &'a Use> {
+        self.uses
+            .iter()
+            .filter(move |used| used.pin.is_some() || used.branch.as_deref() == Some(base))
+    }
+
+    /// Whether a change against `base` is a root: some unpinned use tracks that branch.
+    pub(crate) fn tracks(&self, base: &str) -> bool {
+        self.uses.iter().any(|used| used.pin.is_none() && used.branch.as_deref() == Some(base))
+    }
+}
+
+/// Packages and definition repositories of the manifest in force, and the workspace's own source.
+pub(crate) fn tracked(view: &View<'_>) -> Tracked {
+    let mut tracked = Tracked::default();
+    if let Some(source) = &view.settings.source {
+        let vcs = Vcs::Git { url: source.url.clone(), branch: source.branch.clone(), pin: None };
+        let name = Name::from("source");
+        add(view, &mut tracked, &name, &name, &vcs, true);
+    }
+    let Some(manifest) = manifest(view) else { return tracked };
+    for package in &manifest.packages {
+        add(view, &mut tracked, &package.name, &package.override_key, &package.vcs, false);
+    }
+    for definition in &manifest.definitions {
+        add(view, &mut tracked, &definition.name, &definition.override_key, &definition.vcs, true);
+    }
+    tracked
+}
+
+/// The manifest in force: the last good one while an update fails.
+pub(crate) fn manifest<'a>(view: &View<'a>) -> Option<&'a Manifest> {
+    view.part
+        .and_then(|part| part.manifest.last_known(Purpose::ManifestInForce))
+        .map(|manifest| &**manifest)
+}
+
+fn add(
+    view: &View<'_>,
+    tracked: &mut Tracked,
+    package: &Name,
+    override_key: &Name,
+    vcs: &Vcs,
+    definition: bool,
+) {
+    let unwatched = |reason: String| Unwatched { package: package.clone(), reason };
+    let (url, branch, pin) = match vcs {
+        Vcs::Git { url, branch, pin } => (url, branch, pin),
+        Vcs::Other { kind, .. } => {
+            tracked.unwatched.push(unwatched(format!("its version control is {kind}, not git")));
+            return;
+        }
+    };
+    match view.snapshot.locator.locate(url) {
+        Located::Unwatched { reason } => tracked.unwatched.push(unwatched(reason)),
+        Located::Repository { id, url, .. } => {
+            let branch = branch.clone().or_else(|| {
+                let listing = &view.repository(&id)?.listing;
+                listing.last_known(Purpose::ManifestInForce)?.default_branch.clone()
+            });
+            let repository = tracked
+                .repositories
+                .entry(id)
+                .or_insert_with(|| TrackedRepository { url, uses: Vec::new() });
+            repository.uses.push(Use {
+                package: package.clone(),
+                override_key: override_key.clone(),
+                branch,
+                pin: pin.clone(),
+                definition,
+            });
+        }
+    }
+}
+
+/// Heads that the workspace's update depends on: those of its definition repositories, or of
+/// everything that it tracks when updates run after any push. `None` while one of them is not known.
+pub fn update_inputs(
+    snapshot: &Snapshot,
+    settings: &WorkspaceSettings,
+) -> Option<Vec<(Look, Oid)>> {
+    let ledger = WorkspaceLedger::default();
+    let view = View::new(snapshot, settings, &ledger, "");
+    let mut inputs = Vec::new();
+    for (id, repository) in &tracked(&view).repositories {
+        for used in &repository.uses {
+            let counts = used.definition || settings.update_on == UpdateOn::Any;
+            if used.pin.is_some() || !counts {
+                continue;
+            }
+            let listing = view.repository(id)?.listing.value()?;
+            let branch = used.branch.clone()?;
+            if let Some(head) = listing.branches.get(&branch) {
+                inputs.push((Look { repository: id.clone(), branch }, *head));
+            }
+        }
+    }
+    inputs.sort();
+    inputs.dedup();
+    Some(inputs)
+}
