@@ -1,1 +1,10 @@
-//! Stub.
+//! The daemon's own decisions as step functions: `step(&mut State, Event, now) -> Vec<Effect>`.
+//!
+//! Asynchronous code carries effects out and brings back events; it decides nothing. So every
+//! schedule, retry and limit can be tested, and simulated, with a clock that is a number.
+
+pub mod backoff;
+pub mod lifecycle;
+pub mod outbox;
+pub mod polling;
+pub mod slots;

@@ -1,0 +1,326 @@
+//! What is sent, asked for and cancelled now, and what an answer means for a row.
+//!
+//! The rows themselves are in the ledger: this module is told them anew each time and remembers only
+//! what is under way in this process, so a crash loses nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::build::{Priority, RequestId, Stage, Verdict};
+use crate::model::identity::Name;
+use crate::model::time::{Span, Timestamp};
+
+/// After the old request's deadline and this, it cannot arrive any more.
+const STRAGGLER: Span = Span::seconds(5);
+
+/// What is under way in this process.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    busy: BTreeSet<RequestId>,
+    asked_at: BTreeMap<RequestId, Timestamp>,
+}
+
+/// One row of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its name.
+    pub id: RequestId,
+    /// The CI that gets it.
+    pub ci: Name,
+    /// The workspace that it is for.
+    pub workspace: Name,
+    /// How far it is.
+    pub stage: Stage,
+    /// Who is served first.
+    pub priority: Priority,
+    /// When it was decided.
+    pub queued_at: Timestamp,
+    /// Not sent (again) before this time.
+    pub not_before: Option<Timestamp>,
+    /// When the request that is on its way ends at the latest.
+    pub sending_deadline: Option<Timestamp>,
+    /// When the CI took it.
+    pub taken_at: Option<Timestamp>,
+    /// It is no longer wanted.
+    pub cancel_wanted: bool,
+}
+
+/// What a CI and a workspace allow.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// For each CI that is configured.
+    pub ci: BTreeMap<Name, CiLimits>,
+    /// Rows in flight for each workspace.
+    pub workspaces: BTreeMap<Name, usize>,
+}
+
+/// What one CI allows.
+#[derive(Clone, Copy, Debug)]
+pub struct CiLimits {
+    /// Rows in flight at once.
+    pub max_in_flight: usize,
+    /// Time between two questions after a row.
+    pub poll: Span,
+    /// Whether it can be asked for a request id.
+    pub can_be_asked: bool,
+    /// After this time without a sign of a build it is lost.
+    pub lost_after: Span,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// These are all open rows.
+    Rows(Vec<Row>),
+    /// An effect on a row was carried out.
+    Done(RequestId),
+    /// Look at the rows of this CI as soon as possible.
+    Hint(Vec<RequestId>),
+}
+
+/// What is to be done. Each effect keeps its row busy until [`Event::Done`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Mark it as sending, then send it.
+    Send(RequestId),
+    /// Ask the CI for it.
+    Ask(RequestId),
+    /// Cancel it at the CI.
+    Cancel(RequestId),
+    /// The CI cannot be asked whether it took it: mark it as lost.
+    GiveUp(RequestId),
+}
+
+/// Advances the outbox.
+pub fn step(state: &mut State, event: Event, limits: &Limits, now: Timestamp) -> Vec<Effect> {
+    match event {
+        Event::Rows(rows) => look(state, &rows, limits, now),
+        Event::Done(id) => {
+            state.busy.remove(&id);
+            state.asked_at.insert(id, now);
+            Vec::new()
+        }
+        Event::Hint(ids) => {
+            for id in ids {
+                state.asked_at.remove(&id);
+            }
+            Vec::new()
+        }
+    }
+}
+
+fn in_flight(stage: Stage) -> bool {
+    matches!(stage, Stage::Sending | Stage::Sent | Stage::Running)
+}
+
+fn look(state: &mut State, rows: &[Row], limits: &Limits, now: Timestamp) -> Vec<Effect> {
+    let open: BTreeSet<RequestId> = rows.iter().map(|row| row.id).collect();
+    state.asked_at.retain(|id, _| open.contains(id));
+    let mut effects = Vec::new();
+    for row in rows.iter().filter(|row| in_flight(row.stage) && !state.busy.contains(&row.id)) {
+        let Some(ci) = limits.ci.get(&row.ci) else { continue };
+        let asked = state.asked_at.get(&row.id);
+        let due = asked.is_none_or(|asked| *asked + ci.poll <= now);
+        match row.stage {
+            Stage::Sending => {
+                let safe = row.sending_deadline.map_or(now, |deadline| deadline + STRAGGLER);
+                if safe <= now {
+                    let effect =
+                        if ci.can_be_asked { Effect::Ask(row.id) } else { Effect::GiveUp(row.id) };
+                    if due {
+                        effects.push(effect);
+                    }
+                }
+            }
+            _ if !due => {}
+            _ if row.cancel_wanted => effects.push(Effect::Cancel(row.id)),
+            _ if ci.can_be_asked => effects.push(Effect::Ask(row.id)),
+            _ => {}
+        }
+    }
+    effects.extend(sends(state, rows, limits, now));
+    for effect in &effects {
+        let (Effect::Send(id) | Effect::Ask(id) | Effect::Cancel(id) | Effect::GiveUp(id)) = effect;
+        state.busy.insert(*id);
+    }
+    effects
+}
+
+/// Queued rows that fit: by priority, round-robin over workspaces, oldest first.
+fn sends(state: &State, rows: &[Row], limits: &Limits, now: Timestamp) -> Vec<Effect> {
+    let mut by_ci: BTreeMap<&Name, usize> = BTreeMap::new();
+    let mut by_workspace: BTreeMap<&Name, usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| in_flight(row.stage) || state.busy.contains(&row.id)) {
+        *by_ci.entry(&row.ci).or_default() += 1;
+        *by_workspace.entry(&row.workspace).or_default() += 1;
+    }
+    let mut queued: Vec<&Row> = rows
+        .iter()
+        .filter(|row| {
+            row.stage == Stage::Queued
+                && !row.cancel_wanted
+                && !state.busy.contains(&row.id)
+                && row.not_before.is_none_or(|time| time <= now)
+        })
+        .collect();
+    queued.sort_by_key(|row| (row.priority, row.queued_at, row.id));
+    let mut turn: BTreeMap<(Priority, &Name), usize> = BTreeMap::new();
+    let mut ordered: Vec<(Priority, usize, Timestamp, RequestId, &Row)> = queued
+        .into_iter()
+        .map(|row| {
+            let turn = turn.entry((row.priority, &row.workspace)).or_default();
+            *turn += 1;
+            (row.priority, *turn, row.queued_at, row.id, row)
+        })
+        .collect();
+    ordered.sort_by_key(|(priority, turn, queued_at, id, _)| (*priority, *turn, *queued_at, *id));
+    let mut effects = Vec::new();
+    for (.., row) in ordered {
+        let Some(ci) = limits.ci.get(&row.ci) else { continue };
+        let of_ci = by_ci.entry(&row.ci).or_default();
+        let of_workspace = by_workspace.entry(&row.workspace).or_default();
+        let allowed = limits.workspaces.get(&row.workspace).copied().unwrap_or(1);
+        if *of_ci < ci.max_in_flight && *of_workspace < allowed {
+            *of_ci += 1;
+            *of_workspace += 1;
+            effects.push(Effect::Send(row.id));
+        }
+    }
+    effects
+}
+
+/// What a CI said about a request id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It was asked, answered wholly, and does not know it.
+    Never,
+    /// It took it; no build yet.
+    Taken,
+    /// It builds it.
+    Running,
+    /// It ended.
+    Ended(Verdict),
+}
+
+/// What becomes of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing.
+    Stay,
+    /// Queued again: it was surely not taken.
+    Queued,
+    /// Taken.
+    Sent,
+    /// Being built.
+    Running,
+    /// Ended.
+    Ended(Verdict, Option<String>),
+    /// It ended because it was no longer wanted; the fingerprint is not spent.
+    Dropped,
+}
+
+/// What an answer means for a row.
+pub fn heard(row: &Row, said: &Said, ci: &CiLimits, now: Timestamp) -> Mark {
+    let since = row.taken_at.unwrap_or(row.queued_at);
+    let overdue = since + ci.lost_after <= now;
+    match (row.stage, said) {
+        (Stage::Sending, Said::Never) if row.cancel_wanted => Mark::Dropped,
+        (Stage::Sending, Said::Never) => Mark::Queued,
+        (Stage::Sending, Said::Taken) => Mark::Sent,
+        (Stage::Sent | Stage::Running, Said::Never) if row.cancel_wanted => Mark::Dropped,
+        (Stage::Sent, Said::Never) if overdue => Mark::Ended(
+            Verdict::Lost,
+            Some(format!("the CI took it and does not know it after {}", ci.lost_after)),
+        ),
+        (Stage::Running, Said::Never) => {
+            Mark::Ended(Verdict::Lost, Some("the CI no longer knows it".to_owned()))
+        }
+        (Stage::Sent, Said::Taken) if overdue => Mark::Ended(
+            Verdict::Lost,
+            Some(format!("the CI took it and scheduled no build within {}", ci.lost_after)),
+        ),
+        (Stage::Sending | Stage::Sent, Said::Running) => Mark::Running,
+        (_, Said::Ended(Verdict::Cancelled | Verdict::Lost)) if row.cancel_wanted => Mark::Dropped,
+        (Stage::Sending | Stage::Sent | Stage::Running, Said::Ended(verdict)) => {
+            Mark::Ended(*verdict, None)
+        }
+        _ => Mark::Stay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        let ci = CiLimits {
+            max_in_flight: 2,
+            poll: Span::seconds(5),
+            can_be_asked: true,
+            lost_after: Span::minutes(10),
+        };
+        Limits {
+            ci: BTreeMap::from([(Name::from("ci"), ci)]),
+            workspaces: BTreeMap::from([(Name::from("a"), 4), (Name::from("b"), 4)]),
+        }
+    }
+
+    fn row(id: u8, workspace: &str, stage: Stage) -> Row {
+        Row {
+            id: RequestId([id; 16]),
+            ci: Name::from("ci"),
+            workspace: Name::from(workspace),
+            stage,
+            priority: Priority::Recent,
+            queued_at: Timestamp(i64::from(id)),
+            not_before: None,
+            sending_deadline: None,
+            taken_at: None,
+            cancel_wanted: false,
+        }
+    }
+
+    #[test]
+    fn workspaces_take_turns_within_the_limit() {
+        let mut state = State::default();
+        let rows: Vec<Row> = vec![
+            row(1, "a", Stage::Queued),
+            row(2, "a", Stage::Queued),
+            row(3, "b", Stage::Queued),
+        ];
+        let effects = step(&mut state, Event::Rows(rows.clone()), &limits(), Timestamp(10));
+        let ids: Vec<Effect> = [1, 3].map(|n| Effect::Send(RequestId([n; 16]))).into();
+        assert_eq!(effects, ids);
+        assert!(step(&mut state, Event::Rows(rows), &limits(), Timestamp(11)).is_empty(), "busy");
+    }
+
+    #[test]
+    fn a_row_found_sending_is_asked_for_only_when_the_old_request_is_over() {
+        let mut found = row(1, "a", Stage::Sending);
+        found.sending_deadline = Some(Timestamp(20_000));
+        let mut state = State::default();
+        let early =
+            step(&mut state, Event::Rows(vec![found.clone()]), &limits(), Timestamp(24_999));
+        assert!(early.is_empty());
+        let later =
+            step(&mut state, Event::Rows(vec![found.clone()]), &limits(), Timestamp(25_000));
+        assert_eq!(later, vec![Effect::Ask(found.id)]);
+        let ci = limits().ci.get("ci").copied().expect("the CI");
+        assert_eq!(heard(&found, &Said::Never, &ci, Timestamp(25_000)), Mark::Queued);
+        assert_eq!(heard(&found, &Said::Taken, &ci, Timestamp(25_000)), Mark::Sent);
+    }
+
+    #[test]
+    fn a_taken_row_without_a_build_is_lost_in_time_and_a_superseded_one_spends_nothing() {
+        let ci = limits().ci.get("ci").copied().expect("the CI");
+        let mut sent = row(1, "a", Stage::Sent);
+        sent.taken_at = Some(Timestamp(0));
+        assert_eq!(heard(&sent, &Said::Taken, &ci, Timestamp(599_999)), Mark::Stay);
+        let lost = heard(&sent, &Said::Taken, &ci, Timestamp(600_000));
+        assert!(matches!(lost, Mark::Ended(Verdict::Lost, Some(_))));
+        sent.cancel_wanted = true;
+        let said = Said::Ended(Verdict::Cancelled);
+        assert_eq!(heard(&sent, &said, &ci, Timestamp(1)), Mark::Dropped);
+        let finished = Said::Ended(Verdict::Success);
+        assert_eq!(heard(&sent, &finished, &ci, Timestamp(1)), Mark::Ended(Verdict::Success, None));
+    }
+}
