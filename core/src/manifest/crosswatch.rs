@@ -13,7 +13,8 @@ pub(super) fn read(text: &str) -> Result<ReadManifest, ManifestError> {
     if file.version != 1 {
         return Err(ManifestError::Version { found: file.version });
     }
-    for (what, count) in [("packages", file.packages.len()), ("definitions", file.definitions.len())]
+    for (what, count) in
+        [("packages", file.packages.len()), ("definitions", file.definitions.len())]
     {
         if count > MAX_PACKAGES {
             return Err(ManifestError::TooMany { what: what.to_owned(), most: MAX_PACKAGES });
@@ -102,7 +103,8 @@ fn vcs(
     }
     Ok(Vcs::Git {
         url,
-        branch: branch.map(|branch| branch.strip_prefix("refs/heads/").map_or(branch.clone(), Name::from)),
+        branch: branch
+            .map(|branch| branch.strip_prefix("refs/heads/").map_or(branch.clone(), Name::from)),
         pin: commit.map(Pin::Commit).or(tag.map(Pin::Tag)),
     })
 }
@@ -174,13 +176,14 @@ mod tests {
             "definitions": [{"name": "defs", "git": {"url": "/srv/defs", "commit": "abc"}}]
         });
         let read = read(&text.to_string()).expect("a manifest");
-        insta::assert_json_snapshot!(read, @"");
+        insta::assert_snapshot!("crosswatch_manifest", format!("{:#}", json!(read)));
     }
 
     #[test]
     fn errors_name_their_place() {
         let one = |package: Value| refused(json!({"version": 1, "packages": [package]}));
         insta::assert_snapshot!(
+            "crosswatch_errors",
             [
                 refused(json!({"version": 2, "packages": []})),
                 refused(json!({"version": 1, "packages": []})),
@@ -196,10 +199,10 @@ mod tests {
                 refused(json!({"version": 1, "packages": [{"name": "a"}],
                     "definitions": [{"name": "a"}]})),
                 super::read(r#"{"version":1,"version":1,"packages":[]}"#)
-                    .expect_err("twice").to_string(),
+                    .expect_err("twice")
+                    .to_string(),
             ]
-            .join("\n"),
-            @""
+            .join("\n")
         );
     }
 
@@ -238,7 +241,11 @@ mod tests {
             ("/definitions/0", "/$defs/definition/properties"),
         ] {
             let ours_at = file.pointer(ours).expect("in the file");
-            assert_eq!(keys(ours_at), keys(schema.pointer(theirs).expect("in the schema")), "{ours}");
+            assert_eq!(
+                keys(ours_at),
+                keys(schema.pointer(theirs).expect("in the schema")),
+                "{ours}"
+            );
         }
     }
 }

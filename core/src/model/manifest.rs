@@ -106,9 +106,7 @@ impl Manifest {
         let known: Vec<Name> = packages.iter().map(|package| package.name.clone()).collect();
         for package in &mut packages {
             let own = package.name.clone();
-            package
-                .depends_on
-                .retain(|name| *name != own && known.binary_search(name).is_ok());
+            package.depends_on.retain(|name| *name != own && known.binary_search(name).is_ok());
             package.depends_on.sort();
             package.depends_on.dedup();
         }
@@ -127,6 +125,14 @@ impl Vcs {
     /// Whether it is held at one commit.
     pub fn pinned(&self) -> bool {
         matches!(self, Self::Git { pin: Some(_), .. })
+    }
+
+    /// The address, whatever kind it is.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Git { url, .. } => Some(url),
+            Self::Other { url, .. } => url.as_deref(),
+        }
     }
 
     /// The address of a git repository.
