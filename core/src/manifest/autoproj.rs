@@ -271,11 +271,15 @@ mod tests {
   vcs: {type: git, url: 'https://gitlab.com/a/b.git'}
   raw_local_dir: /ws/remotes/b
 - package_set: here
-  vcs: {:type: local, :url: /ws/autoproj/here}
+  vcs: {':type': local, ':url': /ws/autoproj/here}
 - name: plain
   prefix: /ws/install
 - name: overridden
-  vcs: {:type: :git, :url: /srv/x, :branch: master, :remote_branch: refs/pull/4/merge}
+  vcs:
+    :type: :git
+    :url: /srv/x
+    :branch: master
+    :remote_branch: refs/pull/4/merge
   srcdir: /ws/x/sub/dir
   importdir: /ws/x
   dependencies: [plain, absent]
