@@ -1,6 +1,6 @@
 //! What should happen, with a reason for every part of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use super::ledger_view::{ChangeFacts, Look, MainlineFacts};
 use super::question::Question;
 use super::time::Timestamp;
-use crate::references::{Finding, Note, Written};
+use crate::references::{Finding, Written};
 
 /// The whole plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,7 +42,7 @@ pub struct WorkspacePlan {
     /// The mainline first, then changes by identity.
     pub subjects: Vec<SubjectPlan>,
     /// Repositories that must be watched for it.
-    pub watched: BTreeSet<RepositoryId>,
+    pub watched: BTreeMap<RepositoryId, Watched>,
     /// Packages that cannot be watched, each with the reason.
     pub unwatched: Vec<Unwatched>,
     /// New first looks.
@@ -64,6 +64,15 @@ impl WorkspacePlan {
     pub fn subject(&self, subject: &Subject) -> Option<&SubjectPlan> {
         self.subjects.iter().find(|plan| &plan.subject == subject)
     }
+}
+
+/// A repository that must be watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Watched {
+    /// Where it is fetched from.
+    pub url: String,
+    /// Its path as people write it.
+    pub spelling: String,
 }
 
 /// A package that cannot be watched.
@@ -99,7 +108,7 @@ pub struct SubjectPlan {
     /// Clear references that fail.
     pub findings: Vec<Finding>,
     /// Things that only our page shows.
-    pub notes: Vec<Note>,
+    pub notes: Vec<Finding>,
     /// Builds to trigger now.
     pub triggers: Vec<Trigger>,
     /// Attempts that are no longer wanted, each with what should happen to it.

@@ -78,7 +78,7 @@ fn holds(
         && plan.next_at.is_none_or(|next| now.at < next)
         && same(view.workspaces.get(&settings.id), ledger.workspaces.get(&settings.id))
         && same(before.workspaces.get(&settings.name), now.workspaces.get(&settings.name))
-        && plan.watched.iter().all(|id| same(before.repositories.get(id), now.repositories.get(id)))
+        && plan.watched.keys().all(|id| same(before.repositories.get(id), now.repositories.get(id)))
         && plan.consulted.iter().all(|question| {
             match (before.answers.get(question), now.answers.get(question)) {
                 (None, None) => true,

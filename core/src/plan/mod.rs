@@ -25,7 +25,7 @@ use std::sync::Arc;
 use crate::model::build::Priority;
 use crate::model::identity::Subject;
 use crate::model::ledger_view::{LedgerView, WorkspaceLedger};
-use crate::model::plan::{Decision, Plan, SubjectPlan, Trigger, WorkspacePlan};
+use crate::model::plan::{Decision, Plan, SubjectPlan, Trigger, Watched, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
@@ -85,7 +85,14 @@ fn workspace(
     let mut subjects = vec![mainline_plan];
     subjects.extend(decide::decide(&deciding, &mut facts));
     let facts = facts.moved(workspace_ledger);
-    let watched = tracked.repositories.keys().cloned().collect();
+    let watched = tracked
+        .repositories
+        .iter()
+        .map(|(id, repository)| {
+            let (url, spelling) = (repository.url.clone(), repository.spelling.clone());
+            (id.clone(), Watched { url, spelling })
+        })
+        .collect();
     let noted = view.finish();
     WorkspacePlan {
         workspace: settings.name.clone(),

@@ -9,7 +9,7 @@ use crate::model::build::SetMember;
 use crate::model::identity::{ChangeId, Name, RepositoryId};
 use crate::model::plan::Blocked;
 use crate::model::settings::{OnClosed, SameRepository};
-use crate::references::{Finding, Note};
+use crate::references::{Finding, Written};
 
 use super::look::View;
 use super::openness::{Changes, Open, State};
@@ -30,7 +30,7 @@ struct Edges {
     closed: BTreeSet<ChangeId>,
     unknown: Vec<String>,
     findings: Vec<Finding>,
-    notes: Vec<Note>,
+    notes: Vec<Finding>,
 }
 
 /// A change with all that it depends on.
@@ -40,7 +40,7 @@ pub(crate) struct ChangeSet {
     /// Members that another member of the same repository contains.
     pub(crate) contained: BTreeSet<ChangeId>,
     pub(crate) findings: Vec<Finding>,
-    pub(crate) notes: Vec<Note>,
+    pub(crate) notes: Vec<Finding>,
     /// Why nothing can be said of it.
     pub(crate) unknown: Option<String>,
     /// Why it cannot be built.
@@ -79,7 +79,7 @@ fn edges(
             continue;
         }
         let Some(repository) = tracked.repositories.get(&other.repository) else {
-            edges.findings.push(not_watched(&reference.as_written));
+            edges.findings.push(not_watched(reference));
             continue;
         };
         match changes.states.get(other) {
@@ -87,16 +87,14 @@ fn edges(
                 if repository.overridden(member.base).next().is_some() {
                     edges.members.insert(other.clone());
                 } else {
-                    edges.findings.push(Finding {
-                        text: format!(
+                    edges.findings.push(at(reference, format!(
                             "{} is left out: its base {} is not the branch that this workspace tracks",
                             reference.as_written, member.base
-                        ),
-                    });
+                        )));
                 }
             }
             Some(State::Merged) => {
-                edges.notes.push(Note { text: format!("{} is merged", reference.as_written) })
+                edges.notes.push(at(reference, format!("{} is merged", reference.as_written)));
             }
             Some(State::Unknown(why)) => edges.unknown.push(why.clone()),
             None => match changes.unread.get(&other.repository) {
@@ -104,7 +102,7 @@ fn edges(
                 None if view.ledger.changes.contains_key(other) => {
                     edges.closed.insert(other.clone());
                 }
-                None => edges.findings.push(not_watched(&reference.as_written)),
+                None => edges.findings.push(not_watched(reference)),
             },
         }
     }
@@ -112,8 +110,13 @@ fn edges(
 }
 
 /// One wording whatever the truth is, so that nobody learns what exists where.
-fn not_watched(name: &str) -> Finding {
-    Finding { text: format!("{name} is not a change that this workspace watches") }
+fn not_watched(reference: &Written) -> Finding {
+    let name = &reference.as_written;
+    at(reference, format!("{name} is not a change that this workspace watches"))
+}
+
+fn at(reference: &Written, text: String) -> Finding {
+    Finding { as_written: reference.as_written.clone(), line: reference.line, text }
 }
 
 fn leaders(graph: &Graph<'_>) -> BTreeMap<ChangeId, ChangeId> {
@@ -251,9 +254,11 @@ impl Graph<'_> {
                         )
                     });
                 }
-                OnClosed::Ignore => set
-                    .notes
-                    .push(Note { text: format!("{dependency} was closed and is left out") }),
+                OnClosed::Ignore => set.notes.push(Finding {
+                    as_written: dependency.to_string(),
+                    line: 0,
+                    text: format!("{dependency} was closed and is left out"),
+                }),
             }
         }
         self.same_repository(view, &mut set);

@@ -22,6 +22,7 @@ pub(crate) struct Tracked {
 
 /// One tracked repository.
 pub(crate) struct TrackedRepository {
+    pub(crate) spelling: String,
     pub(crate) url: String,
     pub(crate) uses: Vec<Use>,
 }
@@ -93,15 +94,16 @@ fn add(
     };
     match view.snapshot.locator.locate(url) {
         Located::Unwatched { reason } => tracked.unwatched.push(unwatched(reason)),
-        Located::Repository { id, url, .. } => {
+        Located::Repository { id, spelling, url, .. } => {
             let branch = branch.clone().or_else(|| {
                 let listing = &view.repository(&id)?.listing;
                 listing.last_known(Purpose::ManifestInForce)?.default_branch.clone()
             });
-            let repository = tracked
-                .repositories
-                .entry(id)
-                .or_insert_with(|| TrackedRepository { url, uses: Vec::new() });
+            let repository = tracked.repositories.entry(id).or_insert_with(|| TrackedRepository {
+                spelling,
+                url,
+                uses: Vec::new(),
+            });
             repository.uses.push(Use {
                 package: package.clone(),
                 override_key: override_key.clone(),
