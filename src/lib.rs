@@ -1,5 +1,6 @@
 //! The half of crosswatch that touches the world; see `ARCHITECTURE.md` for the house.
 
+pub mod board;
 pub mod ci;
 pub mod cli;
 pub mod clock;

@@ -1,0 +1,152 @@
+//! The parts of the snapshot, replaced one by one by those who observe them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crosswatch_core::model::change::Listing;
+use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::locator::Locator;
+use crosswatch_core::model::observed::Observed;
+use crosswatch_core::model::question::{Answer, Question};
+use crosswatch_core::model::settings::Settings;
+use crosswatch_core::model::snapshot::{RepositoryPart, Snapshot, Times, WorkspacePart};
+use crosswatch_core::model::time::Timestamp;
+
+use super::Wake;
+
+/// The present parts. Writing a part that is equal to the present one changes nothing and wakes
+/// nobody; anything else wakes the pass.
+#[derive(Clone, Debug)]
+pub struct World {
+    parts: Arc<Mutex<Snapshot>>,
+    wake: Wake,
+}
+
+impl World {
+    /// A world of which nothing is known but the settings.
+    pub fn new(settings: Arc<Settings>, wake: Wake) -> Self {
+        let parts = Snapshot {
+            at: Timestamp(0),
+            locator: Arc::new(Locator::new(&settings)),
+            settings,
+            workspaces: BTreeMap::new(),
+            repositories: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            times: BTreeMap::new(),
+        };
+        Self { parts: Arc::new(Mutex::new(parts)), wake }
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Snapshot> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The world at `at`, immutable.
+    pub fn freeze(&self, at: Timestamp) -> Snapshot {
+        Snapshot { at, ..self.parts().clone() }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.parts().settings)
+    }
+
+    /// Puts other settings in force.
+    pub fn set_settings(&self, settings: Arc<Settings>) {
+        let mut parts = self.parts();
+        parts.locator = Arc::new(Locator::new(&settings));
+        parts.workspaces.retain(|name, _| settings.workspace(name).is_some());
+        parts.settings = settings;
+        drop(parts);
+        self.wake.wake();
+    }
+
+    /// What a look at a repository gave.
+    pub fn listed(
+        &self,
+        id: &RepositoryId,
+        (url, spelling): (&str, &str),
+        listing: Result<Listing, String>,
+        at: Timestamp,
+    ) {
+        let mut parts = self.parts();
+        let times = parts.times.entry(id.clone()).or_default();
+        if listing.is_ok() {
+            times.read_at = Some(at);
+        }
+        let before = parts.repositories.get(id).cloned();
+        let observed = before
+            .as_ref()
+            .map_or_else(|| Observed::not_read_yet(at), |part| part.listing.clone());
+        let listing = match listing {
+            Ok(listing) => observed.replaced_by(Observed::known(listing)),
+            Err(why) => observed.failed(why, at),
+        };
+        let part = RepositoryPart {
+            id: id.clone(),
+            spelling: spelling.to_owned(),
+            url: url.to_owned(),
+            listing,
+        };
+        if before.as_deref() != Some(&part) {
+            parts.repositories.insert(id.clone(), Arc::new(part));
+            drop(parts);
+            self.wake.wake();
+        }
+    }
+
+    /// What an earlier run of the daemon knew of a repository.
+    pub fn remember_listing(&self, part: RepositoryPart) {
+        self.parts().repositories.entry(part.id.clone()).or_insert_with(|| Arc::new(part));
+    }
+
+    /// The answer to a question of the plan.
+    pub fn answered(&self, question: Question, answer: Result<Answer, String>, at: Timestamp) {
+        let mut parts = self.parts();
+        let before = parts
+            .answers
+            .get(&question)
+            .cloned()
+            .unwrap_or_else(|| Observed::not_read_yet(at));
+        let now = match answer {
+            Ok(answer) => before.replaced_by(Observed::known(answer)),
+            Err(why) => before.failed(why, at),
+        };
+        if before != now {
+            parts.answers.insert(question, now);
+            drop(parts);
+            self.wake.wake();
+        }
+    }
+
+    /// Answers of an earlier run of the daemon: about immutable objects, so as good as new.
+    pub fn remember_answers(&self, answers: impl IntoIterator<Item = (Question, Answer)>) {
+        let mut parts = self.parts();
+        parts
+            .answers
+            .extend(answers.into_iter().map(|(question, answer)| (question, Observed::known(answer))));
+    }
+
+    /// What is known of a workspace now.
+    pub fn set_workspace(&self, part: WorkspacePart) {
+        let mut parts = self.parts();
+        if parts.workspaces.get(&part.name).is_none_or(|before| **before != part) {
+            parts.workspaces.insert(part.name.clone(), Arc::new(part));
+            drop(parts);
+            self.wake.wake();
+        }
+    }
+
+    /// The part of a workspace.
+    pub fn workspace(&self, name: &Name) -> Option<Arc<WorkspacePart>> {
+        self.parts().workspaces.get(name).cloned()
+    }
+
+    /// Drops repositories and answers that no plan consults any more.
+    pub fn keep(&self, repositories: &BTreeSet<RepositoryId>, questions: &BTreeSet<Question>) {
+        let mut parts = self.parts();
+        parts.repositories.retain(|id, _| repositories.contains(id));
+        parts.times.retain(|id, _: &mut Times| repositories.contains(id));
+        parts.answers.retain(|question, _| questions.contains(question));
+    }
+}

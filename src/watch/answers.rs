@@ -1,0 +1,227 @@
+//! Answers the plan's questions, one repository at a time each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crosswatch_core::control::backoff::delay;
+use crosswatch_core::model::change::CommitFacts;
+use crosswatch_core::model::identity::{Oid, RepositoryId};
+use crosswatch_core::model::question::{Answer, Question};
+use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::references;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use super::registry::chain;
+use super::{Memory, Readers};
+use crate::board::World;
+use crate::clock::Clock;
+use crate::forge::git::commits::Source;
+use crate::pass::Publications;
+
+/// Longest time for one git command.
+const DEADLINE: Span = Span::minutes(2);
+/// Wait after the first failure, and the longest.
+const RETRY: (Span, Span) = (Span::seconds(10), Span::minutes(5));
+/// Repositories that are asked at once.
+const AT_ONCE: usize = 8;
+
+/// The observer that answers questions.
+pub struct Answers {
+    /// Where answers go.
+    pub world: World,
+    /// Where plans come from: they say what is wanted.
+    pub publications: Publications,
+    /// What is asked with.
+    pub readers: Readers,
+    /// Where answers are kept over restarts.
+    pub memory: Memory,
+    /// The time.
+    pub clock: Clock,
+}
+
+#[derive(Default)]
+struct Failing {
+    failures: u32,
+    not_before: Timestamp,
+}
+
+type Answered = (RepositoryId, Vec<(Question, Result<Answer, String>)>);
+
+impl Answers {
+    /// Answers until it is dropped.
+    pub async fn run(mut self) {
+        let mut wanted: BTreeMap<RepositoryId, BTreeSet<Question>> = BTreeMap::new();
+        let mut failing: BTreeMap<RepositoryId, Failing> = BTreeMap::new();
+        let mut busy: BTreeSet<RepositoryId> = BTreeSet::new();
+        let mut asks: FuturesUnordered<_> = FuturesUnordered::new();
+        loop {
+            let now = self.clock.now();
+            for (id, questions) in &wanted {
+                let waits = failing.get(id).is_some_and(|failing| now < failing.not_before);
+                if busy.len() < AT_ONCE && !waits && !busy.contains(id) {
+                    busy.insert(id.clone());
+                    asks.push(self.ask(id.clone(), questions.clone()));
+                }
+            }
+            wanted.retain(|id, _| !busy.contains(id));
+            let wait = wanted
+                .keys()
+                .filter_map(|id| failing.get(id))
+                .map(|failing| failing.not_before.since(now))
+                .min()
+                .unwrap_or(Span::hours(1));
+            tokio::select! {
+                changed = self.publications.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    wanted.clear();
+                    if let Some(published) = self.publications.borrow_and_update().as_ref() {
+                        for question in &published.plan.wanted {
+                            let id = question.repository();
+                            if !busy.contains(id) {
+                                wanted.entry(id.clone()).or_default().insert(question.clone());
+                            }
+                        }
+                    }
+                }
+                Some((id, answers)) = asks.next(), if !asks.is_empty() => {
+                    busy.remove(&id);
+                    self.answered(&id, answers, &mut failing);
+                    // What was wanted meanwhile is in the newest plan.
+                    self.publications.mark_changed();
+                }
+                () = tokio::time::sleep(wait.to_std().max(Duration::from_millis(20))) => {}
+            }
+        }
+    }
+
+    fn answered(
+        &self,
+        id: &RepositoryId,
+        answers: Vec<(Question, Result<Answer, String>)>,
+        failing: &mut BTreeMap<RepositoryId, Failing>,
+    ) {
+        let at = self.clock.now();
+        let mut failed = false;
+        for (question, answer) in answers {
+            match &answer {
+                Ok(answer) => self.memory.keep("answer", &question, answer, at),
+                Err(why) => {
+                    failed = true;
+                    tracing::warn!(repository = %id, why, "a question was not answered");
+                }
+            }
+            self.world.answered(question, answer, at);
+        }
+        if failed {
+            let entry = failing.entry(id.clone()).or_default();
+            entry.failures = entry.failures.saturating_add(1);
+            entry.not_before = at + delay(RETRY.0, RETRY.1, entry.failures, &id.to_string());
+        } else {
+            failing.remove(id);
+        }
+    }
+
+    fn ask(
+        &self,
+        id: RepositoryId,
+        questions: BTreeSet<Question>,
+    ) -> impl Future<Output = Answered> + use<> {
+        let snapshot = self.world.freeze(self.clock.now());
+        let readers = self.readers.clone();
+        async move {
+            let url = snapshot.repositories.get(&id).map(|part| part.url.clone());
+            let settings = snapshot.settings.forge(&id.forge).cloned();
+            let (Some(url), Some(settings)) = (url, settings) else {
+                return (id, Vec::new());
+            };
+            let token = match (readers.token)(&settings) {
+                Ok(token) => token,
+                Err(why) => {
+                    let answers = questions.into_iter().map(|q| (q, Err(why.clone()))).collect();
+                    return (id, answers);
+                }
+            };
+            let never = CancellationToken::new();
+            let source =
+                Source { url: &url, auth: token.as_ref(), deadline: DEADLINE, cancel: &never };
+            let mut commits: Vec<Oid> = Vec::new();
+            let mut ancestors: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
+            for question in &questions {
+                match question {
+                    Question::Commit { oid, .. } => commits.push(*oid),
+                    Question::Contains { ancestor, descendant, .. } => {
+                        ancestors.entry(*descendant).or_default().push(*ancestor);
+                    }
+                }
+            }
+            commits.dedup();
+            let mut answers = Vec::new();
+            if !commits.is_empty() {
+                answers.extend(read_commits(&readers, source, &id, &commits, &snapshot.locator).await);
+            }
+            for (descendant, ancestors) in ancestors {
+                let found = readers.mirrors.contained(source, &ancestors, descendant).await;
+                for ancestor in ancestors {
+                    let repository = id.clone();
+                    let question = Question::Contains { repository, ancestor, descendant };
+                    let answer = match &found {
+                        Ok(contained) => Ok(Answer::Contains(contained.contains(&ancestor))),
+                        Err(error) => Err(chain(error)),
+                    };
+                    answers.push((question, answer));
+                }
+            }
+            (id, answers)
+        }
+    }
+}
+
+async fn read_commits(
+    readers: &Readers,
+    source: Source<'_>,
+    id: &RepositoryId,
+    commits: &[Oid],
+    locator: &crosswatch_core::model::locator::Locator,
+) -> Vec<(Question, Result<Answer, String>)> {
+    let question = |oid| Question::Commit { repository: id.clone(), oid };
+    let found = match readers.mirrors.read_commits(source, commits).await {
+        Ok(found) => found,
+        // One commit that is gone must not hide the others.
+        Err(_) if commits.len() > 1 => {
+            let mut found = Vec::new();
+            for oid in commits {
+                match readers.mirrors.read_commits(source, std::slice::from_ref(oid)).await {
+                    Ok(one) => found.extend(one.into_iter().map(Ok)),
+                    Err(error) => found.push(Err((*oid, chain(&error)))),
+                }
+            }
+            return found
+                .into_iter()
+                .map(|one| match one {
+                    Ok((oid, facts)) => (question(oid), Ok(answer(facts, id, locator))),
+                    Err((oid, why)) => (question(oid), Err(why)),
+                })
+                .collect();
+        }
+        Err(error) => {
+            let why = chain(&error);
+            return commits.iter().map(|oid| (question(*oid), Err(why.clone()))).collect();
+        }
+    };
+    found.into_iter().map(|(oid, facts)| (question(oid), Ok(answer(facts, id, locator)))).collect()
+}
+
+fn answer(
+    facts: crate::forge::git::CommitFacts,
+    id: &RepositoryId,
+    locator: &crosswatch_core::model::locator::Locator,
+) -> Answer {
+    // Which change the commit is the head of does not matter to its trailers, only its repository.
+    let of = id.change(0);
+    let references = references::from_trailers(&facts.message, &of, locator);
+    Answer::Commit(CommitFacts { committed_at: facts.committed_at, references })
+}
