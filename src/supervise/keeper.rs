@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -166,10 +166,9 @@ fn start<'a>(
         .spawn()
         .map_err(|error| format!("{program} cannot be run in {}: {error}", spec.dir.display()))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    for fd in [stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)] {
-        if let Some(fd) = fd {
-            fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
-        }
+    let pipes = [stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)];
+    for fd in pipes.into_iter().flatten() {
+        fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok();
     }
     let leader = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
     Ok(Keeper {
