@@ -75,9 +75,8 @@ impl World {
             times.read_at = Some(at);
         }
         let before = parts.repositories.get(id).cloned();
-        let observed = before
-            .as_ref()
-            .map_or_else(|| Observed::not_read_yet(at), |part| part.listing.clone());
+        let observed =
+            before.as_ref().map_or_else(|| Observed::not_read_yet(at), |part| part.listing.clone());
         let listing = match listing {
             Ok(listing) => observed.replaced_by(Observed::known(listing)),
             Err(why) => observed.failed(why, at),
@@ -103,11 +102,8 @@ impl World {
     /// The answer to a question of the plan.
     pub fn answered(&self, question: Question, answer: Result<Answer, String>, at: Timestamp) {
         let mut parts = self.parts();
-        let before = parts
-            .answers
-            .get(&question)
-            .cloned()
-            .unwrap_or_else(|| Observed::not_read_yet(at));
+        let before =
+            parts.answers.get(&question).cloned().unwrap_or_else(|| Observed::not_read_yet(at));
         let now = match answer {
             Ok(answer) => before.replaced_by(Observed::known(answer)),
             Err(why) => before.failed(why, at),
@@ -122,9 +118,9 @@ impl World {
     /// Answers of an earlier run of the daemon: about immutable objects, so as good as new.
     pub fn remember_answers(&self, answers: impl IntoIterator<Item = (Question, Answer)>) {
         let mut parts = self.parts();
-        parts
-            .answers
-            .extend(answers.into_iter().map(|(question, answer)| (question, Observed::known(answer))));
+        parts.answers.extend(
+            answers.into_iter().map(|(question, answer)| (question, Observed::known(answer))),
+        );
     }
 
     /// What is known of a workspace now.

@@ -3,8 +3,8 @@
 use crosswatch_core::model::identity::Name;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::Clock;
 pub use crate::board::{Board, BoardContent, RepositoryStatus, WorkspaceStatus};
+use crate::clock::Clock;
 use crate::pass::{Publications, Wake};
 use crate::task::Tasks;
 

@@ -2,5 +2,5 @@
 
 mod published;
 
-pub use published::{Publications, Published};
 pub use crate::board::Wake;
+pub use published::{Publications, Published};

@@ -161,7 +161,8 @@ impl Answers {
             commits.dedup();
             let mut answers = Vec::new();
             if !commits.is_empty() {
-                answers.extend(read_commits(&readers, source, &id, &commits, &snapshot.locator).await);
+                answers
+                    .extend(read_commits(&readers, source, &id, &commits, &snapshot.locator).await);
             }
             for (descendant, ancestors) in ancestors {
                 let found = readers.mirrors.contained(source, &ancestors, descendant).await;

@@ -114,7 +114,8 @@ impl Registry {
     fn looked(&self, (id, watched, listing): Looked) -> Event {
         let at = self.clock.now();
         let answered = listing.is_ok();
-        metrics::counter!("crosswatch_looks_total", "answered" => answered.to_string()).increment(1);
+        metrics::counter!("crosswatch_looks_total", "answered" => answered.to_string())
+            .increment(1);
         self.board.update(|board| {
             if let Some(status) = board.repositories.get_mut(&id) {
                 status.looks += 1;
@@ -137,7 +138,12 @@ impl Registry {
                     .and_then(|part| part.listing.value().cloned())
                     .is_none_or(|before| *before != *listing);
                 if moved {
-                    self.memory.keep("listing", &(&id, &watched.url, &watched.spelling), listing, at);
+                    self.memory.keep(
+                        "listing",
+                        &(&id, &watched.url, &watched.spelling),
+                        listing,
+                        at,
+                    );
                 }
             }
             Err(why) => tracing::warn!(repository = %id, why, "a repository could not be read"),

@@ -29,7 +29,7 @@ pub struct OpenRef {
     /// The base branch that a sibling ref or the forge's configuration names.
     pub base: Option<Name>,
     /// The head ref, such as `refs/pull/12/head`.
-    pub ref_name: String,
+    pub ref_name: Name,
     /// The sibling merge ref, if the server shows one.
     pub merge: bool,
 }

@@ -52,6 +52,6 @@ fn ref_name(kind: RefKind, listed: &crate::model::change::OpenRef) -> String {
     };
     match listed.ref_name.strip_suffix("/head") {
         Some(stem) if merge => format!("{stem}/merge"),
-        _ => listed.ref_name.clone(),
+        _ => listed.ref_name.to_string(),
     }
 }
