@@ -91,6 +91,13 @@ pub enum Effect {
     Run(Step),
 }
 
+impl State {
+    /// What the running step runs for.
+    pub fn running_inputs(&self) -> Option<&Inputs> {
+        self.running.as_ref().map(|(_, inputs)| inputs)
+    }
+}
+
 /// Advances the workspace.
 pub fn step(state: &mut State, event: Event, key: &str, now: Timestamp) -> Vec<Effect> {
     match event {
