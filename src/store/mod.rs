@@ -1,1 +1,110 @@
-//! Stub.
+//! The database under the ledger: an SQLite file, or a PostgreSQL server, spoken to with the same
+//! statements. One connection writes, several read.
+
+mod error;
+
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::any::AnyPoolOptions;
+use sqlx::{Any, AnyPool, Executor, Transaction};
+
+pub use error::StoreError;
+
+/// Longest wait for a lock or a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An open database of the present schema.
+#[derive(Clone, Debug)]
+pub struct Store {
+    write: AnyPool,
+    read: AnyPool,
+    begin: &'static str,
+    place: String,
+}
+
+impl Store {
+    /// Opens or makes the SQLite database in `path`, safe against power loss.
+    pub async fn sqlite(path: &Path) -> Result<Self, StoreError> {
+        let place = path.display().to_string();
+        let file = url::Url::from_file_path(path).map_err(|()| StoreError::Place {
+            place: place.clone(),
+            why: "its path is not absolute".to_owned(),
+        })?;
+        let url = format!("sqlite://{}?mode=rwc", file.path());
+        Self::open(&url, place, "BEGIN IMMEDIATE", true).await
+    }
+
+    /// Connects to a PostgreSQL server.
+    pub async fn postgres(url: &SecretString) -> Result<Self, StoreError> {
+        let place = url::Url::parse(url.expose_secret()).ok().map_or_else(
+            || "the PostgreSQL server".to_owned(),
+            |url| format!("PostgreSQL on {}{}", url.host_str().unwrap_or("a socket"), url.path()),
+        );
+        Self::open(url.expose_secret(), place, "BEGIN", false).await
+    }
+
+    async fn open(
+        url: &str,
+        place: String,
+        begin: &'static str,
+        sqlite: bool,
+    ) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let options = || {
+            AnyPoolOptions::new()
+                .acquire_timeout(PATIENCE)
+                .max_lifetime(None)
+                .idle_timeout(None)
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        if sqlite {
+                            connection
+                                .execute(
+                                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                                     PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
+                                )
+                                .await?;
+                        }
+                        Ok(())
+                    })
+                })
+        };
+        let failed = |error| StoreError::from_sqlx(&place, &error);
+        let write = options().max_connections(1).connect(url).await.map_err(failed)?;
+        let migrations = sqlx::migrate!("src/store/migrations");
+        migrations
+            .run(&write)
+            .await
+            .map_err(|error| StoreError::Schema { place: place.clone(), why: error.to_string() })?;
+        let read = options().max_connections(4).connect(url).await.map_err(failed)?;
+        Ok(Self { write, read, begin, place })
+    }
+
+    /// Where it is, without passwords.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Begins the one writing transaction; dropping it rolls it back.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        self.write.begin_with(self.begin).await.map_err(|error| self.error(&error))
+    }
+
+    /// For reading.
+    pub fn reader(&self) -> &AnyPool {
+        &self.read
+    }
+
+    /// Names the place in a database's error.
+    pub fn error(&self, error: &sqlx::Error) -> StoreError {
+        StoreError::from_sqlx(&self.place, error)
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}

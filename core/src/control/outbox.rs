@@ -193,8 +193,10 @@ fn sends(state: &State, rows: &[Row], limits: &Limits, now: Timestamp) -> Vec<Ef
 pub enum Said {
     /// It was asked, answered wholly, and does not know it.
     Never,
-    /// It took it; no build yet.
+    /// It took it, but nothing in it makes a build of it so far.
     Taken,
+    /// A build of it waits for its turn.
+    Waiting,
     /// It builds it.
     Running,
     /// It ended.
@@ -225,7 +227,7 @@ pub fn heard(row: &Row, said: &Said, ci: &CiLimits, now: Timestamp) -> Mark {
     match (row.stage, said) {
         (Stage::Sending, Said::Never) if row.cancel_wanted => Mark::Dropped,
         (Stage::Sending, Said::Never) => Mark::Queued,
-        (Stage::Sending, Said::Taken) => Mark::Sent,
+        (Stage::Sending, Said::Taken | Said::Waiting) => Mark::Sent,
         (Stage::Sent | Stage::Running, Said::Never) if row.cancel_wanted => Mark::Dropped,
         (Stage::Sent, Said::Never) if overdue => Mark::Ended(
             Verdict::Lost,

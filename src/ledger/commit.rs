@@ -1,0 +1,256 @@
+//! The one transaction of a pass.
+
+use crosswatch_core::model::build::{RequestId, Stage};
+use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::ledger_view::Approval;
+use crosswatch_core::model::plan::{Plan, SubjectPlan, Trigger, WorkspacePlan};
+use sqlx::{Any, Row as _, Transaction};
+
+use super::{Ledger, LedgerError, Term, to_json};
+
+/// Subjects that one transaction takes at most.
+const CHUNK: usize = 1_000;
+
+/// What a commit did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Attempts that are new in the outbox.
+    pub queued: Vec<RequestId>,
+    /// Attempts that were dropped before anything was sent.
+    pub dropped: Vec<RequestId>,
+    /// Attempts with the CI that should be cancelled.
+    pub cancel: Vec<RequestId>,
+}
+
+impl Ledger {
+    /// Stores facts, attempts, cancel intents and changed decisions of a plan. What did not change is
+    /// not written; a plan that says nothing new begins no transaction.
+    pub async fn commit(&self, term: &Term, plan: &Plan) -> Result<Committed, LedgerError> {
+        let mut committed = Committed::default();
+        for workspace in &plan.workspaces {
+            let changed = self.changed_decisions(workspace).await?;
+            let acts = |subject: &&SubjectPlan| {
+                !subject.triggers.is_empty() || !subject.superseded.is_empty()
+            };
+            let subjects: Vec<&SubjectPlan> = workspace.subjects.iter().filter(acts).collect();
+            let facts = !workspace.facts.is_empty()
+                || !workspace.looks.is_empty()
+                || workspace.mainline.is_some();
+            if !facts && subjects.is_empty() && changed.is_empty() {
+                continue;
+            }
+            let mut write = self.write(term).await?;
+            self.write_facts(&mut write, workspace).await?;
+            self.write_decisions(&mut write, workspace, &changed, plan.at.0).await?;
+            for (index, chunk) in subjects.chunks(CHUNK).enumerate() {
+                if index > 0 {
+                    self.done(write, &[]).await?;
+                    write = self.write(term).await?;
+                }
+                for subject in chunk {
+                    self.write_subject(&mut write, workspace, subject, &mut committed).await?;
+                }
+            }
+            let touched: &[Name] = if facts || !subjects.is_empty() {
+                std::slice::from_ref(&workspace.id)
+            } else {
+                &[]
+            };
+            self.done(write, touched).await?;
+        }
+        Ok(committed)
+    }
+
+    async fn write_facts(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        plan: &WorkspacePlan,
+    ) -> Result<(), LedgerError> {
+        let id = plan.id.as_str();
+        for look in &plan.looks {
+            sqlx::query(
+                "INSERT INTO looks (workspace, repository, branch) VALUES ($1, $2, $3) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(id)
+            .bind(look.repository.to_string())
+            .bind(look.branch.as_str())
+            .execute(&mut **write)
+            .await
+            .map_err(self.sql())?;
+        }
+        for (change, facts) in &plan.facts {
+            sqlx::query(
+                "INSERT INTO change_facts (workspace, change_name, facts) VALUES ($1, $2, $3) \
+                 ON CONFLICT (workspace, change_name) DO UPDATE SET facts = $3",
+            )
+            .bind(id)
+            .bind(change.to_string())
+            .bind(to_json(facts)?)
+            .execute(&mut **write)
+            .await
+            .map_err(self.sql())?;
+        }
+        if let Some(facts) = &plan.mainline {
+            sqlx::query(
+                "INSERT INTO mainline_facts (workspace, facts) VALUES ($1, $2) \
+                 ON CONFLICT (workspace) DO UPDATE SET facts = $2",
+            )
+            .bind(id)
+            .bind(to_json(facts)?)
+            .execute(&mut **write)
+            .await
+            .map_err(self.sql())?;
+        }
+        Ok(())
+    }
+
+    async fn write_subject(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        plan: &WorkspacePlan,
+        subject: &SubjectPlan,
+        committed: &mut Committed,
+    ) -> Result<(), LedgerError> {
+        for superseded in &subject.superseded {
+            let id = superseded.request_id.to_string();
+            let dropped = sqlx::query(
+                "UPDATE attempts SET stage = $1, is_open = 0, note = $2 \
+                 WHERE request_id = $3 AND stage = $4",
+            )
+            .bind(Stage::Dropped.word())
+            .bind(&superseded.why)
+            .bind(&id)
+            .bind(Stage::Queued.word())
+            .execute(&mut **write)
+            .await
+            .map_err(self.sql())?;
+            if dropped.rows_affected() > 0 {
+                committed.dropped.push(superseded.request_id);
+            } else if superseded.cancel {
+                let cancelled = sqlx::query(
+                    "UPDATE attempts SET cancel_wanted = 1, note = $1 \
+                     WHERE request_id = $2 AND is_open = 1 AND cancel_wanted = 0",
+                )
+                .bind(&superseded.why)
+                .bind(&id)
+                .execute(&mut **write)
+                .await
+                .map_err(self.sql())?;
+                if cancelled.rows_affected() > 0 {
+                    committed.cancel.push(superseded.request_id);
+                }
+            }
+        }
+        for trigger in &subject.triggers {
+            if trigger.needs_approval && !self.approved(write, &plan.id, subject).await? {
+                continue;
+            }
+            if self.queue(write, &plan.id, subject, trigger).await? {
+                committed.queued.push(trigger.request.request_id);
+            }
+        }
+        Ok(())
+    }
+
+    async fn approved(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        workspace: &Name,
+        subject: &SubjectPlan,
+    ) -> Result<bool, LedgerError> {
+        let row =
+            sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 AND subject = $2")
+                .bind(workspace.as_str())
+                .bind(subject.subject.to_string())
+                .fetch_optional(&mut **write)
+                .await
+                .map_err(self.sql())?;
+        let Some(row) = row else { return Ok(false) };
+        let text: String = row.try_get(0).map_err(self.sql())?;
+        let approval: Approval = self.json(&text)?;
+        Ok(approval.set == subject.set)
+    }
+
+    async fn queue(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        workspace: &Name,
+        subject: &SubjectPlan,
+        trigger: &Trigger,
+    ) -> Result<bool, LedgerError> {
+        let request = &trigger.request;
+        let inserted = sqlx::query(
+            "INSERT INTO attempts (request_id, workspace, subject, ci, fingerprint, attempt, stage, \
+             is_open, priority, decided_at, request, parts) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
+        )
+        .bind(request.request_id.to_string())
+        .bind(workspace.as_str())
+        .bind(subject.subject.to_string())
+        .bind(trigger.ci.as_str())
+        .bind(request.fingerprint.to_string())
+        .bind(i64::from(request.attempt))
+        .bind(Stage::Queued.word())
+        .bind(trigger.priority.rank())
+        .bind(request.decided_at.0)
+        .bind(to_json(request)?)
+        .bind(to_json(&subject.parts)?)
+        .execute(&mut **write)
+        .await
+        .map_err(self.sql())?;
+        Ok(inserted.rows_affected() > 0)
+    }
+
+    /// Subjects whose decision is another one than the last that was written.
+    async fn changed_decisions<'p>(
+        &self,
+        plan: &'p WorkspacePlan,
+    ) -> Result<Vec<&'p SubjectPlan>, LedgerError> {
+        let rows = sqlx::query("SELECT subject, word, reason FROM decisions WHERE workspace = $1")
+            .bind(plan.id.as_str())
+            .fetch_all(self.store.reader())
+            .await
+            .map_err(self.sql())?;
+        let mut known = std::collections::BTreeMap::new();
+        for row in rows {
+            let text = |index: usize| row.try_get::<String, _>(index).map_err(self.sql());
+            known.insert(text(0)?, (text(1)?, text(2)?));
+        }
+        let changed = plan.subjects.iter().filter(|subject| {
+            known.get(&subject.subject.to_string()).is_none_or(|(word, reason)| {
+                word != subject.decision.word() || reason != subject.decision.reason()
+            })
+        });
+        Ok(changed.collect())
+    }
+
+    async fn write_decisions(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        plan: &WorkspacePlan,
+        changed: &[&SubjectPlan],
+        at: i64,
+    ) -> Result<(), LedgerError> {
+        for subject in changed {
+            for statement in [
+                "INSERT INTO decisions (workspace, subject, word, reason, decided_at) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (workspace, subject) \
+                 DO UPDATE SET word = $3, reason = $4, decided_at = $5",
+                "INSERT INTO audit (workspace, subject, word, reason, decided_at) \
+                 VALUES ($1, $2, $3, $4, $5)",
+            ] {
+                sqlx::query(statement)
+                    .bind(plan.id.as_str())
+                    .bind(subject.subject.to_string())
+                    .bind(subject.decision.word())
+                    .bind(subject.decision.reason())
+                    .bind(at)
+                    .execute(&mut **write)
+                    .await
+                    .map_err(self.sql())?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! What can go wrong with a verb of the ledger.
+
+use crate::store::StoreError;
+
+/// An error of the ledger. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another daemon leads.
+    #[error(
+        "{holder} leads since term {term}; only one daemon may use a database: stop one of them"
+    )]
+    NotLeader {
+        /// Who leads.
+        holder: String,
+        /// In which term.
+        term: i64,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gave no random bytes.
+    #[error("/dev/urandom cannot be read: {why}")]
+    Random {
+        /// The system's own words.
+        why: String,
+    },
+    /// A value cannot be written as JSON.
+    #[error("a value cannot be written as JSON: {why}")]
+    Encode {
+        /// The writer's words.
+        why: String,
+    },
+}

@@ -1,0 +1,177 @@
+//! The planner's view, kept in memory and read again for each workspace that was written.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use crosswatch_core::model::build::{BuildRequest, RequestId, Stage};
+use crosswatch_core::model::identity::{Name, Subject};
+use crosswatch_core::model::ledger_view::{AttemptView, LedgerView, Look, WorkspaceLedger};
+use crosswatch_core::model::time::Timestamp;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Ledger, LedgerError};
+
+/// Ended attempts of a subject that decisions see.
+const KEPT: usize = 10;
+/// Attempts of a workspace that are read at most, newest first.
+const MOST: i64 = 20_000;
+
+impl Ledger {
+    /// Reads the whole view anew.
+    pub(super) async fn reload_all(&self) -> Result<(), LedgerError> {
+        let rows = sqlx::query(
+            "SELECT workspace FROM looks UNION SELECT workspace FROM change_facts \
+             UNION SELECT workspace FROM mainline_facts UNION SELECT workspace FROM attempts \
+             UNION SELECT workspace FROM pauses",
+        )
+        .fetch_all(self.store.reader())
+        .await
+        .map_err(self.sql())?;
+        for row in rows {
+            let workspace: String = row.try_get(0).map_err(self.sql())?;
+            self.reload(&Name::from(workspace)).await?;
+        }
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut view).ledger_id.clone_from(&self.id);
+        Ok(())
+    }
+
+    /// Reads the part of one workspace anew; an equal one keeps its pointer.
+    pub(super) async fn reload(&self, workspace: &Name) -> Result<(), LedgerError> {
+        let _reading = self.reading.lock().await;
+        let part = self.read_workspace(workspace).await?;
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if view.workspaces.get(workspace).is_none_or(|before| **before != part) {
+            let next: &mut LedgerView = Arc::make_mut(&mut view);
+            next.workspaces.insert(workspace.clone(), Arc::new(part));
+        }
+        Ok(())
+    }
+
+    async fn read_workspace(&self, workspace: &Name) -> Result<WorkspaceLedger, LedgerError> {
+        let mut part = WorkspaceLedger::default();
+        let id = workspace.as_str();
+        let reader = self.store.reader();
+        let rows = sqlx::query("SELECT repository, branch FROM looks WHERE workspace = $1")
+            .bind(id)
+            .fetch_all(reader)
+            .await
+            .map_err(self.sql())?;
+        for row in rows {
+            let repository: String = row.try_get(0).map_err(self.sql())?;
+            let branch: String = row.try_get(1).map_err(self.sql())?;
+            let repository = repository.parse().map_err(|why: String| self.content(why))?;
+            part.looks.insert(Look { repository, branch: Name::from(branch) });
+        }
+        let rows = sqlx::query("SELECT change_name, facts FROM change_facts WHERE workspace = $1")
+            .bind(id)
+            .fetch_all(reader)
+            .await
+            .map_err(self.sql())?;
+        for row in rows {
+            let change: String = row.try_get(0).map_err(self.sql())?;
+            let facts: String = row.try_get(1).map_err(self.sql())?;
+            let change = change.parse().map_err(|why: String| self.content(why))?;
+            part.changes.insert(change, self.json(&facts)?);
+        }
+        let row = sqlx::query("SELECT facts FROM mainline_facts WHERE workspace = $1")
+            .bind(id)
+            .fetch_optional(reader)
+            .await
+            .map_err(self.sql())?;
+        if let Some(row) = row {
+            let facts: String = row.try_get(0).map_err(self.sql())?;
+            part.mainline = Some(self.json(&facts)?);
+        }
+        part.attempts = self.read_attempts(id).await?;
+        let rows =
+            sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 ORDER BY subject")
+                .bind(id)
+                .fetch_all(reader)
+                .await
+                .map_err(self.sql())?;
+        for row in rows {
+            let approval: String = row.try_get(0).map_err(self.sql())?;
+            part.approvals.push(self.json(&approval)?);
+        }
+        let rows = sqlx::query("SELECT subject, rebuild FROM rebuilds WHERE workspace = $1")
+            .bind(id)
+            .fetch_all(reader)
+            .await
+            .map_err(self.sql())?;
+        for row in rows {
+            let subject: String = row.try_get(0).map_err(self.sql())?;
+            let rebuild: String = row.try_get(1).map_err(self.sql())?;
+            let subject = subject.parse().map_err(|why: String| self.content(why))?;
+            part.rebuilds.insert(subject, self.json(&rebuild)?);
+        }
+        let row = sqlx::query("SELECT paused_by FROM pauses WHERE workspace = $1")
+            .bind(id)
+            .fetch_optional(reader)
+            .await
+            .map_err(self.sql())?;
+        part.paused_by = match row {
+            Some(row) => Some(row.try_get(0).map_err(self.sql())?),
+            None => None,
+        };
+        Ok(part)
+    }
+
+    async fn read_attempts(
+        &self,
+        workspace: &str,
+    ) -> Result<BTreeMap<Subject, Vec<AttemptView>>, LedgerError> {
+        let rows = sqlx::query(
+            "SELECT request_id, ci, fingerprint, attempt, stage, decided_at, ended_at, link, note, \
+             request, parts, subject FROM attempts WHERE workspace = $1 \
+             ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci LIMIT $2",
+        )
+        .bind(workspace)
+        .bind(MOST)
+        .fetch_all(self.store.reader())
+        .await
+        .map_err(self.sql())?;
+        let mut attempts: BTreeMap<Subject, Vec<AttemptView>> = BTreeMap::new();
+        for row in rows {
+            let subject: String = row.try_get(11).map_err(self.sql())?;
+            let subject: Subject = subject.parse().map_err(|why: String| self.content(why))?;
+            let kept = attempts.entry(subject).or_default();
+            let stage = self.stage(&row, 4)?;
+            if stage.open() || kept.len() < KEPT {
+                kept.push(self.attempt(&row, stage)?);
+            }
+        }
+        for kept in attempts.values_mut() {
+            kept.sort_by_key(|attempt| (attempt.decided_at, attempt.attempt, attempt.ci.clone()));
+        }
+        Ok(attempts)
+    }
+
+    fn attempt(&self, row: &AnyRow, stage: Stage) -> Result<AttemptView, LedgerError> {
+        let text = |index: usize| row.try_get::<String, _>(index).map_err(self.sql());
+        let content = |why: String| self.content(why);
+        let attempt: i64 = row.try_get(3).map_err(self.sql())?;
+        let ended_at: Option<i64> = row.try_get(6).map_err(self.sql())?;
+        let request: BuildRequest = self.json(&text(9)?)?;
+        let request_id: RequestId = text(0)?.parse().map_err(content)?;
+        Ok(AttemptView {
+            request_id,
+            ci: Name::from(text(1)?),
+            fingerprint: text(2)?.parse().map_err(content)?,
+            attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+            stage,
+            decided_at: Timestamp(row.try_get(5).map_err(self.sql())?),
+            ended_at: ended_at.map(Timestamp),
+            set: request.set,
+            parts: self.json(&text(10)?)?,
+            link: row.try_get(7).map_err(self.sql())?,
+            note: row.try_get(8).map_err(self.sql())?,
+        })
+    }
+
+    pub(super) fn stage(&self, row: &AnyRow, index: usize) -> Result<Stage, LedgerError> {
+        let word: String = row.try_get(index).map_err(self.sql())?;
+        Stage::from_word(&word).ok_or_else(|| self.content(format!("a stage {word:?}")))
+    }
+}

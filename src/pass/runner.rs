@@ -1,0 +1,160 @@
+//! The loop of passes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::plan::incremental::Planner;
+use tokio::sync::watch;
+
+use super::{Published, Wake};
+use crate::board::{Board, World};
+use crate::clock::Clock;
+use crate::ledger::{Committed, Ledger, LedgerError, Term};
+
+/// Shortest time from one pass to the next: at most 20 a second.
+const SHORTEST: Duration = Duration::from_millis(50);
+/// A pass is run after this time even if nobody asked.
+const LONGEST: Span = Span::seconds(60);
+/// The plan is made from scratch and compared after this time.
+const CHECK: Span = Span::minutes(15);
+
+/// Runs passes; they never overlap.
+pub struct Runner {
+    /// What is frozen.
+    pub world: World,
+    /// Where plans are committed.
+    pub ledger: Ledger,
+    /// The right to commit, while this daemon leads.
+    pub term: watch::Receiver<Option<Term>>,
+    /// Asks for a pass.
+    pub wake: Wake,
+    /// Asked when a commit left something to send.
+    pub outbox: Wake,
+    /// Where each pass is published.
+    pub publish: watch::Sender<Option<Arc<Published>>>,
+    /// Where people see whether passes succeed.
+    pub board: Board,
+    /// The time.
+    pub clock: Clock,
+    /// Called after each pass: the daemon is alive.
+    pub alive: Box<dyn Fn() + Send + Sync>,
+    /// Longest time between two passes; [`LONGEST`] unless a watchdog wants it shorter.
+    pub longest: Option<Span>,
+}
+
+impl Runner {
+    /// Runs passes until it is dropped.
+    pub async fn run(mut self) {
+        let mut planner = Planner::new();
+        let mut number = 0;
+        let mut checked_at: Option<Timestamp> = None;
+        loop {
+            let now = self.clock.now();
+            let check = checked_at.is_none_or(|at| at + CHECK <= now);
+            if check {
+                checked_at = Some(now);
+            }
+            number += 1;
+            planner = self.pass(planner, number, check).await;
+            (self.alive)();
+            tokio::time::sleep(SHORTEST).await;
+            tokio::select! {
+                () = self.wake.woken() => {}
+                () = tokio::time::sleep(self.wait()) => {}
+            }
+        }
+    }
+
+    /// Until the plan stops to hold, or the longest time.
+    fn wait(&self) -> Duration {
+        let longest = self.longest.unwrap_or(LONGEST);
+        let next = self.publish.borrow().as_ref().and_then(|published| published.plan.next_at);
+        next.map_or(longest, |next| next.since(self.clock.now()).min(longest)).to_std()
+    }
+
+    async fn pass(&self, planner: Planner, number: u64, check: bool) -> Planner {
+        let snapshot = Arc::new(self.world.freeze(self.clock.now()));
+        let view = self.ledger.view();
+        let (frozen, seen) = (Arc::clone(&snapshot), Arc::clone(&view));
+        let planned = tokio::task::spawn_blocking(move || {
+            let mut planner = planner;
+            let (plan, equal) = if check {
+                planner.check(&frozen, &seen)
+            } else {
+                (planner.plan(&frozen, &seen), true)
+            };
+            (planner, plan, equal)
+        })
+        .await;
+        let (planner, plan, equal) = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                self.not_ready("plan", Some(format!("the planner broke: {error}")));
+                return Planner::new();
+            }
+        };
+        self.not_ready("plan", None);
+        metrics::counter!("crosswatch_passes_total").increment(1);
+        if !equal {
+            metrics::counter!("crosswatch_plan_differences_total").increment(1);
+            tracing::error!(
+                "the incremental plan differs from the one from scratch, which is used"
+            );
+        }
+        match self.commit(&plan).await {
+            Ok(committed) => {
+                self.not_ready("ledger", None);
+                self.world.keep(&consulted_repositories(&plan), &consulted_questions(&plan));
+                let ledger = self.ledger.view();
+                let published = Published { snapshot, plan: Arc::new(plan), ledger, number };
+                self.publish.send_replace(Some(Arc::new(published)));
+                if !committed.queued.is_empty() || !committed.cancel.is_empty() {
+                    tracing::info!(
+                        queued = committed.queued.len(),
+                        dropped = committed.dropped.len(),
+                        cancel = committed.cancel.len(),
+                        "a pass changed the outbox"
+                    );
+                }
+                if committed != Committed::default() {
+                    self.outbox.wake();
+                }
+            }
+            Err(why) => {
+                tracing::warn!(why, "a pass was not committed; nothing is triggered");
+                self.not_ready("ledger", Some(why));
+            }
+        }
+        planner
+    }
+
+    async fn commit(&self, plan: &crosswatch_core::model::plan::Plan) -> Result<Committed, String> {
+        let term = self.term.borrow().clone();
+        let Some(term) = term else { return Err("another daemon leads".to_owned()) };
+        self.ledger.commit(&term, plan).await.map_err(|error: LedgerError| error.to_string())
+    }
+
+    fn not_ready(&self, what: &str, why: Option<String>) {
+        self.board.update(|board| match why {
+            Some(why) => {
+                board.not_ready.insert(what.to_owned(), why);
+            }
+            None => {
+                board.not_ready.remove(what);
+            }
+        });
+    }
+}
+
+fn consulted_repositories(
+    plan: &crosswatch_core::model::plan::Plan,
+) -> std::collections::BTreeSet<crosswatch_core::model::identity::RepositoryId> {
+    plan.workspaces.iter().flat_map(|workspace| workspace.watched.keys().cloned()).collect()
+}
+
+fn consulted_questions(
+    plan: &crosswatch_core::model::plan::Plan,
+) -> std::collections::BTreeSet<crosswatch_core::model::question::Question> {
+    plan.workspaces.iter().flat_map(|workspace| workspace.consulted.iter().cloned()).collect()
+}
