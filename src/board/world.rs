@@ -138,11 +138,20 @@ impl World {
         self.parts().workspaces.get(name).cloned()
     }
 
-    /// Drops repositories and answers that no plan consults any more.
+    /// Drops repositories and answers that no plan consults any more. Answers about a repository that
+    /// cannot be read now stay: its changes are not consulted, but they are not gone.
     pub fn keep(&self, repositories: &BTreeSet<RepositoryId>, questions: &BTreeSet<Question>) {
         let mut parts = self.parts();
         parts.repositories.retain(|id, _| repositories.contains(id));
         parts.times.retain(|id, _: &mut Times| repositories.contains(id));
-        parts.answers.retain(|question, _| questions.contains(question));
+        let unread: BTreeSet<RepositoryId> = parts
+            .repositories
+            .values()
+            .filter(|part| part.listing.value().is_none())
+            .map(|part| part.id.clone())
+            .collect();
+        parts.answers.retain(|question, _| {
+            questions.contains(question) || unread.contains(question.repository())
+        });
     }
 }

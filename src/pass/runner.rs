@@ -45,7 +45,7 @@ pub struct Runner {
 
 impl Runner {
     /// Runs passes until it is dropped.
-    pub async fn run(mut self) {
+    pub async fn run(self) {
         let mut planner = Planner::new();
         let mut number = 0;
         let mut checked_at: Option<Timestamp> = None;
