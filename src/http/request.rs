@@ -80,8 +80,7 @@ impl HttpRequest {
         for (name, value) in &self.headers {
             let wrong = || format!("the header {name:?} or its value has forbidden characters");
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-            let mut value =
-                HeaderValue::from_str(value.expose_secret()).map_err(|_| wrong())?;
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| wrong())?;
             value.set_sensitive(true);
             map.append(name, value);
         }

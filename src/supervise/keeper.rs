@@ -60,12 +60,8 @@ fn keep() -> io::Result<()> {
 }
 
 fn run(spec: &Spec, stdin: &[u8], control: &UnixStream, signals: &SignalFd) -> Report {
-    let failed = |outcome| Report {
-        outcome,
-        tail: String::new(),
-        stdout_truncated: false,
-        log_error: None,
-    };
+    let failed =
+        |outcome| Report { outcome, tail: String::new(), stdout_truncated: false, log_error: None };
     let _lock = match take_lock(spec, control) {
         Ok(lock) => lock,
         Err(outcome) => return failed(outcome),
@@ -122,12 +118,7 @@ fn take_lock(spec: &Spec, control: &UnixStream) -> Result<Option<File>, Outcome>
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(wrong)?;
     }
-    let file = File::options()
-        .create(true)
-        .append(true)
-        .mode(0o640)
-        .open(path)
-        .map_err(wrong)?;
+    let file = File::options().create(true).append(true).mode(0o640).open(path).map_err(wrong)?;
     let end = now() + LOCK_PATIENCE;
     while file.try_lock().is_err() {
         if control_event(control).is_some() {

@@ -145,7 +145,10 @@ impl Supervisor {
         Ok(report)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "keepers are the processes that are started here")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "keepers are the processes that are started here"
+    )]
     fn spawn(&self) -> io::Result<(UnixStream, Child)> {
         let (ours, theirs) = UnixStream::pair()?;
         let theirs = theirs.into_std()?;
@@ -165,10 +168,7 @@ fn base_env() -> BTreeMap<String, String> {
         .collect();
     env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
     env.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
-    env.insert(
-        "GIT_SSH_COMMAND".to_owned(),
-        "ssh -oBatchMode=yes -oConnectTimeout=10".to_owned(),
-    );
+    env.insert("GIT_SSH_COMMAND".to_owned(), "ssh -oBatchMode=yes -oConnectTimeout=10".to_owned());
     env
 }
 

@@ -26,7 +26,8 @@ pub(super) fn way(url: &str) -> Result<Way, GitError> {
         if host.contains('/') {
             return Err(bad("a path has to be absolute"));
         }
-        return ssh(host.to_owned(), None, path.to_owned()).ok_or_else(|| bad("wrong host or path"));
+        return ssh(host.to_owned(), None, path.to_owned())
+            .ok_or_else(|| bad("wrong host or path"));
     }
     let parsed = url::Url::parse(url).map_err(|error| bad(&error.to_string()))?;
     match parsed.scheme() {
@@ -96,7 +97,8 @@ mod tests {
         ] {
             assert_eq!(way(url).ok(), Some(expected), "{url}");
         }
-        for wrong in ["", "a", "./a:b", "-oProxyCommand=x:y", "ssh://-x/y", "ext::sh -c x", "a:\n"] {
+        for wrong in ["", "a", "./a:b", "-oProxyCommand=x:y", "ssh://-x/y", "ext::sh -c x", "a:\n"]
+        {
             assert!(way(wrong).is_err(), "{wrong}");
         }
     }
