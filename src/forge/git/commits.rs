@@ -189,6 +189,11 @@ impl Mirror<'_> {
         let ended = self.run(words, Vec::new()).await;
         match ended.outcome {
             Outcome::Finished(0) => Ok(true),
+            // Where history is cut off, "not found" says nothing.
+            Outcome::Finished(1) if self.dir.join("shallow").exists() => Err(GitError::Protocol {
+                url: display(self.source.url),
+                why: "its history is shallow; let it serve the whole history".to_owned(),
+            }),
             Outcome::Finished(1) => Ok(false),
             _ => Err(failed("git merge-base", self.source.url, ended)),
         }

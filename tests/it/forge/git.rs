@@ -1,5 +1,7 @@
 //! Plain git: listings and commits over real transports.
 
+#![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
+
 use std::path::Path;
 
 use crosswatch::clock::Clock;

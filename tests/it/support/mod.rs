@@ -1,5 +1,7 @@
 //! What several integration tests share.
 
+#![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
+
 pub mod git_http;
 pub mod git_repo;
 
