@@ -214,6 +214,13 @@ impl Mirror<'_> {
         }
         let text = String::from_utf8_lossy(&ended.stdout);
         let outside: BTreeSet<Oid> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        if !outside.is_empty() && self.dir.join("shallow").exists() {
+            // Where history is cut off, "not found" says nothing.
+            return Err(GitError::Protocol {
+                url: display(self.source.url),
+                why: "its history is shallow; let it serve the whole history".to_owned(),
+            });
+        }
         Ok(ancestors.iter().copied().filter(|oid| !outside.contains(oid)).collect())
     }
 
