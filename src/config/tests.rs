@@ -1,0 +1,2 @@
+//! Right and wrong configurations.
+use super::*;
