@@ -1,1 +1,3 @@
-//! Stub.
+//! What answers for repositories: forges and plain git servers.
+
+pub mod git;

@@ -1,1 +1,274 @@
-//! Stub.
+//! The only place that reaches the network over HTTP: deadlines, bounds, and where secrets go.
+
+mod request;
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use crosswatch_core::model::time::Span;
+use reqwest::header::{HeaderMap, LOCATION};
+use thiserror::Error as ThisError;
+use url::Url;
+
+pub use request::HttpRequest;
+pub use reqwest::{Method, StatusCode, header};
+
+const CONNECT: Duration = Duration::from_secs(10);
+const REDIRECTS: usize = 4;
+
+/// One shared client: connections are kept, nothing else is.
+///
+/// It keeps no cookies and follows redirects only within the authority (scheme, host, port) of the
+/// request, so that headers with secrets reach nobody else.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    client: reqwest::Client,
+}
+
+/// The whole answer to one request.
+#[derive(Clone, Debug)]
+pub struct HttpAnswer {
+    /// The status; any, also 4xx and 5xx.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, decoded, never longer than the request allows.
+    pub body: Bytes,
+}
+
+impl HttpAnswer {
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Why there is no answer. No message holds a header, a user part or a query of a URL.
+#[derive(Clone, Debug, ThisError)]
+pub enum HttpError {
+    /// The request is not one.
+    #[error("{to} cannot be asked: {why}")]
+    BadRequest {
+        /// Where it was to go.
+        to: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nothing was sent: the peer was not reached.
+    #[error("{to} cannot be reached: {why}")]
+    NotSent {
+        /// Where it was to go.
+        to: String,
+        /// Of all causes the innermost.
+        why: String,
+    },
+    /// The peer did not answer in time; whether it acted is unknown.
+    #[error("{to} did not answer within {deadline}")]
+    Deadline {
+        /// Where it went.
+        to: String,
+        /// The time it had.
+        deadline: Span,
+    },
+    /// The connection broke after something was sent; whether the peer acted is unknown.
+    #[error("{to} broke off: {why}")]
+    Broken {
+        /// Where it went.
+        to: String,
+        /// Of all causes the innermost.
+        why: String,
+    },
+    /// The peer answered with more than is taken; it may have acted.
+    #[error("{to} answered with more than {max} bytes")]
+    TooLarge {
+        /// Where it went.
+        to: String,
+        /// What is taken at most.
+        max: usize,
+    },
+}
+
+impl HttpError {
+    /// Whether the peer may have acted on the request.
+    pub fn may_have_acted(&self) -> bool {
+        !matches!(self, Self::BadRequest { .. } | Self::NotSent { .. })
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::BadRequest { .. } => "bad-request",
+            Self::NotSent { .. } => "not-sent",
+            Self::Deadline { .. } => "deadline",
+            Self::Broken { .. } => "broken",
+            Self::TooLarge { .. } => "too-large",
+        }
+    }
+}
+
+impl HttpClient {
+    /// A client with its own connections.
+    pub fn new() -> Result<Self, HttpError> {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place with a client")]
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("crosswatch/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .pool_idle_timeout(Duration::from_secs(90))
+            .pool_max_idle_per_host(16)
+            .tcp_keepalive(Duration::from_secs(30))
+            .build()
+            .map_err(|error| HttpError::BadRequest {
+                to: "the network".to_owned(),
+                why: innermost(&error),
+            })?;
+        Ok(Self { client })
+    }
+
+    /// Sends one request and reads the whole answer, both within the request's deadline.
+    pub async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
+        let host = Url::parse(&request.url)
+            .ok()
+            .and_then(|url| Some(url.host_str()?.to_owned()))
+            .unwrap_or_default();
+        let to = shown(&request.url);
+        let deadline = request.deadline;
+        let answer = tokio::time::timeout(deadline.to_std(), self.exchange(request, &to))
+            .await
+            .unwrap_or(Err(HttpError::Deadline { to, deadline }));
+        let outcome = match &answer {
+            Ok(answer) => answer.status.as_u16().to_string(),
+            Err(error) => error.kind().to_owned(),
+        };
+        metrics::counter!("crosswatch_http_requests_total", "host" => host, "outcome" => outcome)
+            .increment(1);
+        answer
+    }
+
+    async fn exchange(&self, request: HttpRequest, to: &str) -> Result<HttpAnswer, HttpError> {
+        let bad = |why: String| HttpError::BadRequest { to: to.to_owned(), why };
+        let mut url =
+            Url::parse(&request.url).map_err(|error| bad(format!("{error}; check the URL")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(bad("it is neither http:// nor https://".to_owned()));
+        }
+        let headers = request.header_map().map_err(bad)?;
+        let mut left = REDIRECTS;
+        loop {
+            let mut response = self
+                .client
+                .request(request.method.clone(), url.clone())
+                .headers(headers.clone())
+                .body(request.body.clone())
+                .send()
+                .await
+                .map_err(|error| failed(&error, to, request.deadline))?;
+            let next = redirect(&request.method, &url, response.status(), response.headers());
+            if let Some(next) = next.filter(|_| left > 0) {
+                left = left.saturating_sub(1);
+                url = next;
+                continue;
+            }
+            let max = request.max_body;
+            let too_large = || HttpError::TooLarge { to: to.to_owned(), max };
+            let mut body = BytesMut::new();
+            while let Some(chunk) =
+                response.chunk().await.map_err(|error| broken(&error, to, request.deadline))?
+            {
+                if body.len().saturating_add(chunk.len()) > max {
+                    return Err(too_large());
+                }
+                body.extend_from_slice(&chunk);
+            }
+            return Ok(HttpAnswer {
+                status: response.status(),
+                headers: std::mem::take(response.headers_mut()),
+                body: body.freeze(),
+            });
+        }
+    }
+}
+
+/// Where to ask again. What changes state is repeated only when the peer says that it may be.
+fn redirect(method: &Method, from: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
+    let followed = match status.as_u16() {
+        301 | 302 => method.is_safe(),
+        307 | 308 => true,
+        _ => false,
+    };
+    let to = from.join(headers.get(LOCATION).filter(|_| followed)?.to_str().ok()?).ok()?;
+    let authority =
+        |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
+    (authority(from) == authority(&to)).then_some(to)
+}
+
+fn failed(error: &reqwest::Error, to: &str, deadline: Span) -> HttpError {
+    if error.is_connect() {
+        HttpError::NotSent { to: to.to_owned(), why: innermost(error) }
+    } else if error.is_builder() {
+        HttpError::BadRequest { to: to.to_owned(), why: innermost(error) }
+    } else {
+        broken(error, to, deadline)
+    }
+}
+
+fn broken(error: &reqwest::Error, to: &str, deadline: Span) -> HttpError {
+    if error.is_timeout() {
+        return HttpError::Deadline { to: to.to_owned(), deadline };
+    }
+    HttpError::Broken { to: to.to_owned(), why: innermost(error) }
+}
+
+/// The cause itself: the outer ones repeat the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    if std::ptr::addr_eq(cause, error) {
+        return "the request failed".to_owned();
+    }
+    cause.to_string().chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// A URL fit for a message: without user, password, query and fragment.
+pub fn shown(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else {
+        return "a URL that cannot be read".to_owned();
+    };
+    // Only URLs without a host refuse this, and those have no user either.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url.set_query(None);
+    url.set_fragment(None);
+    url.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_shown_without_secrets() {
+        assert_eq!(shown("https://u:p@h.example/a?token=x#y"), "https://h.example/a");
+        assert_eq!(shown("no url"), "a URL that cannot be read");
+    }
+
+    #[test]
+    fn redirects_stay_within_the_authority() {
+        let from = Url::parse("https://a.example/x").expect("a URL");
+        let ask = |method: &Method, code: u16, location: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, location.parse().expect("a header"));
+            redirect(method, &from, StatusCode::from_u16(code).expect("a code"), &headers)
+                .map(|url| url.to_string())
+        };
+        assert_eq!(ask(&Method::GET, 301, "/y"), Some("https://a.example/y".to_owned()));
+        assert_eq!(ask(&Method::POST, 301, "/y"), None);
+        assert_eq!(ask(&Method::POST, 308, "/y"), Some("https://a.example/y".to_owned()));
+        for other in ["https://b.example/y", "http://a.example/y", "https://a.example:444/y"] {
+            assert_eq!(ask(&Method::GET, 302, other), None, "{other}");
+        }
+    }
+}

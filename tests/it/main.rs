@@ -1,1 +1,5 @@
-fn main() {}
+//! The one integration test binary.
+
+mod forge;
+mod supervise;
+mod support;

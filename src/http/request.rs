@@ -1,0 +1,133 @@
+//! One request, with its deadline and bounds.
+
+use std::fmt;
+
+use bytes::Bytes;
+use crosswatch_core::model::time::Span;
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::shown;
+
+/// What to ask, how long to wait and how much to take.
+#[derive(Clone)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// Where to; a user part becomes basic authentication.
+    pub url: String,
+    /// Headers; all values are treated as secrets.
+    pub headers: Vec<(String, SecretString)>,
+    /// The body.
+    pub body: Bytes,
+    /// From the start to the answer's last byte.
+    pub deadline: Span,
+    /// The longest body that is taken.
+    pub max_body: usize,
+}
+
+impl HttpRequest {
+    /// A request with 30 s and 16 MiB.
+    pub fn new(method: Method, url: impl Into<String>) -> Self {
+        Self {
+            method,
+            url: url.into(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            deadline: Span::seconds(30),
+            max_body: 16 * 1024 * 1024,
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<SecretString>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds basic authentication.
+    #[must_use]
+    pub fn basic(self, user: &str, password: &SecretString) -> Self {
+        let pair = format!("{user}:{}", password.expose_secret());
+        self.header("authorization", format!("Basic {}", base64(pair.as_bytes())))
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets the deadline.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Span) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Sets the longest body that is taken.
+    #[must_use]
+    pub fn max_body(mut self, max_body: usize) -> Self {
+        self.max_body = max_body;
+        self
+    }
+
+    pub(super) fn header_map(&self) -> Result<HeaderMap, String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let wrong = || format!("the header {name:?} or its value has forbidden characters");
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| wrong())?;
+            value.set_sensitive(true);
+            map.append(name, value);
+        }
+        Ok(map)
+    }
+}
+
+impl fmt::Debug for HttpRequest {
+    /// Without the headers' values, the body, and the secret parts of the URL.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} within {}", self.method, shown(&self.url), self.deadline)
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for three in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..4 {
+            let digit = usize::try_from(bits >> (18 - 6 * at) & 63).unwrap_or_default();
+            let filled = at <= three.len();
+            let digit = DIGITS.get(digit).copied().filter(|_| filled).unwrap_or(b'=');
+            out.push(char::from(digit));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic_authentication_is_encoded() {
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+        assert_eq!(base64(b"foobar\xff"), "Zm9vYmFy/w==");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let request = HttpRequest::new(Method::GET, "http://u:canary@h/?t=canary")
+            .basic("canary", &SecretString::from("canary"))
+            .body("canary");
+        assert!(!format!("{request:?}").contains("canary"));
+    }
+}
