@@ -234,12 +234,7 @@ impl Master {
         request: &BuildRequest,
         session: &mut Option<String>,
     ) -> Result<bool, AskError> {
-        let mut filter = url::form_urlencoded::Serializer::new(String::new());
-        filter.append_pair("branch", &payload::branch(request, self.project(request)));
-        if let Some(revision) = request.primary.revision {
-            filter.append_pair("revision", &revision.to_string());
-        }
-        let filter = filter.finish();
+        let filter = self.same_change(request);
         for page in 0..PAGES {
             let path = format!(
                 "/api/v2/changes?order=-changeid&limit={CHANGES}&offset={}&{filter}",
@@ -254,6 +249,16 @@ impl Master {
             }
         }
         Err(self.too_many("changes"))
+    }
+
+    /// The query that lists our own change and few others.
+    fn same_change(&self, request: &BuildRequest) -> String {
+        let mut filter = url::form_urlencoded::Serializer::new(String::new());
+        filter.append_pair("branch", &payload::branch(request, self.project(request)));
+        if let Some(revision) = request.primary.revision {
+            filter.append_pair("revision", &revision.to_string());
+        }
+        filter.finish()
     }
 
     async fn cancel(

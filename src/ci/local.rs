@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crosswatch_core::model::build::{BuildRequest, RequestId, Verdict};
-use crosswatch_core::model::settings::{CiSettings, LocalCi, Sandbox};
-use crosswatch_core::model::time::Timestamp;
+use crosswatch_core::model::settings::{CiSettings, Limits, LocalCi, Sandbox};
+use crosswatch_core::model::time::{Span, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,9 @@ use crate::task::Tasks;
 
 /// Signal of the system's last resort; what was ended by it says nothing about the code.
 const SIGKILL: i32 = 9;
+
+/// How long it may take to find out whether a command can be caged.
+const TRIAL: Span = Span::seconds(30);
 
 /// Builds on this machine.
 pub(super) struct LocalBackend(Arc<Inner>);
@@ -99,7 +102,7 @@ impl Inner {
     async fn send(self: Arc<Self>, request: Arc<BuildRequest>) -> Result<Sent, SendError> {
         let id = request.request_id;
         let sent = Sent { remote: RemoteId::new(&id.to_string()), link: None };
-        let cage = self.cage(&request).map_err(|why| SendError::Refused { why })?;
+        let cage = self.cage(&request).await.map_err(|why| SendError::Refused { why })?;
         let folder = Folder::new(&self.builds, id);
         let stop = CancellationToken::new();
         {
@@ -235,12 +238,12 @@ impl Inner {
     }
 
     /// Whether the build is caged, or why it must not run at all.
-    fn cage(&self, request: &BuildRequest) -> Result<bool, String> {
+    async fn cage(&self, request: &BuildRequest) -> Result<bool, String> {
         if request.subject.change().is_none() {
             return Ok(false);
         }
         match self.settings.sandbox {
-            Sandbox::Bubblewrap => match self.runner.no_cage() {
+            Sandbox::Bubblewrap => match self.no_cage().await {
                 None => Ok(true),
                 Some(why) => Err(format!(
                     "builds of changes need a sandbox, and bubblewrap does not work here: {why}; \
@@ -256,9 +259,30 @@ impl Inner {
         }
     }
 
+    /// Why nothing can be caged here, found out by caging a command that does nothing.
+    async fn no_cage(&self) -> Option<String> {
+        let dir = self.builds.join(".trial");
+        if let Err(error) = tokio::fs::create_dir_all(&dir).await {
+            return Some(format!("{}: {error}", dir.display()));
+        }
+        let limits = Limits { timeout: TRIAL, silence: TRIAL, grace: Span::seconds(1) };
+        let job = Job {
+            argv: vec!["true".to_owned()],
+            dir: dir.clone(),
+            env: BTreeMap::new(),
+            limits,
+            log: None,
+            stdin: Vec::new(),
+            capture: 0,
+            cage: Some(Cage { read_only: Vec::new(), writable: dir, network: false }),
+        };
+        let end = self.runner.run(job, CancellationToken::new()).await;
+        (end.outcome != Outcome::Exit(0)).then(|| told(&end))
+    }
+
     fn job(&self, request: &BuildRequest, folder: &Folder, cage: bool) -> Job {
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let mut env = BTreeMap::from([
+        let env = BTreeMap::from([
             ("CROSSWATCH_WORKSPACE".to_owned(), request.workspace.to_string()),
             ("CROSSWATCH_SUBJECT".to_owned(), request.subject.to_string()),
             ("CROSSWATCH_REQUEST_ID".to_owned(), request.request_id.to_string()),
@@ -268,12 +292,11 @@ impl Inner {
             ("CROSSWATCH_REASON".to_owned(), request.reason.clone()),
         ]);
         let cage = cage.then(|| {
-            env.insert("HOME".to_owned(), text(folder.work()));
             let mut read_only = self.settings.read_only.clone();
             read_only.push(folder.path().to_owned());
             let program = self.argv.first().map(Path::new);
             read_only.extend(program.filter(|path| path.is_absolute()).map(Path::to_owned));
-            Cage { read_only, writable: vec![folder.work()], network: self.settings.network }
+            Cage { read_only, writable: folder.work(), network: self.settings.network }
         });
         Job {
             argv: self.argv.clone(),

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use crosswatch_core::model::build::{BuildRequest, RequestId, Verdict};
 use crosswatch_core::model::time::Timestamp;
+use crosswatch_core::spelling::{Spelling, spell_request};
 use serde::{Deserialize, Serialize};
 
-use super::payload;
 
 /// Builds whose folders are kept whole; of older ones only request and result are.
 const KEPT_WHOLE: usize = 50;
@@ -82,8 +82,7 @@ impl Folder {
     /// Makes the folder with all that the build gets; the request comes last.
     pub(super) fn make(&self, request: &BuildRequest) -> io::Result<()> {
         fs::create_dir_all(self.work())?;
-        let spelling = payload::autoproj_overrides(request);
-        let yaml = serde_yaml::to_string(&spelling).map_err(io::Error::other)?;
+        let yaml = spell_request(Spelling::Autoproj, request);
         write_whole(&self.overrides(), &serde_json::to_vec_pretty(&request.overrides)?)?;
         write_whole(&self.0.join("overrides.yml"), yaml.as_bytes())?;
         write_whole(&self.request(), &serde_json::to_vec_pretty(request)?)
@@ -168,7 +167,7 @@ mod tests {
         folder.make(&request()).unwrap();
         assert_eq!(folder.trace().unwrap(), Trace::Unfinished);
         let yaml = fs::read_to_string(folder.path().join("overrides.yml")).unwrap();
-        assert!(yaml.starts_with("- base/types:\n    remote_branch: refs/pull/7/head\n"), "{yaml}");
+        assert!(yaml.starts_with("---\n- base/types:\n    remote_branch: refs/pull/7/head\n"), "{yaml}");
         let end = BuildEnd {
             verdict: Verdict::Failure,
             ended_at: Timestamp(5),

@@ -3,6 +3,7 @@
 //! A backend never decides and never retries: the outbox and the followers do, from what a backend
 //! answers here. The one thing that each backend owes them is honesty about what it does not know.
 
+mod adapters;
 mod answer;
 mod buildbot;
 mod buildbot_reading;

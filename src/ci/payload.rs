@@ -2,6 +2,7 @@
 
 use crosswatch_core::model::build::BuildRequest;
 use crosswatch_core::model::identity::Subject;
+use crosswatch_core::spelling::{Spelling, spell};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded::Serializer;
 
@@ -10,23 +11,9 @@ const LONGEST_PROPERTY: usize = 60_000;
 
 /// The overrides as the list of one-key maps that autoproj reads from `overrides.d`.
 pub(super) fn autoproj_overrides(request: &BuildRequest) -> Value {
-    let mut list = Vec::new();
-    for entry in &request.overrides {
-        for package in &entry.packages {
-            let mut options = Map::new();
-            options.insert("remote_branch".into(), json!(entry.ref_name));
-            options.insert("single_branch".into(), json!(false));
-            options.insert("shallow".into(), json!(false));
-            if entry.unpin {
-                options.insert("tag".into(), Value::Null);
-                options.insert("commit".into(), Value::Null);
-            }
-            let mut one = Map::new();
-            one.insert(package.to_string(), Value::Object(options));
-            list.push(Value::Object(one));
-        }
-    }
-    Value::Array(list)
+    let text = spell(Spelling::Autoproj, &request.overrides);
+    // Its own spelling is always YAML; should it not be, autoproj is given the text to say so.
+    serde_yaml::from_str(&text).unwrap_or(Value::String(text))
 }
 
 /// `autoproj/PROJECT/HOST/PATH/pulls/N` for a change, the tracked branch for the mainline.

@@ -21,9 +21,6 @@ pub trait Web: Send + Sync {
 pub trait Runner: Send + Sync {
     /// How it ended. A run whose future is dropped is ended too.
     fn run(&self, job: Job, cancel: CancellationToken) -> BoxFuture<JobEnd>;
-
-    /// Why code of changes cannot be caged on this machine, if it cannot.
-    fn no_cage(&self) -> Option<String>;
 }
 
 /// One request.
@@ -109,8 +106,8 @@ pub struct Job {
 pub struct Cage {
     /// Paths that it may read.
     pub read_only: Vec<PathBuf>,
-    /// Paths that it may write.
-    pub writable: Vec<PathBuf>,
+    /// The one folder that it may write, and starts in.
+    pub writable: PathBuf,
     /// Whether it reaches the network.
     pub network: bool,
 }
