@@ -4,6 +4,7 @@ pub mod build;
 pub mod change;
 pub mod identity;
 pub mod ledger_view;
+pub mod locator;
 pub mod manifest;
 pub mod observed;
 pub mod plan;
