@@ -18,7 +18,6 @@ use crosswatch_core::model::time::Timestamp;
 use crosswatch_core::spelling::{Spelling, spell_request};
 use serde::{Deserialize, Serialize};
 
-
 /// Builds whose folders are kept whole; of older ones only request and result are.
 const KEPT_WHOLE: usize = 50;
 
@@ -167,7 +166,10 @@ mod tests {
         folder.make(&request()).unwrap();
         assert_eq!(folder.trace().unwrap(), Trace::Unfinished);
         let yaml = fs::read_to_string(folder.path().join("overrides.yml")).unwrap();
-        assert!(yaml.starts_with("---\n- base/types:\n    remote_branch: refs/pull/7/head\n"), "{yaml}");
+        assert!(
+            yaml.starts_with("---\n- base/types:\n    remote_branch: refs/pull/7/head\n"),
+            "{yaml}"
+        );
         let end = BuildEnd {
             verdict: Verdict::Failure,
             ended_at: Timestamp(5),

@@ -1,7 +1,9 @@
 //! What several integration tests share.
 
+pub mod buildbot;
 pub mod git_http;
 pub mod git_repo;
+pub mod proxy;
 
 use std::time::Duration;
 
