@@ -67,7 +67,7 @@ impl Template {
         let text = self
             .environment
             .get_template(NAME)
-            .and_then(|template| template.render(values_of(values)))
+            .and_then(|template| template.render(Value::from(minijinja::value::Serde(values))))
             .map_err(|error| error.to_string())?;
         if self.place == Place::Json
             && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&text)

@@ -97,7 +97,11 @@ async fn without_a_sandbox_only_trusted_heads_are_built() {
 async fn commands_send_and_poll() {
     let dir = tempfile::tempdir().unwrap();
     script(dir.path(), "send", "cat > got.json; echo 42; echo http://ci.example/42");
-    script(dir.path(), "poll", "test \"$1\" = 42 || { echo never; exit; }; echo failure http://ci.example/42");
+    script(
+        dir.path(),
+        "poll",
+        "test \"$1\" = 42 || { echo never; exit; }; echo failure http://ci.example/42",
+    );
     script(dir.path(), "busy", "exit 75");
     let kind = |send: &str| {
         CiKind::Command(CommandCi {

@@ -48,8 +48,7 @@ async fn builds_are_sent_found_followed_and_cancelled() {
     assert!(link.contains("/#/builders/1/builds/"), "{link}");
     assert_eq!(main.find(Arc::clone(&good), Some(remote.clone())).await.unwrap(), found);
     let url = format!("{}/api/v2/builds?property=*", master.url);
-    let answer =
-        HttpClient::new().unwrap().send(HttpRequest::new(Method::GET, url)).await.unwrap();
+    let answer = HttpClient::new().unwrap().send(HttpRequest::new(Method::GET, url)).await.unwrap();
     let builds: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(builds["builds"].as_array().unwrap().len(), 1, "{builds}");
     let properties = &builds["builds"][0]["properties"];

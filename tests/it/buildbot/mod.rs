@@ -10,7 +10,9 @@ use crosswatch::ci::{Backend, Found, Parts, build_backend};
 use crosswatch::clock::Clock;
 use crosswatch::http::HttpClient;
 use crosswatch::task::Tasks;
-use crosswatch_core::model::build::{BuildRequest, Override, Primary, RequestId, SetMember, Verdict};
+use crosswatch_core::model::build::{
+    BuildRequest, Override, Primary, RequestId, SetMember, Verdict,
+};
 use crosswatch_core::model::identity::{Fingerprint, Oid, RepositoryId, Subject};
 use crosswatch_core::model::settings::{CiKind, CiSettings, Limits};
 use crosswatch_core::model::time::Span;
