@@ -165,7 +165,7 @@ impl HttpClient {
                 .await
                 .map_err(|error| failed(&error, to, request.deadline))?;
             let next = redirect(&request.method, &url, response.status(), response.headers());
-            if let Some(next) = next.filter(|_| left > 0) {
+            if let Some(next) = next.filter(|_| request.follow && left > 0) {
                 left = left.saturating_sub(1);
                 url = next;
                 continue;

@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod buildbot;
 mod forge;
 mod supervise;
 mod support;

@@ -2,8 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
 
+pub mod buildbot;
 pub mod git_http;
 pub mod git_repo;
+pub mod proxy;
 
 use std::time::Duration;
 
