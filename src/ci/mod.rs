@@ -8,6 +8,7 @@ mod answer;
 mod buildbot;
 mod buildbot_reading;
 mod command;
+mod driver;
 mod http_call;
 mod local;
 mod local_folder;
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 pub use answer::{AskError, Found, RemoteId, SendError, Sent};
+pub use driver::{Backends, Driver};
 pub use ports::{Answer, Cage, Call, CallError, HeaderText, Job, JobEnd, Outcome, Runner, Web};
 pub use push::pushed;
 
