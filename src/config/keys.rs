@@ -58,7 +58,9 @@ pub fn is_known(name: &str) -> bool {
         table.0.iter().any(|key| {
             key.name == name
                 || match &key.kind {
-                    Kind::Table(table) | Kind::Named(table) | Kind::List(Kind::Table(table)) => find(table, name),
+                    Kind::Table(table) | Kind::Named(table) | Kind::List(Kind::Table(table)) => {
+                        find(table, name)
+                    }
                     _ => false,
                 }
         })
@@ -78,7 +80,11 @@ const TEXTS: Kind = Kind::List(&Kind::Text);
 pub static TOP: Table = Table(&[
     key("version", Kind::Count(1, 1), "Version of this format: 1."),
     key("state_dir", Kind::Text, "Where workspaces, logs and the embedded database live."),
-    key("database", Kind::WordsOrSecret(&["sqlite"]), "sqlite, or where the URL of a PostgreSQL server is kept."),
+    key(
+        "database",
+        Kind::WordsOrSecret(&["sqlite"]),
+        "sqlite, or where the URL of a PostgreSQL server is kept.",
+    ),
     key("listen", Kind::Text, "Address and port of the pages."),
     key("public_url", Kind::Text, "The address under which people reach the pages."),
     key("max_updates", Kind::Count(1, 1024), "Updates and bootstraps that may run at once."),
@@ -119,25 +125,43 @@ pub static CI: Table = Table(&[
     key("timeout", POSITIVE, "local, command: longest time of one run."),
     key("silence", POSITIVE, "local, command: longest time without output."),
     key("grace", ANY, "local, command: time from TERM to KILL."),
-    key("sandbox", Kind::Words(&["bubblewrap", "none"]), "local: what surrounds the code of changes."),
+    key(
+        "sandbox",
+        Kind::Words(&["bubblewrap", "none"]),
+        "local: what surrounds the code of changes.",
+    ),
     key("read_only", TEXTS, "local: more paths that the sandbox may read."),
     key("network", Kind::Bool, "local: whether the sandbox reaches the network."),
     key("url", Kind::Text, "buildbot: address of the master."),
     key("user", Kind::Text, "buildbot: user of the change hook."),
     key("password", Kind::Secret, "buildbot: where the hook's password is."),
     key("project", Kind::Text, "buildbot: project of the changes."),
-    key("send", Kind::Table(&CALL), "http: the request that starts a build; command: the executable, as a list."),
+    key(
+        "send",
+        Kind::Table(&CALL),
+        "http: the request that starts a build; command: the executable, as a list.",
+    ),
     key("id", Kind::Text, "http: JSON pointer to the build's id."),
     key("link", Kind::Text, "http: JSON pointer to the build's page."),
-    key("poll", Kind::Table(&ASK), "http: the request that asks for the state; command: the executable, as a list."),
-    key("cancel", Kind::Table(&CALL), "http: the request that cancels; command: the executable, as a list."),
+    key(
+        "poll",
+        Kind::Table(&ASK),
+        "http: the request that asks for the state; command: the executable, as a list.",
+    ),
+    key(
+        "cancel",
+        Kind::Table(&CALL),
+        "http: the request that cancels; command: the executable, as a list.",
+    ),
     key("sign", Kind::Secret, "http: where the HMAC key is."),
 ]);
 
 /// Which keys of [`CI`] a kind takes beside the common first six.
 pub fn ci_keys(kind: &str) -> &'static [&'static str] {
     match kind {
-        "local" => &["run", "slots", "timeout", "silence", "grace", "sandbox", "read_only", "network"],
+        "local" => {
+            &["run", "slots", "timeout", "silence", "grace", "sandbox", "read_only", "network"]
+        }
         "buildbot" => &["url", "user", "password", "project"],
         "http" => &["send", "id", "link", "poll", "cancel", "sign"],
         _ => &["send", "poll", "cancel", "timeout", "silence", "grace"],
@@ -160,7 +184,11 @@ pub static ASK: Table = Table(&[
     key("body", Kind::Text, "Body, a template."),
     key("state", Kind::Text, "JSON pointer to the state."),
     key("link", Kind::Text, "JSON pointer to the build's page."),
-    key("states", Kind::Texts, "The CI's words, each with success, failure, cancelled, lost or refused."),
+    key(
+        "states",
+        Kind::Texts,
+        "The CI's words, each with success, failure, cancelled, lost or refused.",
+    ),
 ]);
 
 /// A workspace.
@@ -169,7 +197,11 @@ pub static WORKSPACE: Table = Table(&[
     key("id", Kind::Text, "What fingerprints call it; survives a rename."),
     key("tool", Kind::Words(&["autoproj", "custom"]), "Preset for what is left out."),
     key("source", Kind::Table(&SOURCE), "The repository that it is made from."),
-    key("bootstrap_script", Kind::Text, "autoproj: path of autoproj_bootstrap; looked up on PATH when left out."),
+    key(
+        "bootstrap_script",
+        Kind::Text,
+        "autoproj: path of autoproj_bootstrap; looked up on PATH when left out.",
+    ),
     key("bootstrap", Kind::Table(&STEP), "Command that makes it in an empty directory."),
     key("update", Kind::Table(&UPDATE), "Command that brings it up to date."),
     key("manifest", Kind::Table(&MANIFEST), "Where the manifest comes from."),
@@ -223,11 +255,19 @@ pub static CHANGES: Table = Table(&[
     key("settle", Kind::Table(&SETTLE), "Quiet times before a build."),
     key("drafts", Kind::Words(&["build", "hold"]), "What happens to drafts."),
     key("max_age", POSITIVE, "Without a move for this long a change is stale."),
-    key("dependencies", Kind::Words(&["tops", "each", "both"]), "Which members of a set are built."),
+    key(
+        "dependencies",
+        Kind::Words(&["tops", "each", "both"]),
+        "Which members of a set are built.",
+    ),
     key("authors", Kind::Words(&["trusted"]), "Whose changes are built without an approval."),
     key("trusted", TEXTS, "More names of trusted authors."),
     key("bots", TEXTS, "More names of bots."),
-    key("adopt", Kind::Words(&["recent", "all", "none"]), "Changes that were open before we watched."),
+    key(
+        "adopt",
+        Kind::Words(&["recent", "all", "none"]),
+        "Changes that were open before we watched.",
+    ),
     key("branch_matching", Kind::Bool, "Join changes with the same branch name."),
     key("max_dependencies", Kind::Count(0, 1000), "Members beside the change."),
     key("on_closed", Kind::Words(&["block", "ignore"]), "What a closed dependency means."),

@@ -64,8 +64,7 @@ impl Masks {
                 caret = Some(out.chars().count());
             }
             let comment = c == '#' && before.is_whitespace();
-            let hidden =
-                self.hidden.iter().any(|(start, end)| *start <= here && here < *end);
+            let hidden = self.hidden.iter().any(|(start, end)| *start <= here && here < *end);
             if comment && !hidden {
                 break;
             }
@@ -112,9 +111,20 @@ pub fn shown(text: &str) -> String {
 /// Whether a key names something that should be secret.
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    ["token", "password", "passwd", "secret", "authorization", "cookie", "api-key", "api_key", "apikey", "private"]
-        .iter()
-        .any(|part| key.contains(part))
+    [
+        "token",
+        "password",
+        "passwd",
+        "secret",
+        "authorization",
+        "cookie",
+        "api-key",
+        "api_key",
+        "apikey",
+        "private",
+    ]
+    .iter()
+    .any(|part| key.contains(part))
         || key == "sign"
         || key == "key"
 }
@@ -122,10 +132,23 @@ pub fn is_secret_key(key: &str) -> bool {
 /// Whether a text has the form of a well-known kind of secret.
 pub fn looks_secret(text: &str) -> bool {
     const BEGINNINGS: [&str; 15] = [
-        "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "glrt-", "xoxb-",
-        "xoxp-", "AKIA", "-----BEGIN", "Bearer ", "Basic ",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "gldt-",
+        "glrt-",
+        "xoxb-",
+        "xoxp-",
+        "AKIA",
+        "-----BEGIN",
+        "Bearer ",
+        "Basic ",
     ];
-    let long = |beginning: &&str| text.len() > beginning.len() + 3;
+    let long = |beginning: &&&str| text.len() > beginning.len() + 3;
     let at_word = |beginning: &str| {
         text.match_indices(beginning).any(|(index, _)| {
             let before = text.get(..index).and_then(|t| t.chars().next_back());

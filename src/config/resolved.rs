@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 /// YAML that [`super::parse`] understands as the same settings.
 pub fn resolved(settings: &Settings) -> String {
-    let forges: Map<_, _> = settings.forges.iter().map(|(n, f)| (n.to_string(), forge(f))).collect();
+    let forges: Map<_, _> =
+        settings.forges.iter().map(|(n, f)| (n.to_string(), forge(f))).collect();
     let cis: Map<_, _> = settings.ci.iter().map(|(n, c)| (n.to_string(), ci(c))).collect();
     let workspaces: Vec<_> = settings.workspaces.iter().map(|w| workspace(w)).collect();
     let value = json!({
@@ -81,28 +82,40 @@ fn ci(ci: &CiSettings) -> Value {
     });
     match &ci.kind {
         CiKind::Local(local) => {
-            add(&mut value, json!({
-                "run": local.run, "slots": local.slots, "sandbox": local.sandbox,
-                "read_only": local.read_only, "network": local.network,
-            }));
+            add(
+                &mut value,
+                json!({
+                    "run": local.run, "slots": local.slots, "sandbox": local.sandbox,
+                    "read_only": local.read_only, "network": local.network,
+                }),
+            );
             add(&mut value, limits(&local.limits));
         }
-        CiKind::Buildbot(bot) => add(&mut value, json!({
-            "url": bot.url, "user": bot.user, "password": bot.password, "project": bot.project,
-        })),
-        CiKind::Http(http) => add(&mut value, json!({
-            "send": call(&http.send), "id": http.id, "link": http.link,
-            "poll": http.poll.as_ref().map(|poll| {
-                let mut value = call(&poll.call);
-                add(&mut value, json!({"state": poll.state, "link": poll.link, "states": poll.states}));
-                value
+        CiKind::Buildbot(bot) => add(
+            &mut value,
+            json!({
+                "url": bot.url, "user": bot.user, "password": bot.password, "project": bot.project,
             }),
-            "cancel": http.cancel.as_ref().map(call), "sign": http.sign,
-        })),
+        ),
+        CiKind::Http(http) => add(
+            &mut value,
+            json!({
+                "send": call(&http.send), "id": http.id, "link": http.link,
+                "poll": http.poll.as_ref().map(|poll| {
+                    let mut value = call(&poll.call);
+                    add(&mut value, json!({"state": poll.state, "link": poll.link, "states": poll.states}));
+                    value
+                }),
+                "cancel": http.cancel.as_ref().map(call), "sign": http.sign,
+            }),
+        ),
         CiKind::Command(command) => {
-            add(&mut value, json!({
-                "send": command.send, "poll": command.poll, "cancel": command.cancel,
-            }));
+            add(
+                &mut value,
+                json!({
+                    "send": command.send, "poll": command.poll, "cancel": command.cancel,
+                }),
+            );
             add(&mut value, limits(&command.limits));
         }
     }
@@ -128,10 +141,13 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
     let mut manifest = json!({
         "format": workspace.manifest.format, "max_bytes": workspace.manifest.max_bytes,
     });
-    add(&mut manifest, match &workspace.manifest.from {
-        ManifestFrom::Path(path) => json!({"path": path}),
-        ManifestFrom::Run(run) => step(run),
-    });
+    add(
+        &mut manifest,
+        match &workspace.manifest.from {
+            ManifestFrom::Path(path) => json!({"path": path}),
+            ManifestFrom::Run(run) => step(run),
+        },
+    );
     let built = [("changes", workspace.build_changes), ("mainline", workspace.build_mainline)];
     let built: Vec<_> = built.iter().filter(|(_, built)| *built).map(|(word, _)| *word).collect();
     let rules = &workspace.changes;

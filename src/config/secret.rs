@@ -86,13 +86,17 @@ pub enum SecretError {
         path: PathBuf,
     },
     /// The variable is not set.
-    #[error("the environment variable {name} is not set; set it for the daemon, or use {{file: PATH}}")]
+    #[error(
+        "the environment variable {name} is not set; set it for the daemon, or use {{file: PATH}}"
+    )]
     NoVariable {
         /// The variable.
         name: String,
     },
     /// Not started with credentials.
-    #[error("there is no $CREDENTIALS_DIRECTORY for the credential {name}; start the daemon by systemd with LoadCredential={name}:PATH, or use {{file: PATH}}")]
+    #[error(
+        "there is no $CREDENTIALS_DIRECTORY for the credential {name}; start the daemon by systemd with LoadCredential={name}:PATH, or use {{file: PATH}}"
+    )]
     NoCredentials {
         /// The credential.
         name: String,
@@ -118,12 +122,17 @@ pub enum SecretError {
 }
 
 fn read(path: &Path) -> Result<SecretString, SecretError> {
-    let unreadable =
-        |error: std::io::Error| SecretError::Unreadable { path: path.to_owned(), reason: error.kind() };
+    let unreadable = |error: std::io::Error| SecretError::Unreadable {
+        path: path.to_owned(),
+        reason: error.kind(),
+    };
     // Without NONBLOCK the opening of a pipe would wait for its other end.
     let flags = (OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).bits();
-    let file =
-        std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(SecretError::NotAFile { path: path.to_owned() });

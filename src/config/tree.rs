@@ -141,7 +141,12 @@ struct Frame {
 
 enum FrameKind {
     List(Vec<Rc<Node>>),
-    Map { entries: Vec<Entry>, seen: BTreeMap<String, Place>, key: Option<Key>, merges: Vec<Rc<Node>> },
+    Map {
+        entries: Vec<Entry>,
+        seen: BTreeMap<String, Place>,
+        key: Option<Key>,
+        merges: Vec<Rc<Node>>,
+    },
 }
 
 struct Key {
@@ -182,7 +187,9 @@ impl Builder {
                 let node = Rc::new(Node::new(start, end, value));
                 self.finish(node, anchor, start)
             }
-            Event::SequenceStart(anchor, None) => self.open(start, anchor, FrameKind::List(Vec::new())),
+            Event::SequenceStart(anchor, None) => {
+                self.open(start, anchor, FrameKind::List(Vec::new()))
+            }
             Event::MappingStart(anchor, None) => {
                 let kind = FrameKind::Map {
                     entries: Vec::new(),

@@ -38,7 +38,14 @@ impl Watch {
             })
             .ok();
         let last = digest(path);
-        Self { path: path.to_owned(), woken, last, pending: false, period: PERIOD, _watcher: watcher }
+        Self {
+            path: path.to_owned(),
+            woken,
+            last,
+            pending: false,
+            period: PERIOD,
+            _watcher: watcher,
+        }
     }
 
     /// Returns once the file is another than at the last return.

@@ -88,7 +88,11 @@ fn limits(walk: &mut Walk<'_>, fields: &Fields<'_>, timeout: Span) -> Limits {
 
 fn buildbot(walk: &mut Walk<'_>, fields: &Fields<'_>) -> Option<BuildbotCi> {
     if !fields.has("url") {
-        walk.missing(fields, "url", "write the address of the master, such as http://buildbot:8010");
+        walk.missing(
+            fields,
+            "url",
+            "write the address of the master, such as http://buildbot:8010",
+        );
     }
     let (user, password) = (fields.get("user"), fields.get("password"));
     if let (Some(at), None) | (None, Some(at)) = (user, password) {

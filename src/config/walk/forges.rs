@@ -13,7 +13,12 @@ use super::{At, Walk};
 const SCHEMES: [&str; 4] = ["https", "http", "ssh", "file"];
 
 /// Builds one forge.
-pub(super) fn forge(walk: &mut Walk<'_>, name: Name, node: &Node, path: &str) -> Option<ForgeSettings> {
+pub(super) fn forge(
+    walk: &mut Walk<'_>,
+    name: Name,
+    node: &Node,
+    path: &str,
+) -> Option<ForgeSettings> {
     if let Some(entry) = node.get("kind")
         && let Value::Scalar { text, .. } = &entry.node.value
         && matches!(text.as_str(), "github" | "gitlab" | "gitea" | "forgejo")
@@ -30,8 +35,14 @@ pub(super) fn forge(walk: &mut Walk<'_>, name: Name, node: &Node, path: &str) ->
     let fields = walk.fields(node, path, &keys::FORGE);
     for (key, mend) in [
         ("kind", "write `kind: git`"),
-        ("url", "write what the URLs of its repositories begin with, such as https://git.example.org"),
-        ("authors", "plain git knows no authors: write `authors: any` if everybody who can push there is trusted, else `authors: none`"),
+        (
+            "url",
+            "write what the URLs of its repositories begin with, such as https://git.example.org",
+        ),
+        (
+            "authors",
+            "plain git knows no authors: write `authors: any` if everybody who can push there is trusted, else `authors: none`",
+        ),
     ] {
         if !fields.has(key) && node.get(key).is_none() && matches!(node.value, Value::Map(_)) {
             walk.missing(&fields, key, mend);
@@ -42,7 +53,9 @@ pub(super) fn forge(walk: &mut Walk<'_>, name: Name, node: &Node, path: &str) ->
     let also = walk.items(fields.get("also")).unwrap_or_default();
     let also = also
         .iter()
-        .filter_map(|(node, path)| git_url(walk, Some(At { node, path, kind: &keys::Kind::Text, name: "also" })))
+        .filter_map(|(node, path)| {
+            git_url(walk, Some(At { node, path, kind: &keys::Kind::Text, name: "also" }))
+        })
         .collect();
     let poll = fields.get("poll").map(|at| walk.fields(at.node, at.path, &keys::POLL));
     let poll = |key| poll.as_ref().and_then(|poll| poll.get(key));
@@ -64,8 +77,6 @@ pub(super) fn forge(walk: &mut Walk<'_>, name: Name, node: &Node, path: &str) ->
     })
 }
 
-
-
 fn patterns(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Vec<String> {
     let Some(items) = walk.items(at) else {
         return vec!["refs/pull/*/head".into(), "refs/merge-requests/*/head".into()];
@@ -75,12 +86,21 @@ fn patterns(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Vec<String> {
         let at = At { node, path, kind: &keys::Kind::Text, name: "changes" };
         let Some(text) = walk.text(Some(at)) else { continue };
         match pattern_fault(&text) {
-            Some(fault) => walk.error(node, path, format!("{fault}, found {}", shown(&text)), "write one such as refs/pull/*/head"),
+            Some(fault) => walk.error(
+                node,
+                path,
+                format!("{fault}, found {}", shown(&text)),
+                "write one such as refs/pull/*/head",
+            ),
             None => patterns.push(text),
         }
     }
     if let (true, Some(at)) = (items.is_empty(), at) {
-        walk.wrong(at, "at least one ref pattern", "write one such as refs/pull/*/head, or remove the key");
+        walk.wrong(
+            at,
+            "at least one ref pattern",
+            "write one such as refs/pull/*/head, or remove the key",
+        );
     }
     patterns
 }
@@ -101,7 +121,12 @@ pub(super) fn git_url(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<String>
     if let (Some(fault), Some(at)) = (url_fault(&text, &SCHEMES), at)
         && !is_scp(&text)
     {
-        walk.error(at.node, at.path, format!("{fault}, found {}", shown(&text)), "write one such as https://git.example.org or file:///srv/git");
+        walk.error(
+            at.node,
+            at.path,
+            format!("{fault}, found {}", shown(&text)),
+            "write one such as https://git.example.org or file:///srv/git",
+        );
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())

@@ -91,11 +91,23 @@ impl<'t> Fields<'t> {
 }
 
 impl Walk<'_> {
-    pub(super) fn error(&mut self, node: &Node, path: &str, message: impl Into<String>, mend: impl Into<String>) {
+    pub(super) fn error(
+        &mut self,
+        node: &Node,
+        path: &str,
+        message: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
         self.error_at(node.place, path, message, mend);
     }
 
-    pub(super) fn error_at(&mut self, place: Place, path: &str, message: impl Into<String>, mend: impl Into<String>) {
+    pub(super) fn error_at(
+        &mut self,
+        place: Place,
+        path: &str,
+        message: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
         let message = message.into();
         // A mistake in `defaults` or behind an alias is met once for every use.
         if self.errors.len() < MAX_ERRORS && self.seen.insert((place, message.clone())) {
@@ -103,7 +115,12 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn fields<'t>(&mut self, node: &'t Node, path: &str, table: &'static Table) -> Fields<'t> {
+    pub(super) fn fields<'t>(
+        &mut self,
+        node: &'t Node,
+        path: &str,
+        table: &'static Table,
+    ) -> Fields<'t> {
         let mut fields = Vec::new();
         let Value::Map(entries) = &node.value else {
             let (first, second) = (table.0.first(), table.0.get(1));
@@ -126,13 +143,21 @@ impl Walk<'_> {
                     "give it one, or remove the key",
                 ),
                 Some(key) => fields.push(Field { key, path: below, node: &entry.node }),
-                None => self.unknown(entry.place, path, &entry.key, table.0.iter().map(|key| key.name)),
+                None => {
+                    self.unknown(entry.place, path, &entry.key, table.0.iter().map(|key| key.name))
+                }
             }
         }
         Fields { node, path: path.to_owned(), fields }
     }
 
-    fn unknown(&mut self, place: Place, path: &str, key: &str, known: impl Iterator<Item = &'static str>) {
+    fn unknown(
+        &mut self,
+        place: Place,
+        path: &str,
+        key: &str,
+        known: impl Iterator<Item = &'static str>,
+    ) {
         if self.errors.len() >= MAX_ERRORS {
             return;
         }
@@ -166,12 +191,17 @@ impl Walk<'_> {
                 None
             }
             Value::Scalar { text, plain }
-                if !(*plain && (matches!(text.as_str(), "true" | "false") || at.node.is_nothing())) =>
+                if !(*plain
+                    && (matches!(text.as_str(), "true" | "false") || at.node.is_nothing())) =>
             {
                 Some(text.clone())
             }
             _ => {
-                self.wrong(at, "a text", "write one text; put it in quotes if it is a word such as true or null");
+                self.wrong(
+                    at,
+                    "a text",
+                    "write one text; put it in quotes if it is a word such as true or null",
+                );
                 None
             }
         }
@@ -182,7 +212,11 @@ impl Walk<'_> {
         let at = at?;
         let text = self.text(Some(at))?;
         if text.trim().is_empty() {
-            self.wrong(at, "a text", "an empty one means nothing here; remove the key or fill it in");
+            self.wrong(
+                at,
+                "a text",
+                "an empty one means nothing here; remove the key or fill it in",
+            );
             return None;
         }
         Some(text)
@@ -205,7 +239,8 @@ impl Walk<'_> {
         let Kind::Count(least, most) = *at.kind else { return default };
         let number = match &at.node.value {
             Value::Scalar { text, plain: true }
-                if text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0')) =>
+                if text.bytes().all(|b| b.is_ascii_digit())
+                    && (text == "0" || !text.starts_with('0')) =>
             {
                 text.parse::<u64>().ok()
             }
@@ -354,7 +389,12 @@ impl Walk<'_> {
             "env" => {
                 let name = self.some_text(Some(inner))?;
                 if !values::is_variable(&name) {
-                    self.error(&entry.node, &path, "this is not the name of a variable", "name the variable that has the secret, not the secret itself");
+                    self.error(
+                        &entry.node,
+                        &path,
+                        "this is not the name of a variable",
+                        "name the variable that has the secret, not the secret itself",
+                    );
                     return None;
                 }
                 SecretRef::Env(name)
@@ -362,14 +402,20 @@ impl Walk<'_> {
             "credential" => {
                 let name = self.some_text(Some(inner))?;
                 if !values::is_name(&name) {
-                    self.error(&entry.node, &path, "this is not the name of a credential", "give the name alone, as in systemd's LoadCredential=");
+                    self.error(
+                        &entry.node,
+                        &path,
+                        "this is not the name of a credential",
+                        "give the name alone, as in systemd's LoadCredential=",
+                    );
                     return None;
                 }
                 SecretRef::Credential(name)
             }
             other => {
                 let known = ["file", "env", "credential"];
-                let mend = nearest(other, known).map_or(MEND.into(), |right| format!("did you mean \"{right}\"?"));
+                let mend = nearest(other, known)
+                    .map_or(MEND.into(), |right| format!("did you mean \"{right}\"?"));
                 self.error_at(entry.place, at.path, format!("unknown key {}", shown(other)), mend);
                 return None;
             }
@@ -383,10 +429,18 @@ impl Walk<'_> {
         const MEND: &str = "put it in a file and name that where a secret is taken";
         match &node.value {
             Value::Scalar { text, .. } if looks_secret(text) => {
-                self.error(node, path, "this has the form of a secret, which must not be written here", MEND);
+                self.error(
+                    node,
+                    path,
+                    "this has the form of a secret, which must not be written here",
+                    MEND,
+                );
             }
             Value::Scalar { .. } => {}
-            Value::List(items) => items.iter().enumerate().for_each(|(index, item)| self.refuse_secrets(item, &format!("{path}[{index}]"))),
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| self.refuse_secrets(item, &format!("{path}[{index}]"))),
             Value::Map(entries) => {
                 for entry in entries {
                     if looks_secret(&entry.key) {
@@ -401,6 +455,10 @@ impl Walk<'_> {
 
 /// A key path; a key that may be a secret or is too long is not repeated.
 fn join(path: &str, key: &str) -> String {
-    let key = if looks_secret(key) || key.len() > 64 || key.contains(char::is_control) { "…" } else { key };
+    let key = if looks_secret(key) || key.len() > 64 || key.contains(char::is_control) {
+        "…"
+    } else {
+        key
+    };
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

@@ -21,10 +21,13 @@ pub(super) fn settings(walk: &mut Walk<'_>, root: &Node) -> Settings {
         walk.missing(&fields, "version", "write `version: 1` first");
     }
     walk.count(fields.get("version"), 1);
-    let state_dir = walk.path(fields.get("state_dir")).unwrap_or_else(|| PathBuf::from("/var/lib/crosswatch"));
+    let state_dir =
+        walk.path(fields.get("state_dir")).unwrap_or_else(|| PathBuf::from("/var/lib/crosswatch"));
     let forges: BTreeMap<_, _> = named(walk, fields.get("forges"))
         .into_iter()
-        .map(|(name, node, path)| (name.clone(), forges::forge(walk, name, node, &path).map(Arc::new)))
+        .map(|(name, node, path)| {
+            (name.clone(), forges::forge(walk, name, node, &path).map(Arc::new))
+        })
         .collect();
     let cis: BTreeMap<_, _> = named(walk, fields.get("ci"))
         .into_iter()
@@ -78,9 +81,18 @@ fn named<'t>(walk: &mut Walk<'_>, at: Option<At<'t>>) -> Vec<(Name, &'t Node, St
     let mut all = Vec::new();
     for entry in entries {
         if is_name(&entry.key) {
-            all.push((Name::from(entry.key.as_str()), &*entry.node, format!("{}.{}", at.path, entry.key)));
+            all.push((
+                Name::from(entry.key.as_str()),
+                &*entry.node,
+                format!("{}.{}", at.path, entry.key),
+            ));
         } else {
-            walk.error_at(entry.place, at.path, format!("{} is not a name", shown(&entry.key)), NAME_MEND);
+            walk.error_at(
+                entry.place,
+                at.path,
+                format!("{} is not a name", shown(&entry.key)),
+                NAME_MEND,
+            );
         }
     }
     all
@@ -93,7 +105,11 @@ pub(super) const NAME_MEND: &str =
 fn database(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Database {
     match at {
         None => Database::Sqlite,
-        Some(At { node: Node { value: Value::Scalar { text, .. }, .. }, .. }) if text == "sqlite" => Database::Sqlite,
+        Some(At { node: Node { value: Value::Scalar { text, .. }, .. }, .. })
+            if text == "sqlite" =>
+        {
+            Database::Sqlite
+        }
         Some(at) if matches!(at.node.value, Value::Map(_)) => {
             walk.secret(Some(at)).map_or(Database::Sqlite, Database::Postgres)
         }
@@ -113,9 +129,9 @@ fn listen(walk: &mut Walk<'_>, at: Option<At<'_>>) -> String {
     let default = || "127.0.0.1:8020".to_owned();
     let Some(text) = walk.some_text(at) else { return default() };
     let valid = text.parse::<std::net::SocketAddr>().is_ok()
-        || text.rsplit_once(':').is_some_and(|(host, port)| {
-            is_name(host) && port.parse::<u16>().is_ok()
-        });
+        || text
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| is_name(host) && port.parse::<u16>().is_ok());
     if !valid && let Some(at) = at {
         walk.wrong(at, "an address and a port", "write one such as 127.0.0.1:8020 or [::1]:8020");
         return default();
@@ -127,7 +143,12 @@ fn listen(walk: &mut Walk<'_>, at: Option<At<'_>>) -> String {
 pub(super) fn web_url(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<String> {
     let text = walk.some_text(at)?;
     if let (Some(fault), Some(at)) = (url_fault(&text, &["https", "http"]), at) {
-        walk.error(at.node, at.path, format!("{fault}, found {}", shown(&text)), "write one such as https://ci.example.org");
+        walk.error(
+            at.node,
+            at.path,
+            format!("{fault}, found {}", shown(&text)),
+            "write one such as https://ci.example.org",
+        );
         return None;
     }
     Some(text.trim_end_matches('/').to_owned())

@@ -22,8 +22,14 @@ use super::{At, Fields, Walk, ci, forges, top, values};
 
 const MAX_WORKSPACES: usize = 1000;
 const UPDATE: [&str; 8] = [
-    ".autoproj/bin/autoproj", "update", "--no-osdeps", "--no-bundler", "--no-autoproj",
-    "--no-interactive", "--no-color", "--no-progress",
+    ".autoproj/bin/autoproj",
+    "update",
+    "--no-osdeps",
+    "--no-bundler",
+    "--no-autoproj",
+    "--no-interactive",
+    "--no-color",
+    "--no-progress",
 ];
 
 /// Names that a workspace may refer to.
@@ -35,13 +41,26 @@ pub(super) struct Known {
 }
 
 /// Builds all workspaces, in name order.
-pub(super) fn workspaces(walk: &mut Walk<'_>, top: &Fields<'_>, known: &Known) -> Vec<Arc<WorkspaceSettings>> {
-    let defaults = top.node().get("defaults").map(|entry| Rc::clone(&entry.node)).filter(|node| !node.is_nothing());
+pub(super) fn workspaces(
+    walk: &mut Walk<'_>,
+    top: &Fields<'_>,
+    known: &Known,
+) -> Vec<Arc<WorkspaceSettings>> {
+    let defaults = top
+        .node()
+        .get("defaults")
+        .map(|entry| Rc::clone(&entry.node))
+        .filter(|node| !node.is_nothing());
     if let Some(defaults) = &defaults {
         let fields = walk.fields(defaults, "defaults", &keys::WORKSPACE);
         for key in ["name", "id"] {
             if let Some(at) = fields.get(key) {
-                walk.error(at.node, at.path, format!("workspaces cannot share one {key}"), "write it in the workspace");
+                walk.error(
+                    at.node,
+                    at.path,
+                    format!("workspaces cannot share one {key}"),
+                    "write it in the workspace",
+                );
             }
         }
         // Mistakes here are said even if no workspace meets them.
@@ -52,9 +71,16 @@ pub(super) fn workspaces(walk: &mut Walk<'_>, top: &Fields<'_>, known: &Known) -
     }
     let mut all = BTreeMap::new();
     let (mut names, mut ids) = (BTreeMap::new(), BTreeMap::new());
-    for (index, (node, path)) in walk.items(top.get("workspaces")).unwrap_or_default().iter().enumerate() {
+    for (index, (node, path)) in
+        walk.items(top.get("workspaces")).unwrap_or_default().iter().enumerate()
+    {
         if index >= MAX_WORKSPACES {
-            walk.error(node, path, format!("more than {MAX_WORKSPACES} workspaces"), "split them over several daemons");
+            walk.error(
+                node,
+                path,
+                format!("more than {MAX_WORKSPACES} workspaces"),
+                "split them over several daemons",
+            );
             break;
         }
         let merged = merge(defaults.as_deref(), node);
@@ -67,11 +93,22 @@ pub(super) fn workspaces(walk: &mut Walk<'_>, top: &Fields<'_>, known: &Known) -
     all.into_values().collect()
 }
 
-fn unique(walk: &mut Walk<'_>, fields: &Fields<'_>, key: &str, name: &Name, seen: &mut BTreeMap<String, Place>) {
+fn unique(
+    walk: &mut Walk<'_>,
+    fields: &Fields<'_>,
+    key: &str,
+    name: &Name,
+    seen: &mut BTreeMap<String, Place>,
+) {
     let place = fields.get(key).map_or(fields.node().place, |at| at.node.place);
     // Two names that differ in case alone would share a folder on some file systems.
     if let Some(first) = seen.insert(name.to_lowercase(), place) {
-        let what = format!("duplicate workspace: the {key} {} stands at {}:{} already", shown(name), first.line, first.column);
+        let what = format!(
+            "duplicate workspace: the {key} {} stands at {}:{} already",
+            shown(name),
+            first.line,
+            first.column
+        );
         walk.error_at(place, &fields.path, what, format!("give each workspace its own {key}"));
     }
 }
@@ -82,7 +119,11 @@ fn merge(defaults: Option<&Node>, own: &Node) -> Node {
         Value::Map(entries) => entries.clone(),
         Value::List(items) => return Node::new(own.place, own.end, Value::List(items.clone())),
         Value::Scalar { text, plain } => {
-            return Node::new(own.place, own.end, Value::Scalar { text: text.clone(), plain: *plain });
+            return Node::new(
+                own.place,
+                own.end,
+                Value::Scalar { text: text.clone(), plain: *plain },
+            );
         }
     };
     let Some(Node { value: Value::Map(below), .. }) = defaults else {
@@ -91,7 +132,12 @@ fn merge(defaults: Option<&Node>, own: &Node) -> Node {
     let mut entries: Vec<Entry> = own_entries
         .into_iter()
         .map(|entry| match below.iter().find(|other| other.key == entry.key) {
-            Some(other) if matches!((&entry.node.value, &other.node.value), (Value::Map(_), Value::Map(_))) => {
+            Some(other)
+                if matches!(
+                    (&entry.node.value, &other.node.value),
+                    (Value::Map(_), Value::Map(_))
+                ) =>
+            {
                 Entry { node: Rc::new(merge(Some(&other.node), &entry.node)), ..entry }
             }
             _ => entry,
@@ -109,7 +155,12 @@ fn merge(defaults: Option<&Node>, own: &Node) -> Node {
 }
 
 /// Builds one workspace; without `own` these are the defaults, where nothing is missing.
-fn build(walk: &mut Walk<'_>, fields: &Fields<'_>, own: Option<&Node>, known: &Known) -> Option<WorkspaceSettings> {
+fn build(
+    walk: &mut Walk<'_>,
+    fields: &Fields<'_>,
+    own: Option<&Node>,
+    known: &Known,
+) -> Option<WorkspaceSettings> {
     let whole = own.is_some() && matches!(fields.node().value, Value::Map(_));
     if whole && !fields.has("name") {
         walk.missing(fields, "name", "give it a name, such as name: rock-master");
@@ -126,17 +177,29 @@ fn build(walk: &mut Walk<'_>, fields: &Fields<'_>, own: Option<&Node>, known: &K
         forges::git_url(walk, inner.get("url")).map(|url| Source { url, branch })
     });
     let script = walk.path(fields.get("bootstrap_script"));
-    if let (Tool::Custom, Some(at)) = (tool, fields.get("bootstrap_script")) && whole {
-        walk.error(at.node, at.path, "only `tool: autoproj` has a bootstrap script", "write the command as bootstrap.run");
+    if let (Tool::Custom, Some(at)) = (tool, fields.get("bootstrap_script"))
+        && whole
+    {
+        walk.error(
+            at.node,
+            at.path,
+            "only `tool: autoproj` has a bootstrap script",
+            "write the command as bootstrap.run",
+        );
     }
     let preset = (tool == Tool::Autoproj).then(|| autoproj_bootstrap(script, source.as_ref()));
     let own_run = fields.get("bootstrap").is_some_and(|at| at.node.get("run").is_some());
     if whole && tool == Tool::Autoproj && source.is_none() && !own_run && !fields.has("source") {
-        walk.missing(fields, "source", "autoproj bootstraps from it: write source: {url: …, branch: …}");
+        walk.missing(
+            fields,
+            "source",
+            "autoproj bootstraps from it: write source: {url: …, branch: …}",
+        );
     }
     let said = |key: &str| own.and_then(|own| own.get(key)).map(|entry| &*entry.node);
     let bootstrap = fields.get("bootstrap").map(|at| walk.fields(at.node, at.path, &keys::STEP));
-    let bootstrap = step(walk, bootstrap.as_ref(), preset, limits(Span::hours(2)), said("bootstrap"));
+    let bootstrap =
+        step(walk, bootstrap.as_ref(), preset, limits(Span::hours(2)), said("bootstrap"));
     let update = fields.get("update").map(|at| walk.fields(at.node, at.path, &keys::UPDATE));
     let update_on = walk.choice(update.as_ref().and_then(|u| u.get("on")), UpdateOn::Definitions);
     let preset = (tool == Tool::Autoproj).then(|| UPDATE.map(str::to_owned).to_vec());
@@ -158,9 +221,24 @@ fn build(walk: &mut Walk<'_>, fields: &Fields<'_>, own: Option<&Node>, known: &K
     let paused = walk.bool(fields.get("paused"), false);
     let name = name?;
     Some(WorkspaceSettings {
-        id: id.unwrap_or_else(|| name.clone()), name, tool, source, bootstrap, update, update_on,
-        manifest: manifest?, ci, build_changes, build_mainline, changes, mainline, epoch,
-        max_in_flight, report_to, env, paused,
+        id: id.unwrap_or_else(|| name.clone()),
+        name,
+        tool,
+        source,
+        bootstrap,
+        update,
+        update_on,
+        manifest: manifest?,
+        ci,
+        build_changes,
+        build_mainline,
+        changes,
+        mainline,
+        epoch,
+        max_in_flight,
+        report_to,
+        env,
+        paused,
     })
 }
 
@@ -192,36 +270,62 @@ fn limits(timeout: Span) -> Limits {
     Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10) }
 }
 
-fn step(walk: &mut Walk<'_>, fields: Option<&Fields<'_>>, preset: Option<Vec<String>>, default: Limits, own: Option<&Node>) -> Option<Step> {
+fn step(
+    walk: &mut Walk<'_>,
+    fields: Option<&Fields<'_>>,
+    preset: Option<Vec<String>>,
+    default: Limits,
+    own: Option<&Node>,
+) -> Option<Step> {
     let Some(fields) = fields else { return preset.map(|run| Step { run, limits: default }) };
     let limits = walk.limits(fields, default);
     let said = |key| own.is_some_and(|own| own.get(key).is_some());
-    if !fields.has("run") && preset.is_none() && ["timeout", "silence", "grace"].into_iter().any(said) {
+    if !fields.has("run")
+        && preset.is_none()
+        && ["timeout", "silence", "grace"].into_iter().any(said)
+    {
         walk.missing(fields, "run", "write the command, such as run: [./update.sh]");
     }
     let run = if fields.has("run") { walk.command(fields.get("run")) } else { preset };
     Some(Step { run: run?, limits })
 }
 
-fn manifest(walk: &mut Walk<'_>, workspace: &Fields<'_>, tool: Tool, whole: bool) -> Option<ManifestSource> {
+fn manifest(
+    walk: &mut Walk<'_>,
+    workspace: &Fields<'_>,
+    tool: Tool,
+    whole: bool,
+) -> Option<ManifestSource> {
     let autoproj = tool == Tool::Autoproj;
     let fields = workspace.get("manifest").map(|at| walk.fields(at.node, at.path, &keys::MANIFEST));
     let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
     let format = if autoproj { ManifestFormat::Autoproj } else { ManifestFormat::Crosswatch };
     let format = walk.choice(get("format"), format);
     let max_bytes = walk.count(get("max_bytes"), 32 << 20);
-    let default = Limits { timeout: Span::minutes(5), silence: Span::minutes(5), grace: Span::seconds(10) };
+    let default =
+        Limits { timeout: Span::minutes(5), silence: Span::minutes(5), grace: Span::seconds(10) };
     let from = match (get("path"), get("run")) {
         (Some(_), Some(run)) => {
-            walk.error(run.node, run.path, "the manifest comes from a path or a command, not both", "remove one of path and run");
+            walk.error(
+                run.node,
+                run.path,
+                "the manifest comes from a path or a command, not both",
+                "remove one of path and run",
+            );
             None
         }
         (Some(path), None) => {
             let text = walk.some_text(Some(path))?;
             let file = PathBuf::from(&text);
-            let inside = file.components().all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
+            let inside = file.components().all(|part| {
+                matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir)
+            });
             if !inside {
-                walk.wrong(path, "a path inside the workspace's directory", "write it relative, without ..");
+                walk.wrong(
+                    path,
+                    "a path inside the workspace's directory",
+                    "write it relative, without ..",
+                );
             }
             inside.then_some(ManifestFrom::Path(file))
         }
@@ -230,10 +334,16 @@ fn manifest(walk: &mut Walk<'_>, workspace: &Fields<'_>, tool: Tool, whole: bool
             let limits = fields.as_ref().map_or(default, |fields| walk.limits(fields, default));
             run.map(|run| ManifestFrom::Run(Step { run, limits }))
         }
-        (None, None) if autoproj => Some(ManifestFrom::Path(".autoproj/installation-manifest".into())),
+        (None, None) if autoproj => {
+            Some(ManifestFrom::Path(".autoproj/installation-manifest".into()))
+        }
         (None, None) => {
             if whole {
-                walk.missing(workspace, "manifest", "write manifest: {path: FILE}, or {run: [command, …]}");
+                walk.missing(
+                    workspace,
+                    "manifest",
+                    "write manifest: {path: FILE}, or {run: [command, …]}",
+                );
             }
             None
         }
@@ -267,7 +377,10 @@ fn cis(walk: &mut Walk<'_>, fields: &Fields<'_>, known: &Known, whole: bool) -> 
     let items = walk.items(Some(at)).unwrap_or_default();
     let mut all: Vec<Name> = Vec::new();
     for (node, path) in &items {
-        let Some(text) = walk.text(Some(At { node, path, kind: &Kind::Text, name: at.name })) else { continue };
+        let Some(text) = walk.text(Some(At { node, path, kind: &Kind::Text, name: at.name }))
+        else {
+            continue;
+        };
         if let Some(name) = known.ci.iter().find(|name| ***name == *text) {
             if !all.contains(name) {
                 all.push(name.clone());
@@ -316,17 +429,32 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
 }
 
 fn report(walk: &mut Walk<'_>, at: Option<At<'_>>, known: &Known) -> Vec<RepositoryId> {
-    let Some(fields) = at.map(|at| walk.fields(at.node, at.path, &keys::REPORT)) else { return Vec::new() };
+    let Some(fields) = at.map(|at| walk.fields(at.node, at.path, &keys::REPORT)) else {
+        return Vec::new();
+    };
     let mut all = Vec::new();
     for (node, path) in walk.items(fields.get("to")).unwrap_or_default() {
-        let Some(text) = walk.text(Some(At { node, path: &path, kind: &Kind::Text, name: "to" })) else { continue };
+        let Some(text) = walk.text(Some(At { node, path: &path, kind: &Kind::Text, name: "to" }))
+        else {
+            continue;
+        };
         let Ok(repository) = text.parse::<RepositoryId>() else {
-            walk.error(node, &path, format!("{} is not a repository", shown(&text)), "write FORGE/path, such as mirror/owner/name");
+            walk.error(
+                node,
+                &path,
+                format!("{} is not a repository", shown(&text)),
+                "write FORGE/path, such as mirror/owner/name",
+            );
             continue;
         };
         if !known.forges.contains(&repository.forge) {
             let mend = unknown(&repository.forge, &known.forges, "forges");
-            walk.error(node, &path, format!("there is no forge {}", shown(&repository.forge)), mend);
+            walk.error(
+                node,
+                &path,
+                format!("there is no forge {}", shown(&repository.forge)),
+                mend,
+            );
         }
         all.push(repository);
     }
@@ -337,10 +465,22 @@ fn env(walk: &mut Walk<'_>, at: Option<At<'_>>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     for (name, node, path) in ci::texts(walk, at) {
         if !values::is_variable(&name) {
-            walk.error(node, &path, "this is not the name of a variable", "use letters, digits and _");
+            walk.error(
+                node,
+                &path,
+                "this is not the name of a variable",
+                "use letters, digits and _",
+            );
         } else if is_secret_key(&name) {
-            walk.error(node, &path, "a secret must not be written here", "commands get no secrets: let them read a file of their own");
-        } else if let Some(text) = walk.text(Some(At { node, path: &path, kind: &Kind::Text, name: &name })) {
+            walk.error(
+                node,
+                &path,
+                "a secret must not be written here",
+                "commands get no secrets: let them read a file of their own",
+            );
+        } else if let Some(text) =
+            walk.text(Some(At { node, path: &path, kind: &Kind::Text, name: &name }))
+        {
             env.insert(name, text);
         }
     }
