@@ -148,7 +148,7 @@ pub fn looks_secret(text: &str) -> bool {
         "Bearer ",
         "Basic ",
     ];
-    let long = |beginning: &&str| text.len() > beginning.len() + 3;
+    let long = |beginning: &&&str| text.len() > beginning.len() + 3;
     let at_word = |beginning: &str| {
         text.match_indices(beginning).any(|(index, _)| {
             let before = text.get(..index).and_then(|t| t.chars().next_back());
