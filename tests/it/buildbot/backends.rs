@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{LIMITS, backend, ended, request};
 use crate::support::eventually;
 
+#[expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 fn script(dir: &Path, name: &str, text: &str) {
     let path = dir.join(name);
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();

@@ -22,6 +22,7 @@ use crate::support::{eventually, supervisor};
 const LIMITS: Limits =
     Limits { timeout: Span::seconds(30), silence: Span::seconds(30), grace: Span::seconds(1) };
 
+#[expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 fn backend(dir: &Path, kind: CiKind) -> Arc<dyn Backend> {
     let settings = CiSettings {
         name: "main".into(),
@@ -45,6 +46,7 @@ fn backend(dir: &Path, kind: CiKind) -> Arc<dyn Backend> {
 }
 
 /// A request for change `number`, with an id of its own.
+#[expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 fn request(number: u8) -> Arc<BuildRequest> {
     let repository = RepositoryId::new("github.com", "rock-core/base-types");
     let change = repository.change(u64::from(number));
@@ -84,6 +86,7 @@ fn request(number: u8) -> Arc<BuildRequest> {
 }
 
 /// Follows a build to its end.
+#[expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 async fn ended(backend: &Arc<dyn Backend>, request: &Arc<BuildRequest>) -> (Verdict, Found) {
     let mut end = None;
     eventually("the build ends", async || {

@@ -1,5 +1,7 @@
 //! A real Buildbot master with one worker, on free ports, for one test.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@
 //! holds goes on when it is released, whether or not the client is still there: so a request of a
 //! daemon that was killed reaches the server after the restart.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -200,4 +202,24 @@ fn closing(head: &str) -> String {
         .collect();
     lines.push("connection: close");
     format!("{}\r\n\r\n", lines.join("\r\n"))
+}
+
+#[test]
+fn a_held_request_goes_on_without_its_client() {
+    use std::io::{Read, Write};
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::start(server.local_addr().unwrap().port());
+    proxy.on("/hook", Mode::HoldBefore);
+    let mut client = std::net::TcpStream::connect(proxy.url.trim_start_matches("http://")).unwrap();
+    client.write_all(b"POST /hook HTTP/1.1\r\ncontent-length: 2\r\n\r\nhi").unwrap();
+    proxy.wait_held(1);
+    drop(client);
+    assert!(!proxy.seen()[0].forwarded);
+    proxy.release();
+    let (mut got, mut text) = (server.accept().unwrap().0, [0; 256]);
+    let mut read = 0;
+    while !text[..read].ends_with(b"hi") {
+        read += got.read(&mut text[read..]).unwrap();
+    }
+    assert!(text.starts_with(b"POST /hook HTTP/1.1\r\n"));
 }
