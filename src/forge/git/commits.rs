@@ -228,7 +228,7 @@ impl Mirror<'_> {
 
     async fn fetch(&self, how: &[&str], wanted: Vec<String>) -> Result<(), GitError> {
         let (url, _) = without_user(self.source.url);
-        let (mut words, _secret) = git_command(self.source.url, self.source.auth)?;
+        let (mut words, secret) = git_command(self.source.url, self.source.auth)?;
         words.extend(["-C".to_owned(), self.dir.display().to_string()]);
         for setting in [
             &format!("remote.origin.url={url}"),
@@ -244,7 +244,7 @@ impl Mirror<'_> {
         words.extend(how.iter().map(|word| (*word).to_owned()));
         words.push("origin".to_owned());
         words.extend(wanted);
-        let ended = self.run(words, Vec::new()).await;
+        let ended = self.run(words, secret).await;
         match ended.outcome.success() {
             true => Ok(()),
             false => Err(failed("git fetch", self.source.url, ended)),
