@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use crosswatch_core::model::time::Span;
 
 use crate::config::{self, Secrets};
 use crate::daemon::{self, RunOptions};
@@ -91,7 +92,7 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
     match command {
         Command::Run { once } => {
             logging();
-            let options = RunOptions { config, once, without_wakes: without_wakes() };
+            let options = RunOptions { config, once, passes_every: passes_every() };
             daemon::run(options).await.map_err(CliError::from)
         }
         Command::Check { file, resolved } => {
@@ -173,9 +174,9 @@ fn found_config() -> PathBuf {
     if here.exists() { here } else { PathBuf::from("/etc/crosswatch/workspaces.yaml") }
 }
 
-/// A test of the periods: nothing wakes a pass but time.
-fn without_wakes() -> bool {
-    std::env::var_os("CROSSWATCH_TEST_WITHOUT_WAKES").is_some()
+/// A test of the periods: nothing wakes a pass but time, which comes this often.
+fn passes_every() -> Option<Span> {
+    std::env::var("CROSSWATCH_TEST_WITHOUT_WAKES").ok()?.parse().ok()
 }
 
 /// Logs go to standard error; `RUST_LOG` says which, `info` by default.
