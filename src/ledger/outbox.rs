@@ -98,7 +98,7 @@ impl Ledger {
         self.mark(term, id, statement).await
     }
 
-    /// The CI surely did not take it: sending → queued.
+    /// The CI surely did not take it: sending → queued; an unwanted one ends here instead.
     pub async fn mark_queued_again(
         &self,
         term: &Term,
@@ -106,9 +106,21 @@ impl Ledger {
         not_before: Timestamp,
         note: &str,
     ) -> Result<bool, LedgerError> {
+        let unwanted = sqlx::query(
+            "UPDATE attempt SET stage = CASE WHEN cancel_wanted = 2 THEN 'cancelled' \
+             ELSE 'dropped' END, is_open = 0, ended_at = $2, note = cancel_why WHERE \
+             request_id = $1 AND stage = 'sending' AND cancel_wanted > 0 \
+             RETURNING workspace, subject",
+        )
+        .bind(id.to_string())
+        .bind(self.0.clock.now().0);
+        if self.mark(term, id, unwanted).await? {
+            return Ok(true);
+        }
         let statement = sqlx::query(
             "UPDATE attempt SET stage = 'queued', sending_deadline = NULL, not_before = $2, \
-             note = $3 WHERE request_id = $1 AND stage = 'sending' RETURNING workspace, subject",
+             note = $3 WHERE request_id = $1 AND stage = 'sending' AND cancel_wanted = 0 \
+             RETURNING workspace, subject",
         )
         .bind(id.to_string())
         .bind(not_before.0)
@@ -183,8 +195,8 @@ impl Ledger {
             return Ok(true);
         }
         let taken = sqlx::query(
-            "UPDATE attempt SET cancel_wanted = 1, cancel_why = $2 WHERE request_id = $1 \
-             AND is_open = 1 AND stage <> 'queued' AND cancel_wanted = 0 \
+            "UPDATE attempt SET cancel_wanted = 2, cancel_why = $2 WHERE request_id = $1 \
+             AND is_open = 1 AND stage <> 'queued' AND cancel_wanted < 2 \
              RETURNING workspace, subject",
         );
         self.mark(term, id, taken.bind(id.to_string()).bind(why)).await

@@ -55,6 +55,7 @@ CREATE TABLE attempt (
     remote TEXT,
     link TEXT,
     note TEXT,
+    -- 1: no longer wanted; 2: a person's wish.
     cancel_wanted BIGINT NOT NULL,
     cancel_why TEXT,
     members TEXT NOT NULL,
