@@ -93,7 +93,9 @@ impl Ledger {
                     .map_err(|error| self.fault(error.into()))?;
             let decisions = rows
                 .iter()
-                .map(|row| Ok((parsed(row, "subject")?, (text(row, "word")?, text(row, "reason")?))))
+                .map(|row| {
+                    Ok((parsed(row, "subject")?, (text(row, "word")?, text(row, "reason")?)))
+                })
                 .collect::<Result<_, Fault>>()
                 .map_err(|fault| self.fault(fault))?;
             memory.decisions.insert(id.clone(), decisions);
@@ -109,9 +111,8 @@ impl Memory {
                 let decisions = self.decisions.entry(item.workspace.clone()).or_default();
                 decisions.insert(item.subject.clone(), (word.to_owned(), reason.to_owned()));
             }
-            self.settled.extend(
-                item.superseded.iter().filter(|old| old.cancel).map(|old| old.request_id),
-            );
+            self.settled
+                .extend(item.superseded.iter().filter(|old| old.cancel).map(|old| old.request_id));
             for trigger in &item.triggers {
                 self.settled.remove(&trigger.request.request_id);
             }

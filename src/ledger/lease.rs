@@ -164,13 +164,11 @@ pub(super) async fn ledger_id(store: &Store) -> Result<String, LedgerError> {
         .map_err(LedgerError::Random)?;
     let new: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut writing = store.write().await?;
-    sqlx::query(
-        "INSERT INTO meta (name, value) VALUES ('ledger_id', $1) ON CONFLICT DO NOTHING",
-    )
-    .bind(new)
-    .execute(&mut *writing)
-    .await
-    .map_err(failed)?;
+    sqlx::query("INSERT INTO meta (name, value) VALUES ('ledger_id', $1) ON CONFLICT DO NOTHING")
+        .bind(new)
+        .execute(&mut *writing)
+        .await
+        .map_err(failed)?;
     let id = sqlx::query_scalar(FIND).fetch_one(&mut *writing).await.map_err(failed)?;
     writing.commit().await.map_err(failed)?;
     Ok(id)

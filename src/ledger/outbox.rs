@@ -225,7 +225,9 @@ async fn marked(
     statement: Statement,
 ) -> Result<Option<(Name, Subject)>, Fault> {
     let rows = statement.fetch_all(&mut **writing).await?;
-    rows.first().map(|row| Ok((text(row, "workspace")?.into(), parsed(row, "subject")?))).transpose()
+    rows.first()
+        .map(|row| Ok((text(row, "workspace")?.into(), parsed(row, "subject")?)))
+        .transpose()
 }
 
 async fn open_rows(

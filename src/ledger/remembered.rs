@@ -202,12 +202,11 @@ impl Ledger {
     /// The saved states of all workspaces, by id.
     pub async fn workspaces_saved(&self) -> Result<Vec<SavedWorkspace>, LedgerError> {
         let mut reading = self.reading().await?;
-        let rows = sqlx::query(
-            "SELECT workspace, json, saved_at FROM workspace_state ORDER BY workspace",
-        )
-        .fetch_all(&mut *reading)
-        .await
-        .map_err(|error| self.fault(error.into()))?;
+        let rows =
+            sqlx::query("SELECT workspace, json, saved_at FROM workspace_state ORDER BY workspace")
+                .fetch_all(&mut *reading)
+                .await
+                .map_err(|error| self.fault(error.into()))?;
         rows.iter().map(saved).collect::<Result<_, _>>().map_err(|fault| self.fault(fault))
     }
 }

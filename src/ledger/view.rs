@@ -144,12 +144,11 @@ async fn rest(
     .fetch_all(&mut **reading)
     .await?;
     into.approvals = rows.iter().map(approval).collect::<Result<_, _>>()?;
-    let rows = sqlx::query(
-        "SELECT subject, asked_by, asked_at, alone FROM rebuild WHERE workspace = $1",
-    )
-    .bind(id)
-    .fetch_all(&mut **reading)
-    .await?;
+    let rows =
+        sqlx::query("SELECT subject, asked_by, asked_at, alone FROM rebuild WHERE workspace = $1")
+            .bind(id)
+            .fetch_all(&mut **reading)
+            .await?;
     into.rebuilds = rows.iter().map(rebuild).collect::<Result<_, _>>()?;
     let row = sqlx::query("SELECT paused_by FROM pause WHERE workspace = $1")
         .bind(id)

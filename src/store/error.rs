@@ -52,7 +52,9 @@ pub enum StoreError {
         reason: String,
     },
     /// It was written by another version.
-    #[error("{place} has schema {found}, this program knows {known}; use the version that wrote it")]
+    #[error(
+        "{place} has schema {found}, this program knows {known}; use the version that wrote it"
+    )]
     Schema {
         /// File or host.
         place: String,
@@ -76,7 +78,10 @@ impl StoreError {
     pub fn passes(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::Busy { .. } | Self::Full { .. } | Self::ReadOnly { .. }
+            Self::Unreachable { .. }
+                | Self::Busy { .. }
+                | Self::Full { .. }
+                | Self::ReadOnly { .. }
         )
     }
 
@@ -112,10 +117,9 @@ impl StoreError {
             sqlx::Error::Tls(error) => {
                 Self::Unreachable { place: owned, reason: error.to_string() }
             }
-            sqlx::Error::PoolTimedOut => Self::Busy {
-                place: owned,
-                reason: "no connection became free in time".to_owned(),
-            },
+            sqlx::Error::PoolTimedOut => {
+                Self::Busy { place: owned, reason: "no connection became free in time".to_owned() }
+            }
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
                 Self::Unreachable { place: owned, reason: "the connection is closed".to_owned() }
             }

@@ -195,7 +195,8 @@ fn address(
     match url {
         StoreUrl::Sqlite(path) => {
             let place = path.display().to_string();
-            let unreachable = |reason: String| StoreError::Unreachable { place: place.clone(), reason };
+            let unreachable =
+                |reason: String| StoreError::Unreachable { place: place.clone(), reason };
             let path = std::path::absolute(path).map_err(|error| unreachable(error.to_string()))?;
             let text =
                 path.to_str().ok_or_else(|| unreachable("the path is not UTF-8".to_owned()))?;
