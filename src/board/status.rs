@@ -18,6 +18,10 @@ pub struct BoardContent {
     pub workspaces: BTreeMap<Name, WorkspaceStatus>,
     /// Watched repositories.
     pub repositories: BTreeMap<RepositoryId, RepositoryStatus>,
+    /// CIs that cannot be used, each with the reason.
+    pub ci: BTreeMap<Name, String>,
+    /// Why the newest configuration was not taken over, if it was not.
+    pub configuration: Option<String>,
     /// Why the daemon is not ready, by what is wrong; empty when it is.
     pub not_ready: BTreeMap<String, String>,
 }

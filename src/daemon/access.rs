@@ -1,10 +1,14 @@
 //! What the pages and the command line may see and ask of a running daemon.
 
 use crosswatch_core::model::identity::Name;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use crate::board::{Board, BoardContent, RepositoryStatus, WorkspaceStatus};
+use std::sync::Arc;
+
 use crate::clock::Clock;
+use crate::config::Secrets;
+use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Wake};
 use crate::task::Tasks;
 
@@ -23,6 +27,12 @@ pub struct Access {
     pub orders: mpsc::Sender<Order>,
     /// What the observers did last, for people.
     pub board: Board,
+    /// What was triggered.
+    pub ledger: Ledger,
+    /// The right to write to the ledger, while this daemon leads.
+    pub term: watch::Receiver<Option<Term>>,
+    /// Reads the secrets of CIs that push results.
+    pub secrets: Arc<Secrets>,
 }
 
 /// An order to the daemon.

@@ -1,5 +1,15 @@
 //! The only place that wires the boxes together.
 
 pub mod access;
+mod error;
+mod leader;
+mod lock;
+mod memory;
+mod run;
+mod service;
+mod settled;
+mod workspaces;
 
-pub use access::Access;
+pub use access::{Access, Order};
+pub use error::DaemonError;
+pub use run::{RunOptions, offline, run};

@@ -165,7 +165,7 @@ impl HttpClient {
                 .await
                 .map_err(|error| failed(&error, to, request.deadline))?;
             let next = redirect(&request.method, &url, response.status(), response.headers());
-            if let Some(next) = next.filter(|_| left > 0) {
+            if let Some(next) = next.filter(|_| request.follow && left > 0) {
                 left = left.saturating_sub(1);
                 url = next;
                 continue;
@@ -269,6 +269,54 @@ mod tests {
         assert_eq!(ask(&Method::POST, 308, "/y"), Some("https://a.example/y".to_owned()));
         for other in ["https://b.example/y", "http://a.example/y", "https://a.example:444/y"] {
             assert_eq!(ask(&Method::GET, 302, other), None, "{other}");
+        }
+    }
+
+    /// Answers every connection with `answer` and keeps it open.
+    async fn serve(answer: &'static str) -> (String, crate::task::Tasks) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://u:canary@{}/", listener.local_addr().expect("an address"));
+        let tasks = crate::task::Tasks::new();
+        tasks.spawn("server", async move {
+            let mut open = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 4096];
+                let _read = stream.read(&mut request).await.expect("a request");
+                stream.write_all(answer.as_bytes()).await.expect("written");
+                open.push(stream);
+            }
+        });
+        (url, tasks)
+    }
+
+    #[tokio::test]
+    async fn answers_are_bounded_in_time_and_size() {
+        let client = HttpClient::new().expect("a client");
+        let ask = async |answer| {
+            let (url, tasks) = serve(answer).await;
+            let request = HttpRequest::new(Method::GET, url).deadline(Span(500)).max_body(8);
+            let answer = client.send(request).await;
+            tasks.stop().await;
+            answer
+        };
+        let whole = ask("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.expect("whole");
+        assert_eq!(&*whole.body, b"ok");
+        for (answer, kind) in [
+            ("", "deadline"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no", "deadline"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n123456789", "too-large"),
+            ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.2/\r\ncontent-length: 0\r\n\r\n", ""),
+            ("nonsense\r\n\r\n", "broken"),
+        ] {
+            match ask(answer).await {
+                Ok(answer) => assert_eq!((answer.status, kind), (StatusCode::FOUND, "")),
+                Err(error) => {
+                    assert_eq!(error.kind(), kind, "{error}");
+                    assert!(error.may_have_acted());
+                    assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+                }
+            }
         }
     }
 }

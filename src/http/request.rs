@@ -25,6 +25,8 @@ pub struct HttpRequest {
     pub deadline: Span,
     /// The longest body that is taken.
     pub max_body: usize,
+    /// Whether redirects within the authority are followed.
+    pub follow: bool,
 }
 
 impl HttpRequest {
@@ -37,6 +39,7 @@ impl HttpRequest {
             body: Bytes::new(),
             deadline: Span::seconds(30),
             max_body: 16 * 1024 * 1024,
+            follow: true,
         }
     }
 
@@ -72,6 +75,13 @@ impl HttpRequest {
     #[must_use]
     pub fn max_body(mut self, max_body: usize) -> Self {
         self.max_body = max_body;
+        self
+    }
+
+    /// Sets whether redirects within the authority are followed.
+    #[must_use]
+    pub fn follow(mut self, follow: bool) -> Self {
+        self.follow = follow;
         self
     }
 

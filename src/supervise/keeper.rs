@@ -258,6 +258,8 @@ impl Keeper<'_> {
                 end = end.min(now().saturating_add(ORPHAN_GRACE));
             }
         }
+        // Nothing that is said now could change anything, and a closed channel never rests.
+        self.control = None;
         let end = now().saturating_add(KILL_PATIENCE);
         while self.reap() {
             if now() >= end {

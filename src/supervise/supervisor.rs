@@ -155,6 +155,7 @@ impl Supervisor {
         theirs.set_nonblocking(false)?;
         let mut command = Command::new(&self.exe);
         command.arg0("crosswatch").arg(KEEPER).env_clear().current_dir("/");
+        command.envs(std::env::var_os("TMPDIR").map(|folder| ("TMPDIR", folder)));
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
         command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(false);
         Ok((ours, command.spawn()?))

@@ -38,6 +38,24 @@ pub struct Saved {
     pub failure: Option<String>,
 }
 
+impl Saved {
+    /// What the planner sees of it.
+    pub fn part(&self, settings: &WorkspaceSettings) -> WorkspacePart {
+        let manifest = match (&self.manifest, &self.failure) {
+            (Some(manifest), _) => Observed::known(manifest.clone()),
+            (None, Some(why)) => Observed::not_read_yet(Timestamp(0)).failed(why, Timestamp(0)),
+            (None, None) => Observed::not_read_yet(Timestamp(0)),
+        };
+        WorkspacePart {
+            name: settings.name.clone(),
+            manifest,
+            updated: self.updated.clone(),
+            failure: self.failure.clone(),
+            pending: false,
+        }
+    }
+}
+
 /// The port to wherever [`Saved`] is kept; a failure to save costs an update after a restart.
 pub type Store = Arc<dyn Fn(Name, String) -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -207,20 +225,12 @@ impl Life {
         let now = self.clock.now();
         let inputs = self.inputs();
         let life = &self.saved.life;
-        let manifest = match (&self.saved.manifest, &self.saved.failure) {
-            (Some(manifest), _) => Observed::known(manifest.clone()),
-            (None, Some(why)) => Observed::not_read_yet(Timestamp(0)).failed(why, now),
-            (None, None) => Observed::not_read_yet(Timestamp(0)),
-        };
-        let before = self.world.workspace(&self.settings.name);
-        let manifest = before.map_or(manifest.clone(), |part| part.manifest.replaced_by(manifest));
-        self.world.set_workspace(WorkspacePart {
-            name: self.settings.name.clone(),
-            manifest,
-            updated: self.saved.updated.clone(),
-            failure: self.saved.failure.clone(),
-            pending: lifecycle::pending(life, inputs.as_ref()),
-        });
+        let mut part = self.saved.part(&self.settings);
+        if let Some(before) = self.world.workspace(&self.settings.name) {
+            part.manifest = before.manifest.replaced_by(part.manifest);
+        }
+        part.pending = lifecycle::pending(life, inputs.as_ref());
+        self.world.set_workspace(part);
         self.board.update(|board| {
             let status = board.workspaces.entry(self.settings.name.clone()).or_default();
             let phase = lifecycle::phase(life);

@@ -1,1 +1,6 @@
-fn main() {}
+//! The one integration test binary.
+
+mod buildbot;
+mod forge;
+mod supervise;
+mod support;

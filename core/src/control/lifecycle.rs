@@ -121,13 +121,16 @@ pub fn step(state: &mut State, event: Event, key: &str, now: Timestamp) -> Vec<E
     }
 }
 
+/// The word for a workspace with nothing to do.
+pub const READY: &str = "ready";
+
 /// The word for where it is, for people.
 pub fn phase(state: &State) -> &'static str {
     match (&state.running, state.failures, state.bootstrapped) {
         (Some((Step::Bootstrap, _)), ..) => "bootstrapping",
         (Some((Step::Update, _)), ..) => "updating",
         (None, failures, _) if failures > 0 => "failed",
-        (None, _, true) if state.inputs.is_some() => "ready",
+        (None, _, true) if state.inputs.is_some() => READY,
         _ => "absent",
     }
 }

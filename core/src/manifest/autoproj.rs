@@ -3,7 +3,7 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::text::{line, name, quoted, shallow, wrong};
+use super::text::{line, masked, name, quoted, shallow, wrong};
 use super::{Builder, MAX_PACKAGES, ManifestError, ReadManifest};
 use crate::model::identity::Name;
 use crate::model::manifest::{DefinitionRepository, Package, Pin, Vcs, is_change_ref};
@@ -122,14 +122,14 @@ impl<'a> Entry<'a> {
         key: &Name,
     ) -> Result<(Vcs, bool), ManifestError> {
         let Some(vcs) = self.vcs_entry()? else {
-            builder.note(format!("{own:?} has no version control, so it is not watched"));
+            builder.note(|| format!("{own:?} has no version control, so it is not watched"));
             return Ok((Vcs::Other { kind: "none".to_owned(), url: None }, false));
         };
         let kind = vcs.line("type")?;
         let kind = kind.as_deref().map_or("none", |kind| kind.trim_start_matches(':'));
         let url = vcs.line("url")?;
         let (true, Some(url)) = (kind == "git", url.clone()) else {
-            builder.note(format!("{own:?} comes from {kind:?}, not from git: not watched"));
+            builder.note(|| format!("{own:?} comes from {kind:?}, not from git: not watched"));
             return Ok((Vcs::Other { kind: kind.to_owned(), url }, kind == "local"));
         };
         let mut branch = None;
@@ -146,7 +146,7 @@ impl<'a> Entry<'a> {
         }
         if let Some(change) = change {
             let tracked = branch.as_deref().unwrap_or("the default branch");
-            builder.note(format!(
+            builder.note(|| format!(
                 "{own:?} is on {change}, the ref of a change, as after an update with overrides; \
                  {tracked} is tracked"
             ));
@@ -154,7 +154,7 @@ impl<'a> Entry<'a> {
         }
         let (commit, tag) = (vcs.line("commit")?, vcs.line("tag")?);
         if commit.is_some() && tag.is_some() {
-            builder.note(format!("{own:?} has a commit and a tag; the commit counts"));
+            builder.note(|| format!("{own:?} has a commit and a tag; the commit counts"));
         }
         let pin = commit.map(Pin::Commit).or(tag.map(Pin::Tag));
         Ok((Vcs::Git { url, branch, pin }, false))
@@ -191,7 +191,11 @@ impl<'a> Entry<'a> {
         match self.text(key)? {
             // Ruby code writes both nil and "" for "nothing".
             Some(text) if text.is_empty() => Ok(None),
-            Some(text) => line(&format!("{}: {key}", self.place), &text).map(Some),
+            Some(text) => {
+                let text =
+                    if matches!(key, "url" | "repository_id") { masked(&text) } else { text };
+                line(&format!("{}: {key}", self.place), &text).map(Some)
+            }
             None => Ok(None),
         }
     }

@@ -1,13 +1,20 @@
 //! Our own format: JSON by the schema in `docs/manifest.schema.json`.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::text::{line, name, sub_path};
-use super::{Builder, MAX_PACKAGES, ManifestError, ReadManifest, text};
+use super::text::{line, masked, name, quoted, sub_path, wrong};
+use super::{Builder, MAX_PACKAGES, ManifestError, ReadManifest};
 use crate::model::identity::Name;
 use crate::model::manifest::{DefinitionRepository, Package, Pin, Vcs, is_change_ref};
 
 pub(super) fn read(text: &str) -> Result<ReadManifest, ManifestError> {
+    // serde reads structures from lists too; the schema does not.
+    if !text.trim_start().starts_with('{') {
+        let expected = "an object with `version` and `packages`";
+        return Err(wrong("the file", expected, quoted(text)));
+    }
     let file: File = serde_json::from_str(text)
         .map_err(|error| ManifestError::Syntax { message: error.to_string() })?;
     if file.version != 1 {
@@ -25,8 +32,10 @@ pub(super) fn read(text: &str) -> Result<ReadManifest, ManifestError> {
         let package = package(&mut builder, &format!("packages[{index}]"), entry)?;
         builder.packages.push(package);
     }
+    let taken: BTreeSet<Name> =
+        builder.packages.iter().map(|package| package.name.clone()).collect();
     for (index, entry) in file.definitions.into_iter().enumerate() {
-        let definition = definition(&mut builder, &format!("definitions[{index}]"), entry)?;
+        let definition = definition(&mut builder, &taken, &format!("definitions[{index}]"), entry)?;
         builder.definitions.push(definition);
     }
     builder.finish()
@@ -58,14 +67,15 @@ fn package(
 
 fn definition(
     builder: &mut Builder,
+    taken: &BTreeSet<Name>,
     place: &str,
     entry: DefinitionEntry,
 ) -> Result<DefinitionRepository, ManifestError> {
     let own = name(&format!("{place}.name"), &entry.name)?;
     let place = format!("{place} ({own:?})");
-    if builder.packages.iter().any(|package| package.name == own) {
+    if taken.contains(&own) {
         let expected = "a name that no package has, since overrides go by name";
-        return Err(text::wrong(&place, expected, format!("{own:?}")));
+        return Err(wrong(&place, expected, format!("{own:?}")));
     }
     Ok(DefinitionRepository {
         vcs: vcs(builder, &place, &own, entry.git)?,
@@ -82,24 +92,24 @@ fn vcs(
     git: Option<GitEntry>,
 ) -> Result<Vcs, ManifestError> {
     let Some(git) = git else {
-        builder.note(format!("{own:?} has no `git`, so it is listed and not watched"));
+        builder.note(|| format!("{own:?} has no `git`, so it is listed and not watched"));
         return Ok(Vcs::Other { kind: "none".to_owned(), url: None });
     };
-    let url = line(&format!("{place}: git.url"), &git.url)?;
+    let url = line(&format!("{place}: git.url"), &masked(&git.url))?;
     let mut branch = match git.branch {
         Some(branch) => Some(name(&format!("{place}: git.branch"), &branch)?),
         None => None,
     };
     if let Some(change) = branch.take_if(|branch| is_change_ref(branch)) {
-        builder.note(format!(
-            "{own:?} is on {change}, the ref of a change; its default branch is tracked"
-        ));
+        builder.note(|| {
+            format!("{own:?} is on {change}, the ref of a change; its default branch is tracked")
+        });
         builder.change_refs.push((own.clone(), change.to_string()));
     }
     let commit = optional(&format!("{place}: git.commit"), git.commit)?;
     let tag = optional(&format!("{place}: git.tag"), git.tag)?;
     if commit.is_some() && tag.is_some() {
-        builder.note(format!("{own:?} has a commit and a tag; the commit counts"));
+        builder.note(|| format!("{own:?} has a commit and a tag; the commit counts"));
     }
     Ok(Vcs::Git {
         url,

@@ -107,9 +107,9 @@ struct Builder {
 }
 
 impl Builder {
-    fn note(&mut self, note: String) {
+    fn note(&mut self, note: impl FnOnce() -> String) {
         if self.notes.len() < MAX_NOTES {
-            self.notes.push(note);
+            self.notes.push(note());
         } else {
             self.notes_left_out += 1;
         }
@@ -129,31 +129,28 @@ impl Builder {
         }
         let known: BTreeSet<Name> =
             self.packages.iter().map(|package| package.name.clone()).collect();
-        let mut notes = Vec::new();
-        for package in &self.packages {
+        let packages = std::mem::take(&mut self.packages);
+        for package in &packages {
             for name in &package.depends_on {
                 if *name == package.name {
-                    notes.push(format!("package {name:?} depends on itself; ignored"));
+                    self.note(|| format!("package {name:?} depends on itself; ignored"));
                 } else if !known.contains(name) {
-                    notes.push(format!(
-                        "package {:?} depends on {name:?}, which the manifest does not list; ignored",
-                        package.name
-                    ));
-                }
-                if notes.len() > MAX_NOTES {
-                    break;
+                    self.note(|| {
+                        format!(
+                            "package {:?} depends on {name:?}, which the manifest does not list; \
+                             ignored",
+                            package.name
+                        )
+                    });
                 }
             }
-        }
-        for note in notes {
-            self.note(note);
         }
         if self.notes_left_out > 0 {
             self.notes.push(format!("and more notes ({} not shown)", self.notes_left_out));
         }
         self.change_refs.sort();
         Ok(ReadManifest {
-            manifest: Manifest::new(self.packages, self.definitions)?,
+            manifest: Manifest::new(packages, self.definitions)?,
             notes: self.notes,
             change_refs: self.change_refs,
         })

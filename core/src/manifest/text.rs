@@ -68,6 +68,22 @@ pub(super) fn sub_path(place: &str, text: &str) -> Result<Option<String>, Manife
     Ok((!parts.is_empty()).then(|| parts.join("/")))
 }
 
+/// An address without its password, and without an HTTP user that is long enough to be a token:
+/// manifests are kept and shown. Nothing is fetched from an address with a password anyway.
+pub(super) fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (place, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let Some((user, host)) = place.rsplit_once('@') else { return url.to_owned() };
+    let user = match user.split_once(':') {
+        Some((user, _)) => format!("{user}:***"),
+        None if scheme.to_ascii_lowercase().contains("http") && user.len() >= 20 => {
+            "***".to_owned()
+        }
+        None => user.to_owned(),
+    };
+    format!("{scheme}://{user}@{host}{path}")
+}
+
 /// An error about one place.
 pub(super) fn wrong(place: &str, expected: &str, found: String) -> ManifestError {
     ManifestError::Wrong { place: place.to_owned(), expected: expected.to_owned(), found }
@@ -108,6 +124,22 @@ mod tests {
         assert_eq!(sub_path("p", "."), Ok(None));
         assert!(sub_path("p", "a/../../b").is_err());
         assert!(sub_path("p", "/etc").is_err());
+    }
+
+    #[test]
+    fn passwords_are_not_kept() {
+        for (written, kept) in [
+            ("https://me:hunter2@h/a", "https://me:***@h/a"),
+            ("git:https://me:hunter2@h/a", "git:https://me:***@h/a"),
+            ("https://me:hun@ter2@h", "https://me:***@h"),
+            ("https://ghp_0123456789abcdef0123@h/a", "https://***@h/a"),
+            ("https://me@h/a", "https://me@h/a"),
+            ("ssh://git@h:22/a", "ssh://git@h:22/a"),
+            ("git@h:a/b", "git@h:a/b"),
+            ("/srv/a@b", "/srv/a@b"),
+        ] {
+            assert_eq!(masked(written), kept);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::model::locator::{Located, Locator};
 
 /// The largest number that a ledger can keep.
 const MAX_NUMBER: u64 = i64::MAX as u64;
+const MAX_WORD: usize = 1024;
 
 /// What a word is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,10 @@ pub enum Reference {
 /// Reads one word of a text of the change `of`: `#N`, `PATH#N`, `FORGE:PATH#N`, or an address.
 pub fn parse(word: &str, of: &ChangeId, locator: &Locator) -> Reference {
     let word = bare(word);
+    // Longer than any address that is fetched from: findings and identities stay small.
+    if word.len() > MAX_WORD {
+        return Reference::None;
+    }
     if word.contains("://") {
         return address(word, locator);
     }

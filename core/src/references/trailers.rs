@@ -45,7 +45,7 @@ fn trailer_block(lines: &[&str]) -> (usize, usize) {
     let before = lines.iter().take(last).rposition(blank);
     let Some(before) = before else { return none };
     // A message of one paragraph has a title and no trailers.
-    if lines.iter().take(before).all(|line| blank(line)) {
+    if lines.iter().take(before).all(blank) {
         return none;
     }
     let start = before + 1;

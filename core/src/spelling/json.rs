@@ -27,7 +27,7 @@ fn one(entry: &Override) -> Value {
     object(vec![
         ("change", text(&entry.change)),
         ("change_url", entry.change_url.clone().map_or(Value::Null, Value::from)),
-        ("packages", Value::Array(entry.packages.iter().map(|name| text(name)).collect())),
+        ("packages", Value::Array(entry.packages.iter().map(text).collect())),
         ("repository_url", text(&entry.repository_url)),
         ("ref", text(&entry.ref_name)),
         ("head", text(&entry.head)),

@@ -66,8 +66,11 @@ impl Mirrors {
         let mut found = Vec::new();
         for batch in oids.chunks(BATCH) {
             let git = self.open(source, "commits", batch).await?;
-            let known = git.retried(async |git| git.commits(batch).await).await?;
-            found.extend(known);
+            let mut known = git.commits(batch).await;
+            if git.made_again(known.as_ref().err()).await? {
+                known = git.commits(batch).await;
+            }
+            found.extend(known?);
         }
         Ok(found)
     }
@@ -82,8 +85,11 @@ impl Mirrors {
         let mut contained = BTreeSet::new();
         for batch in ancestors.chunks(BATCH) {
             let git = self.open(source, "history", &[descendant]).await?;
-            contained
-                .extend(git.retried(async |git| git.contained(batch, descendant).await).await?);
+            let mut some = git.contained(batch, descendant).await;
+            if git.made_again(some.as_ref().err()).await? {
+                some = git.contained(batch, descendant).await;
+            }
+            contained.extend(some?);
         }
         Ok(contained)
     }
@@ -130,24 +136,20 @@ struct Mirror<'a> {
 }
 
 impl Mirror<'_> {
-    /// Asks again with a fresh mirror when the old one turns out to be damaged.
-    async fn retried<T>(
-        &self,
-        ask: impl AsyncFn(&Self) -> Result<T, GitError>,
-    ) -> Result<T, GitError> {
-        let first = ask(self).await;
-        let damaged = match &first {
-            Err(GitError::Process { detail, .. }) => damaged(detail),
-            Err(GitError::Mirror { .. }) => true,
+    /// Makes a mirror again that turned out to be damaged; whether it is worth asking again.
+    async fn made_again(&self, error: Option<&GitError>) -> Result<bool, GitError> {
+        let damaged = match error {
+            Some(GitError::Process { detail, .. }) => damaged(detail),
+            Some(GitError::Mirror { .. }) => true,
             _ => false,
         };
         if !damaged {
-            return first;
+            return Ok(false);
         }
         tracing::warn!(mirror = %self.dir.display(), "a damaged mirror is made again");
         std::fs::remove_dir_all(&self.dir).map_err(|error| self.broken(&error.to_string()))?;
         self.make().await?;
-        ask(self).await
+        Ok(true)
     }
 
     async fn make(&self) -> Result<(), GitError> {
@@ -214,12 +216,19 @@ impl Mirror<'_> {
         }
         let text = String::from_utf8_lossy(&ended.stdout);
         let outside: BTreeSet<Oid> = text.lines().filter_map(|line| line.parse().ok()).collect();
+        if !outside.is_empty() && self.dir.join("shallow").exists() {
+            // Where history is cut off, "not found" says nothing.
+            return Err(GitError::Protocol {
+                url: display(self.source.url),
+                why: "its history is shallow; let it serve the whole history".to_owned(),
+            });
+        }
         Ok(ancestors.iter().copied().filter(|oid| !outside.contains(oid)).collect())
     }
 
     async fn fetch(&self, how: &[&str], wanted: Vec<String>) -> Result<(), GitError> {
         let (url, _) = without_user(self.source.url);
-        let (mut words, _secret) = git_command(self.source.url, self.source.auth)?;
+        let (mut words, secret) = git_command(self.source.url, self.source.auth)?;
         words.extend(["-C".to_owned(), self.dir.display().to_string()]);
         for setting in [
             &format!("remote.origin.url={url}"),
@@ -235,7 +244,7 @@ impl Mirror<'_> {
         words.extend(how.iter().map(|word| (*word).to_owned()));
         words.push("origin".to_owned());
         words.extend(wanted);
-        let ended = self.run(words, Vec::new()).await;
+        let ended = self.run(words, secret).await;
         match ended.outcome.success() {
             true => Ok(()),
             false => Err(failed("git fetch", self.source.url, ended)),

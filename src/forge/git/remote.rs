@@ -206,9 +206,10 @@ impl GitRemote {
 
     async fn ls_remote(&self, ask: &Ask<'_>) -> Result<RefList, GitError> {
         let (url, _) = without_user(ask.url);
-        let (mut words, _secret) = git_command(ask.url, ask.auth)?;
+        let (mut words, secret) = git_command(ask.url, ask.auth)?;
         words.extend(["ls-remote", "--symref", "--", &url].map(str::to_owned));
-        let ended = self.supervisor.run(ask.run(words), ask.cancel).await;
+        let run = Run { stdin: secret, ..ask.run(words) };
+        let ended = self.supervisor.run(run, ask.cancel).await;
         if !ended.outcome.success() || ended.stdout_truncated {
             return Err(ask.failed("git ls-remote", ended));
         }
@@ -291,38 +292,37 @@ pub(super) fn failed(what: &str, url: &str, ended: Ended) -> GitError {
     GitError::Process { what: what.to_owned(), url: display(url), outcome: ended.outcome, detail }
 }
 
-/// The beginning of a git command that finds the credential in a private file, which lives as
-/// long as the second value: arguments and environments are seen by others.
+/// The beginning of a git command, and the input with which it finds its credential.
+///
+/// Arguments and environments are seen by others, and a file would outlive a killed daemon. So the
+/// credential comes as standard input, which a run keeps in a file without a name; a helper that
+/// is asked for this one authority alone reads it from there.
 pub(super) fn git_command(
     url: &str,
     auth: Option<&SecretString>,
-) -> Result<(Vec<String>, Option<tempfile::NamedTempFile>), GitError> {
-    let mut words: Vec<String> =
-        ["git", "-c", "safe.directory=*", "-c", "protocol.version=2", "-c", "credential.helper="]
-            .map(str::to_owned)
-            .to_vec();
+) -> Result<(Vec<String>, Vec<u8>), GitError> {
+    let settings = ["-c", "safe.directory=*", "-c", "protocol.version=2", "-c"];
+    let settings = settings.into_iter().chain(["credential.helper="]).map(str::to_owned);
+    let plain = || std::iter::once("git".to_owned()).chain(settings.clone()).collect();
     let (bare, user) = without_user(url);
     let pair = auth.map(credentials).or(user.map(|(user, password)| (user, password.into())));
-    let (Some((user, password)), Ok(mut with)) = (pair, url::Url::parse(&bare)) else {
-        return Ok((words, None));
+    let (Some((user, password)), Ok(parsed)) = (pair, url::Url::parse(&bare)) else {
+        return Ok((plain(), Vec::new()));
     };
-    if !matches!(with.scheme(), "http" | "https") {
-        return Ok((words, None));
+    if !matches!(parsed.scheme(), "http" | "https") {
+        return Ok((plain(), Vec::new()));
     }
-    with.set_username(&user).ok();
-    with.set_password(Some(password.expose_secret())).ok();
-    with.set_path("");
-    let file = tempfile::NamedTempFile::new().and_then(|mut file| {
-        std::io::Write::write_all(&mut file, format!("{with}\n").as_bytes())?;
-        Ok(file)
-    });
-    let file = file.map_err(|error| GitError::Mirror {
-        path: std::env::temp_dir().display().to_string(),
-        why: format!("the credential cannot be handed to git: {error}"),
-    })?;
-    let helper = format!("credential.helper=store --file={}", file.path().display());
-    words.extend(["-c".to_owned(), helper]);
-    Ok((words, Some(file)))
+    let password = password.expose_secret();
+    if user.chars().chain(password.chars()).any(char::is_control) {
+        let why = "its credential holds control characters; write it without".to_owned();
+        return Err(GitError::BadUrl { url: display(url), why });
+    }
+    let origin = parsed.origin().ascii_serialization();
+    let helper = r#"!f() { test "$1" = get && cat /dev/fd/9; }; f"#;
+    let start = r#"exec 9<&0 </dev/null; exec git "$@""#;
+    let words = ["sh", "-c", start, "git"].map(str::to_owned).into_iter().chain(settings);
+    let words = words.chain(["-c".to_owned(), format!("credential.{origin}.helper={helper}")]);
+    Ok((words.collect(), format!("username={user}\npassword={password}\n").into_bytes()))
 }
 
 /// Hosted forges take a token as the password of any user.

@@ -52,8 +52,9 @@ pub(super) fn way(url: &str) -> Result<Way, GitError> {
 }
 
 fn ssh(host: String, port: Option<u16>, path: String) -> Option<Way> {
-    // A leading dash would be read as an option by ssh.
+    // A leading dash would be read as an option by ssh, and `NAME::` by git as a helper to run.
     let fit = !host.is_empty() && !host.starts_with('-') && !path.is_empty();
+    let fit = fit && !path.starts_with(':');
     (fit && !host.contains("@-")).then_some(Way::Ssh { host, port, path })
 }
 

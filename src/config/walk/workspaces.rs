@@ -1,0 +1,488 @@
+//! Workspaces, with `defaults:` below what each of them says and the presets of tools below that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::settings::{
+    Adopt, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, ManifestFormat, ManifestFrom,
+    ManifestSource, OnClosed, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
+    WorkspaceSettings,
+};
+use crosswatch_core::model::time::Span;
+
+use super::super::error::Place;
+use super::super::keys::{self, Kind};
+use super::super::mask::{is_secret_key, shown};
+use super::super::nearest::nearest;
+use super::super::tree::{Entry, Node, Value};
+use super::{At, Fields, Walk, ci, forges, top, values};
+
+const MAX_WORKSPACES: usize = 1000;
+const UPDATE: [&str; 8] = [
+    ".autoproj/bin/autoproj",
+    "update",
+    "--no-osdeps",
+    "--no-bundler",
+    "--no-autoproj",
+    "--no-interactive",
+    "--no-color",
+    "--no-progress",
+];
+
+/// Names that a workspace may refer to.
+pub(super) struct Known {
+    /// Of forges.
+    pub(super) forges: Vec<Name>,
+    /// Of CIs.
+    pub(super) ci: Vec<Name>,
+}
+
+/// Builds all workspaces, in name order.
+pub(super) fn workspaces(
+    walk: &mut Walk<'_>,
+    top: &Fields<'_>,
+    known: &Known,
+) -> Vec<Arc<WorkspaceSettings>> {
+    let defaults = top
+        .node()
+        .get("defaults")
+        .map(|entry| Rc::clone(&entry.node))
+        .filter(|node| !node.is_nothing());
+    if let Some(defaults) = &defaults {
+        let fields = walk.fields(defaults, "defaults", &keys::WORKSPACE);
+        for key in ["name", "id"] {
+            if let Some(at) = fields.get(key) {
+                walk.error(
+                    at.node,
+                    at.path,
+                    format!("workspaces cannot share one {key}"),
+                    "write it in the workspace",
+                );
+            }
+        }
+        // Mistakes here are said even if no workspace meets them.
+        build(walk, &fields, None, known);
+    }
+    if !top.has("workspaces") && matches!(top.node().value, Value::Map(_)) {
+        walk.missing(top, "workspaces", "write `workspaces:` with a list, or [] for none");
+    }
+    let mut all = BTreeMap::new();
+    let (mut names, mut ids) = (BTreeMap::new(), BTreeMap::new());
+    for (index, (node, path)) in
+        walk.items(top.get("workspaces")).unwrap_or_default().iter().enumerate()
+    {
+        if index >= MAX_WORKSPACES {
+            walk.error(
+                node,
+                path,
+                format!("more than {MAX_WORKSPACES} workspaces"),
+                "split them over several daemons",
+            );
+            break;
+        }
+        let merged = merge(defaults.as_deref(), node);
+        let fields = walk.fields(&merged, path, &keys::WORKSPACE);
+        let Some(workspace) = build(walk, &fields, Some(node), known) else { continue };
+        unique(walk, &fields, "name", &workspace.name, &mut names);
+        unique(walk, &fields, "id", &workspace.id, &mut ids);
+        all.insert(workspace.name.clone(), Arc::new(workspace));
+    }
+    all.into_values().collect()
+}
+
+fn unique(
+    walk: &mut Walk<'_>,
+    fields: &Fields<'_>,
+    key: &str,
+    name: &Name,
+    seen: &mut BTreeMap<String, Place>,
+) {
+    let place = fields.get(key).map_or(fields.node().place, |at| at.node.place);
+    // Two names that differ in case alone would share a folder on some file systems.
+    if let Some(first) = seen.insert(name.to_lowercase(), place) {
+        let what = format!(
+            "duplicate workspace: the {key} {} stands at {}:{} already",
+            shown(name),
+            first.line,
+            first.column
+        );
+        walk.error_at(place, &fields.path, what, format!("give each workspace its own {key}"));
+    }
+}
+
+/// What `own` says, with what it leaves out from `defaults`.
+fn merge(defaults: Option<&Node>, own: &Node) -> Node {
+    let own_entries = match &own.value {
+        Value::Map(entries) => entries.clone(),
+        Value::List(items) => return Node::new(own.place, own.end, Value::List(items.clone())),
+        Value::Scalar { text, plain } => {
+            return Node::new(
+                own.place,
+                own.end,
+                Value::Scalar { text: text.clone(), plain: *plain },
+            );
+        }
+    };
+    let Some(Node { value: Value::Map(below), .. }) = defaults else {
+        return Node::new(own.place, own.end, Value::Map(own_entries));
+    };
+    let mut entries: Vec<Entry> = own_entries
+        .into_iter()
+        .map(|entry| match below.iter().find(|other| other.key == entry.key) {
+            Some(other)
+                if matches!(
+                    (&entry.node.value, &other.node.value),
+                    (Value::Map(_), Value::Map(_))
+                ) =>
+            {
+                Entry { node: Rc::new(merge(Some(&other.node), &entry.node)), ..entry }
+            }
+            _ => entry,
+        })
+        .collect();
+    let said: BTreeSet<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+    // A manifest comes from a path or a command: what the workspace says replaces the other.
+    let replaced = |key: &str| match key {
+        "path" => said.contains("run"),
+        "run" => said.contains("path"),
+        _ => false,
+    };
+    entries.extend(below.iter().filter(|e| !said.contains(&e.key) && !replaced(&e.key)).cloned());
+    Node::new(own.place, own.end, Value::Map(entries))
+}
+
+/// Builds one workspace; without `own` these are the defaults, where nothing is missing.
+fn build(
+    walk: &mut Walk<'_>,
+    fields: &Fields<'_>,
+    own: Option<&Node>,
+    known: &Known,
+) -> Option<WorkspaceSettings> {
+    let whole = own.is_some() && matches!(fields.node().value, Value::Map(_));
+    if whole && !fields.has("name") {
+        walk.missing(fields, "name", "give it a name, such as name: rock-master");
+    }
+    let name = name(walk, fields.get("name"));
+    let id = self::name(walk, fields.get("id"));
+    let tool = walk.choice(fields.get("tool"), Tool::Custom);
+    let source = fields.get("source").and_then(|at| {
+        let inner = walk.fields(at.node, at.path, &keys::SOURCE);
+        if whole && !inner.has("url") {
+            walk.missing(&inner, "url", "write the repository's URL");
+        }
+        let branch = forges::branch(walk, inner.get("branch"));
+        forges::git_url(walk, inner.get("url")).map(|url| Source { url, branch })
+    });
+    let script = walk.path(fields.get("bootstrap_script"));
+    if let (Tool::Custom, Some(at)) = (tool, fields.get("bootstrap_script"))
+        && whole
+    {
+        walk.error(
+            at.node,
+            at.path,
+            "only `tool: autoproj` has a bootstrap script",
+            "write the command as bootstrap.run",
+        );
+    }
+    let preset = (tool == Tool::Autoproj).then(|| autoproj_bootstrap(script, source.as_ref()));
+    let own_run = fields.get("bootstrap").is_some_and(|at| at.node.get("run").is_some());
+    if whole && tool == Tool::Autoproj && source.is_none() && !own_run && !fields.has("source") {
+        walk.missing(
+            fields,
+            "source",
+            "autoproj bootstraps from it: write source: {url: …, branch: …}",
+        );
+    }
+    let said = |key: &str| own.and_then(|own| own.get(key)).map(|entry| &*entry.node);
+    let bootstrap = fields.get("bootstrap").map(|at| walk.fields(at.node, at.path, &keys::STEP));
+    let bootstrap =
+        step(walk, bootstrap.as_ref(), preset, limits(Span::hours(2)), said("bootstrap"));
+    let update = fields.get("update").map(|at| walk.fields(at.node, at.path, &keys::UPDATE));
+    let update_on = walk.choice(update.as_ref().and_then(|u| u.get("on")), UpdateOn::Definitions);
+    let preset = (tool == Tool::Autoproj).then(|| UPDATE.map(str::to_owned).to_vec());
+    let update = step(walk, update.as_ref(), preset, limits(Span::minutes(60)), said("update"));
+    let manifest = manifest(walk, fields, tool, whole);
+    let (build_changes, build_mainline) = what(walk, fields.get("build"));
+    let ci = cis(walk, fields, known, whole);
+    let changes = changes(walk, fields.get("changes"));
+    let mainline = fields.get("mainline").map(|at| walk.fields(at.node, at.path, &keys::MAINLINE));
+    let mainline = |key| mainline.as_ref().and_then(|rules| rules.get(key));
+    let mainline = MainlineRules {
+        settle: walk.duration(mainline("settle"), Span::minutes(2)),
+        settle_at_most: walk.duration(mainline("settle_at_most"), Span::minutes(15)),
+    };
+    let report_to = report(walk, fields.get("report"), known);
+    let env = env(walk, fields.get("env"));
+    let epoch = walk.count(fields.get("epoch"), 0);
+    let max_in_flight = walk.size(fields.get("max_in_flight"), 4);
+    let paused = walk.bool(fields.get("paused"), false);
+    let name = name?;
+    Some(WorkspaceSettings {
+        id: id.unwrap_or_else(|| name.clone()),
+        name,
+        tool,
+        source,
+        bootstrap,
+        update,
+        update_on,
+        manifest: manifest?,
+        ci,
+        build_changes,
+        build_mainline,
+        changes,
+        mainline,
+        epoch,
+        max_in_flight,
+        report_to,
+        env,
+        paused,
+    })
+}
+
+fn autoproj_bootstrap(script: Option<PathBuf>, source: Option<&Source>) -> Vec<String> {
+    let mut run = vec!["ruby".to_owned()];
+    match script {
+        Some(script) => run.push(script.to_string_lossy().into_owned()),
+        // Ruby itself looks for the script on PATH.
+        None => run.extend(["-S".to_owned(), "autoproj_bootstrap".to_owned()]),
+    }
+    run.extend(["--no-interactive", "--no-color", "--no-progress", "git"].map(str::to_owned));
+    if let Some(source) = source {
+        run.push(source.url.clone());
+        run.extend(source.branch.as_ref().map(|branch| format!("branch={branch}")));
+    }
+    run
+}
+
+fn name(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<Name> {
+    let text = walk.text(at)?;
+    if let (false, Some(at)) = (values::is_name(&text), at) {
+        walk.error(at.node, at.path, format!("{} is not a name", shown(&text)), top::NAME_MEND);
+        return None;
+    }
+    Some(Name::from(text))
+}
+
+fn limits(timeout: Span) -> Limits {
+    Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10) }
+}
+
+fn step(
+    walk: &mut Walk<'_>,
+    fields: Option<&Fields<'_>>,
+    preset: Option<Vec<String>>,
+    default: Limits,
+    own: Option<&Node>,
+) -> Option<Step> {
+    let Some(fields) = fields else { return preset.map(|run| Step { run, limits: default }) };
+    let limits = walk.limits(fields, default);
+    let said = |key| own.is_some_and(|own| own.get(key).is_some());
+    if !fields.has("run")
+        && preset.is_none()
+        && ["timeout", "silence", "grace"].into_iter().any(said)
+    {
+        walk.missing(fields, "run", "write the command, such as run: [./update.sh]");
+    }
+    let run = if fields.has("run") { walk.command(fields.get("run")) } else { preset };
+    Some(Step { run: run?, limits })
+}
+
+fn manifest(
+    walk: &mut Walk<'_>,
+    workspace: &Fields<'_>,
+    tool: Tool,
+    whole: bool,
+) -> Option<ManifestSource> {
+    let autoproj = tool == Tool::Autoproj;
+    let fields = workspace.get("manifest").map(|at| walk.fields(at.node, at.path, &keys::MANIFEST));
+    let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
+    let format = if autoproj { ManifestFormat::Autoproj } else { ManifestFormat::Crosswatch };
+    let format = walk.choice(get("format"), format);
+    let max_bytes = walk.count(get("max_bytes"), 32 << 20);
+    let default =
+        Limits { timeout: Span::minutes(5), silence: Span::minutes(5), grace: Span::seconds(10) };
+    let from = match (get("path"), get("run")) {
+        (Some(_), Some(run)) => {
+            walk.error(
+                run.node,
+                run.path,
+                "the manifest comes from a path or a command, not both",
+                "remove one of path and run",
+            );
+            None
+        }
+        (Some(path), None) => {
+            let text = walk.some_text(Some(path))?;
+            let file = PathBuf::from(&text);
+            let inside = file.components().all(|part| {
+                matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir)
+            });
+            if !inside {
+                walk.wrong(
+                    path,
+                    "a path inside the workspace's directory",
+                    "write it relative, without ..",
+                );
+            }
+            inside.then_some(ManifestFrom::Path(file))
+        }
+        (None, Some(run)) => {
+            let run = walk.command(Some(run));
+            let limits = fields.as_ref().map_or(default, |fields| walk.limits(fields, default));
+            run.map(|run| ManifestFrom::Run(Step { run, limits }))
+        }
+        (None, None) if autoproj => {
+            Some(ManifestFrom::Path(".autoproj/installation-manifest".into()))
+        }
+        (None, None) => {
+            if whole {
+                walk.missing(
+                    workspace,
+                    "manifest",
+                    "write manifest: {path: FILE}, or {run: [command, …]}",
+                );
+            }
+            None
+        }
+    };
+    Some(ManifestSource { format, from: from?, max_bytes })
+}
+
+fn what(walk: &mut Walk<'_>, at: Option<At<'_>>) -> (bool, bool) {
+    let (Some(at), Some(items)) = (at, walk.items(at)) else { return (true, true) };
+    let Kind::List(kind) = *at.kind else { return (true, true) };
+    let words: Vec<String> = items
+        .iter()
+        .filter_map(|(node, path)| walk.word(Some(At { node, path, kind, name: at.name })))
+        .collect();
+    if items.is_empty() {
+        walk.wrong(at, "changes, mainline or both", "to build nothing write `paused: true`");
+    }
+    (words.iter().any(|word| word == "changes"), words.iter().any(|word| word == "mainline"))
+}
+
+fn cis(walk: &mut Walk<'_>, fields: &Fields<'_>, known: &Known, whole: bool) -> Vec<Name> {
+    let Some(at) = fields.get("ci") else {
+        if let [only] = known.ci.as_slice() {
+            return vec![only.clone()];
+        }
+        if whole {
+            walk.missing(fields, "ci", "name the CIs that build it, such as ci: [main]");
+        }
+        return Vec::new();
+    };
+    let items = walk.items(Some(at)).unwrap_or_default();
+    let mut all: Vec<Name> = Vec::new();
+    for (node, path) in &items {
+        let Some(text) = walk.text(Some(At { node, path, kind: &Kind::Text, name: at.name }))
+        else {
+            continue;
+        };
+        if let Some(name) = known.ci.iter().find(|name| ***name == *text) {
+            if !all.contains(name) {
+                all.push(name.clone());
+            }
+        } else {
+            let mend = unknown(&text, &known.ci, "ci");
+            walk.error(node, path, format!("there is no CI {}", shown(&text)), mend);
+        }
+    }
+    if items.is_empty() {
+        walk.wrong(at, "at least one CI", "to build nothing write `paused: true`");
+    }
+    all
+}
+
+fn unknown(text: &str, known: &[Name], key: &str) -> String {
+    match nearest(text, known.iter().map(Name::as_str)) {
+        Some(right) => format!("did you mean \"{right}\"?"),
+        None => format!("configure it under `{key}:` first"),
+    }
+}
+
+fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
+    let fields = at.map(|at| walk.fields(at.node, at.path, &keys::CHANGES));
+    let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
+    let settle = get("settle").map(|at| walk.fields(at.node, at.path, &keys::SETTLE));
+    let settle = |key| settle.as_ref().and_then(|fields| fields.get(key));
+    walk.word(get("authors"));
+    ChangeRules {
+        settle_new: walk.duration(settle("new"), Span::seconds(90)),
+        settle_push: walk.duration(settle("push"), Span::seconds(30)),
+        settle_bots: walk.duration(settle("bots"), Span::minutes(10)),
+        drafts: walk.choice(get("drafts"), Drafts::Build),
+        max_age: walk.duration(get("max_age"), Span::days(120)),
+        dependencies: walk.choice(get("dependencies"), Dependencies::Tops),
+        trusted: walk.texts(get("trusted")).unwrap_or_default(),
+        bots: walk.texts(get("bots")).unwrap_or_default(),
+        adopt: walk.choice(get("adopt"), Adopt::Recent),
+        max_dependencies: walk.size(get("max_dependencies"), 50),
+        on_closed: walk.choice(get("on_closed"), OnClosed::Block),
+        ref_kind: walk.choice(get("ref"), RefKind::Auto),
+        same_repository: walk.choice(get("same_repository"), SameRepository::Block),
+        pinned_roots: walk.word(get("pinned")).is_some_and(|word| word == "roots"),
+        branch_matching: walk.bool(get("branch_matching"), false),
+    }
+}
+
+fn report(walk: &mut Walk<'_>, at: Option<At<'_>>, known: &Known) -> Vec<RepositoryId> {
+    let Some(fields) = at.map(|at| walk.fields(at.node, at.path, &keys::REPORT)) else {
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for (node, path) in walk.items(fields.get("to")).unwrap_or_default() {
+        let Some(text) = walk.text(Some(At { node, path: &path, kind: &Kind::Text, name: "to" }))
+        else {
+            continue;
+        };
+        let Ok(repository) = text.parse::<RepositoryId>() else {
+            walk.error(
+                node,
+                &path,
+                format!("{} is not a repository", shown(&text)),
+                "write FORGE/path, such as mirror/owner/name",
+            );
+            continue;
+        };
+        if !known.forges.contains(&repository.forge) {
+            let mend = unknown(&repository.forge, &known.forges, "forges");
+            walk.error(
+                node,
+                &path,
+                format!("there is no forge {}", shown(&repository.forge)),
+                mend,
+            );
+        }
+        all.push(repository);
+    }
+    all
+}
+
+fn env(walk: &mut Walk<'_>, at: Option<At<'_>>) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    for (name, node, path) in ci::texts(walk, at) {
+        if !values::is_variable(&name) {
+            walk.error(
+                node,
+                &path,
+                "this is not the name of a variable",
+                "use letters, digits and _",
+            );
+        } else if is_secret_key(&name) {
+            walk.error(
+                node,
+                &path,
+                "a secret must not be written here",
+                "commands get no secrets: let them read a file of their own",
+            );
+        } else if let Some(text) =
+            walk.text(Some(At { node, path: &path, kind: &Kind::Text, name: &name }))
+        {
+            env.insert(name, text);
+        }
+    }
+    env
+}

@@ -1,0 +1,66 @@
+//! Keeps the lease, and takes it again when it was lost.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::board::{Board, Wake};
+use crate::ledger::{LEASE, Ledger, LedgerError, Term};
+use crate::task::Tasks;
+
+/// Takes the lease and keeps it by a task. Whoever holds the state directory's lock is the same
+/// holder as before, so a restart waits for nobody.
+pub(super) async fn lead(
+    tasks: &Tasks,
+    ledger: &Ledger,
+    state_dir: &Path,
+    sender: watch::Sender<Option<Term>>,
+    board: Board,
+    pass: Wake,
+) -> Result<(), LedgerError> {
+    let host = nix::unistd::gethostname()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_else(|_| "this machine".to_owned());
+    let path = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
+    let holder = format!("{host}:{}", path.display());
+    let term = ledger.lead(&holder).await?;
+    sender.send_replace(Some(term));
+    let ledger = ledger.clone();
+    tasks.spawn("lease", async move {
+        let period = Duration::from_millis(LEASE.0 / 3);
+        loop {
+            tokio::time::sleep(period).await;
+            let term = sender.borrow().clone();
+            let renewed = match &term {
+                Some(term) => ledger.renew(term).await.map(|()| None),
+                None => ledger.lead(&holder).await.map(Some),
+            };
+            let lost = match renewed {
+                Ok(None) => None,
+                Ok(Some(term)) => {
+                    tracing::info!(term = term.number(), "this daemon leads again");
+                    sender.send_replace(Some(term));
+                    pass.wake();
+                    None
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the lease was not renewed");
+                    if matches!(error, LedgerError::NotLeader { .. }) {
+                        sender.send_replace(None);
+                    }
+                    Some(error.to_string())
+                }
+            };
+            board.update(|board| match lost {
+                Some(why) => {
+                    board.not_ready.insert("lease".to_owned(), why);
+                }
+                None => {
+                    board.not_ready.remove("lease");
+                }
+            });
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Last known answers and workspaces' states, between the ledger and the board.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crosswatch_core::model::change::Listing;
+use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::observed::Observed;
+use crosswatch_core::model::question::{Answer, Question};
+use crosswatch_core::model::time::Timestamp;
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+
+use super::run::{KEEP_ANSWERS, remembered};
+use crate::board::World;
+use crate::clock::Clock;
+use crate::ledger::{Ledger, LedgerError, Term};
+use crate::watch::Remembered;
+use crate::workspace::Saved;
+
+type Place = (RepositoryId, String, String);
+
+/// Puts what an earlier run knew on the board: listings as last known, answers as known.
+pub(super) async fn recall(
+    ledger: &Ledger,
+    world: &World,
+    clock: &Clock,
+) -> Result<(), LedgerError> {
+    for (place, listing) in parsed::<Place, Listing>(ledger, "listing").await? {
+        let listing = Observed::remembered(listing, clock.now());
+        world.remember_listing(remembered(place, listing));
+    }
+    world.remember_answers(parsed::<Question, Answer>(ledger, "answer").await?);
+    Ok(())
+}
+
+/// The same for a look without a daemon, which has nothing newer: listings count as known.
+pub(super) async fn recall_as_known(ledger: &Ledger, world: &World) -> Result<(), LedgerError> {
+    for (place, listing) in parsed::<Place, Listing>(ledger, "listing").await? {
+        world.remember_listing(remembered(place, Observed::known(listing)));
+    }
+    world.remember_answers(parsed::<Question, Answer>(ledger, "answer").await?);
+    Ok(())
+}
+
+/// The kept state of a workspace, or a fresh one.
+pub(super) async fn saved(ledger: &Ledger, workspace: &Name) -> Result<Saved, LedgerError> {
+    let text = ledger.saved_workspace(workspace).await?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+/// A value that an older version wrote and this one cannot read is only a cache miss.
+async fn parsed<K: DeserializeOwned, V: DeserializeOwned>(
+    ledger: &Ledger,
+    kind: &str,
+) -> Result<Vec<(K, V)>, LedgerError> {
+    let rows = ledger.recall(kind).await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(key, value, _)| {
+            Some((serde_json::from_str(&key).ok()?, serde_json::from_str(&value).ok()?))
+        })
+        .collect())
+}
+
+/// Keeps what observers send, many in one transaction.
+pub(super) async fn keep(
+    ledger: Ledger,
+    term: watch::Receiver<Option<Term>>,
+    mut receiver: mpsc::Receiver<Remembered>,
+) {
+    let mut batch = Vec::new();
+    let mut forgotten_at: Option<Timestamp> = None;
+    while receiver.recv_many(&mut batch, 500).await > 0 {
+        let mut by_kind: BTreeMap<&'static str, Vec<(String, String, Timestamp)>> = BTreeMap::new();
+        let newest = batch.iter().map(|value| value.read_at).max().unwrap_or_default();
+        for Remembered { kind, key, json, read_at } in batch.drain(..) {
+            by_kind.entry(kind).or_default().push((key, json, read_at));
+        }
+        let Some(term) = term.borrow().clone() else { continue };
+        for (kind, values) in by_kind {
+            if let Err(error) = ledger.remember(&term, kind, &values).await {
+                tracing::warn!(%error, kind, "last known answers were not kept");
+            }
+        }
+        if forgotten_at.is_none_or(|at| {
+            at + KEEP_ANSWERS.min(crosswatch_core::model::time::Span::days(1)) < newest
+        }) {
+            forgotten_at = Some(newest);
+            if let Err(error) = ledger.forget(&term, "answer", newest - KEEP_ANSWERS).await {
+                tracing::warn!(%error, "old answers were not forgotten");
+            }
+        }
+        // Answers come in bursts; a moment later there are more of them for one transaction.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

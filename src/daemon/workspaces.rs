@@ -1,0 +1,142 @@
+//! The tasks of all workspaces, started and ended with the configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::settings::{Settings, WorkspaceSettings};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::memory;
+use crate::board::{Board, World};
+use crate::clock::Clock;
+use crate::ledger::{Ledger, LedgerError, Term};
+use crate::pass::Publications;
+use crate::supervise::Supervisor;
+use crate::task::Tasks;
+use crate::workspace::{Life, Orders, Slots, Store};
+
+/// All workspaces of the configuration in force.
+pub(super) struct Workspaces {
+    tasks: Tasks,
+    world: World,
+    board: Board,
+    publications: Publications,
+    supervisor: Supervisor,
+    ledger: Ledger,
+    term: watch::Receiver<Option<Term>>,
+    clock: Clock,
+    slots: Slots,
+    running: BTreeMap<Name, Running>,
+}
+
+struct Running {
+    settings: Arc<WorkspaceSettings>,
+    orders: Orders,
+    stop: CancellationToken,
+    ended: tokio::sync::oneshot::Receiver<()>,
+}
+
+impl Workspaces {
+    #[expect(clippy::too_many_arguments, reason = "wiring hands over one handle for each box")]
+    pub(super) fn new(
+        tasks: Tasks,
+        world: World,
+        board: Board,
+        publications: Publications,
+        supervisor: Supervisor,
+        ledger: Ledger,
+        term: watch::Receiver<Option<Term>>,
+        clock: Clock,
+    ) -> Self {
+        let slots = Slots::new(clock.clone());
+        let running = BTreeMap::new();
+        Self { tasks, world, board, publications, supervisor, ledger, term, clock, slots, running }
+    }
+
+    /// Starts workspaces that are new or other than before, and ends those that are gone.
+    pub(super) async fn adjust(&mut self, settings: &Settings) -> Result<(), LedgerError> {
+        let wanted: BTreeMap<&Name, &Arc<WorkspaceSettings>> =
+            settings.workspaces.iter().map(|workspace| (&workspace.name, workspace)).collect();
+        let gone: Vec<Name> = self
+            .running
+            .iter()
+            .filter(|(name, running)| wanted.get(name).is_none_or(|w| **w != running.settings))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            if let Some(running) = self.running.remove(&name) {
+                running.stop.cancel();
+                // The task is over in either case: it answered, or it is gone.
+                running.ended.await.ok();
+                let release = crosswatch_core::control::slots::Event::Release(name.clone());
+                self.slots.send(release, settings.max_updates);
+            }
+            self.board.update(|board| {
+                board.workspaces.remove(&name);
+            });
+        }
+        for (name, workspace) in wanted {
+            if !self.running.contains_key(name) {
+                let running = self.start(workspace).await?;
+                self.running.insert(name.clone(), running);
+            }
+        }
+        Ok(())
+    }
+
+    async fn start(&self, settings: &Arc<WorkspaceSettings>) -> Result<Running, LedgerError> {
+        let (orders, receiver) = mpsc::channel(8);
+        let stop = CancellationToken::new();
+        let saved = memory::saved(&self.ledger, &settings.id).await?;
+        let (ledger, term) = (self.ledger.clone(), self.term.clone());
+        let store: Store = Arc::new(move |workspace: Name, json: String| {
+            let (ledger, term) = (ledger.clone(), term.borrow().clone());
+            Box::pin(async move {
+                let Some(term) = term else { return };
+                if let Err(error) = ledger.save_workspace(&term, &workspace, &json).await {
+                    tracing::warn!(%workspace, %error, "a workspace's state was not kept");
+                }
+            })
+        });
+        let life = Life {
+            settings: Arc::clone(settings),
+            world: self.world.clone(),
+            board: self.board.clone(),
+            publications: self.publications.clone(),
+            orders: receiver,
+            slots: self.slots.clone(),
+            supervisor: self.supervisor.clone(),
+            store,
+            saved,
+            clock: self.clock.clone(),
+            stop: stop.clone(),
+        };
+        let (over, ended) = tokio::sync::oneshot::channel();
+        let stopped = stop.clone();
+        self.tasks.spawn(format!("workspace {}", settings.name), async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = life.run() => {}
+            }
+            // Nobody waits for it while the daemon just goes on.
+            over.send(()).ok();
+        });
+        Ok(Running { settings: Arc::clone(settings), orders, stop, ended })
+    }
+
+    /// Hands a person's order to a workspace.
+    pub(super) async fn order(&self, workspace: &Name, fresh: bool) -> Result<String, String> {
+        let running = self
+            .running
+            .get(workspace)
+            .ok_or_else(|| format!("there is no workspace {workspace}"))?;
+        running
+            .orders
+            .try_send(fresh)
+            .map_err(|_| format!("{workspace} has orders waiting already; look at `workspaces`"))?;
+        let what = if fresh { "is bootstrapped anew" } else { "is updated" };
+        Ok(format!("{workspace} {what} as soon as a slot is free"))
+    }
+}

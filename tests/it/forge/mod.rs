@@ -1,0 +1,3 @@
+//! Forges, against real servers.
+
+mod git;
