@@ -1,324 +1,256 @@
-//! Writing down what a plan decided, before anything of it is acted upon.
+//! The one transaction of a pass.
 
-use crosswatch_core::model::build::RequestId;
+use crosswatch_core::model::build::{RequestId, Stage};
 use crosswatch_core::model::identity::Name;
-use crosswatch_core::model::plan::{Plan, SubjectPlan, Trigger};
-use crosswatch_core::model::time::Timestamp;
-use sqlx::{Any, Transaction};
+use crosswatch_core::model::ledger_view::Approval;
+use crosswatch_core::model::plan::{Plan, SubjectPlan, Trigger, WorkspacePlan};
+use sqlx::{Any, Row as _, Transaction};
 
-use super::rows::{number, parsed, set_digest, text, to_json};
-use super::view::Dirty;
-use super::work::{Memory, Work, to_write};
-use super::{Fault, Ledger, LedgerError, Term};
+use super::{Ledger, LedgerError, Term, to_json};
 
-/// Subjects in one transaction.
-const CHUNK: usize = 1000;
+/// Subjects that one transaction takes at most.
+const CHUNK: usize = 1_000;
 
-/// What a commit did to attempts.
+/// What a commit did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
-    /// New in the outbox.
+    /// Attempts that are new in the outbox.
     pub queued: Vec<RequestId>,
-    /// Taken out of the outbox before anything was sent.
+    /// Attempts that were dropped before anything was sent.
     pub dropped: Vec<RequestId>,
-    /// With a CI, and now marked to be cancelled.
+    /// Attempts with the CI that should be cancelled.
     pub cancel: Vec<RequestId>,
-    /// Not queued: the approval that they need is not there.
-    pub unapproved: Vec<RequestId>,
 }
 
 impl Ledger {
-    /// Stores the plan's looks, facts, attempts, superseded rows and changed decisions, at most
-    /// 1,000 subjects in one transaction. Writes nothing when the ledger has it all already.
+    /// Stores facts, attempts, cancel intents and changed decisions of a plan. What did not change is
+    /// not written; a plan that says nothing new begins no transaction.
     pub async fn commit(&self, term: &Term, plan: &Plan) -> Result<Committed, LedgerError> {
-        let mut memory = self.0.memory.lock().await;
-        if memory.term != term.number() {
-            *memory = Memory { term: term.number(), ..Memory::default() };
-        }
-        let ids: Vec<Name> = plan.workspaces.iter().map(|part| part.id.clone()).collect();
-        let view = self.view(&ids).await?;
-        self.recall_decisions(&mut memory, &ids).await?;
-        let work = to_write(plan, &view, &memory);
         let mut committed = Committed::default();
-        for chunk in work.chunks(CHUNK) {
-            let result = self.commit_chunk(term, plan.at, chunk, &mut committed).await;
-            // Also after a failure: a commit whose answer was lost may have been done.
-            for item in chunk {
-                let mut dirty = Dirty { rest: item.mainline.is_some(), ..Dirty::default() };
-                if item.looks.is_empty() {
-                    dirty.subjects.insert(item.subject.clone());
-                } else {
-                    dirty.rest = true;
+        for workspace in &plan.workspaces {
+            let changed = self.changed_decisions(workspace).await?;
+            let acts = |subject: &&SubjectPlan| {
+                !subject.triggers.is_empty() || !subject.superseded.is_empty()
+            };
+            let subjects: Vec<&SubjectPlan> = workspace.subjects.iter().filter(acts).collect();
+            let facts = !workspace.facts.is_empty()
+                || !workspace.looks.is_empty()
+                || workspace.mainline.is_some();
+            if !facts && subjects.is_empty() && changed.is_empty() {
+                continue;
+            }
+            let mut write = self.write(term).await?;
+            self.write_facts(&mut write, workspace).await?;
+            self.write_decisions(&mut write, workspace, &changed, plan.at.0).await?;
+            for (index, chunk) in subjects.chunks(CHUNK).enumerate() {
+                if index > 0 {
+                    self.done(write, &[]).await?;
+                    write = self.write(term).await?;
                 }
-                self.soil(item.workspace, dirty);
+                for subject in chunk {
+                    self.write_subject(&mut write, workspace, subject, &mut committed).await?;
+                }
             }
-            if let Err(error) = result {
-                *memory = Memory::default();
-                return Err(error);
-            }
-            memory.learn(chunk);
+            let touched: &[Name] = if facts || !subjects.is_empty() {
+                std::slice::from_ref(&workspace.id)
+            } else {
+                &[]
+            };
+            self.done(write, touched).await?;
         }
         Ok(committed)
     }
 
-    async fn commit_chunk(
+    async fn write_facts(
         &self,
-        term: &Term,
-        at: Timestamp,
-        chunk: &[Work<'_>],
+        write: &mut Transaction<'static, Any>,
+        plan: &WorkspacePlan,
+    ) -> Result<(), LedgerError> {
+        let id = plan.id.as_str();
+        for look in &plan.looks {
+            sqlx::query(
+                "INSERT INTO looks (workspace, repository, branch) VALUES ($1, $2, $3) \
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(id)
+            .bind(look.repository.to_string())
+            .bind(look.branch.as_str())
+            .execute(&mut **write)
+            .await
+            .map_err(self.sql())?;
+        }
+        for (change, facts) in &plan.facts {
+            sqlx::query(
+                "INSERT INTO change_facts (workspace, change_name, facts) VALUES ($1, $2, $3) \
+                 ON CONFLICT (workspace, change_name) DO UPDATE SET facts = $3",
+            )
+            .bind(id)
+            .bind(change.to_string())
+            .bind(to_json(facts)?)
+            .execute(&mut **write)
+            .await
+            .map_err(self.sql())?;
+        }
+        if let Some(facts) = &plan.mainline {
+            sqlx::query(
+                "INSERT INTO mainline_facts (workspace, facts) VALUES ($1, $2) \
+                 ON CONFLICT (workspace) DO UPDATE SET facts = $2",
+            )
+            .bind(id)
+            .bind(to_json(facts)?)
+            .execute(&mut **write)
+            .await
+            .map_err(self.sql())?;
+        }
+        Ok(())
+    }
+
+    async fn write_subject(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        plan: &WorkspacePlan,
+        subject: &SubjectPlan,
         committed: &mut Committed,
     ) -> Result<(), LedgerError> {
-        let mut writing = self.writing(term).await?;
-        let mut part = Committed::default();
-        write(&mut writing, at, chunk, &mut part).await.map_err(|fault| self.fault(fault))?;
-        self.done(writing).await?;
-        committed.queued.append(&mut part.queued);
-        committed.dropped.append(&mut part.dropped);
-        committed.cancel.append(&mut part.cancel);
-        committed.unapproved.append(&mut part.unapproved);
-        Ok(())
-    }
-
-    async fn recall_decisions(&self, memory: &mut Memory, ids: &[Name]) -> Result<(), LedgerError> {
-        for id in ids {
-            if memory.decisions.contains_key(id) {
+        for superseded in &subject.superseded {
+            let id = superseded.request_id.to_string();
+            let dropped = sqlx::query(
+                "UPDATE attempts SET stage = $1, is_open = 0, note = $2 \
+                 WHERE request_id = $3 AND stage = $4",
+            )
+            .bind(Stage::Dropped.word())
+            .bind(&superseded.why)
+            .bind(&id)
+            .bind(Stage::Queued.word())
+            .execute(&mut **write)
+            .await
+            .map_err(self.sql())?;
+            if dropped.rows_affected() > 0 {
+                committed.dropped.push(superseded.request_id);
+            } else if superseded.cancel {
+                let cancelled = sqlx::query(
+                    "UPDATE attempts SET cancel_wanted = 1, note = $1 \
+                     WHERE request_id = $2 AND is_open = 1 AND cancel_wanted = 0",
+                )
+                .bind(&superseded.why)
+                .bind(&id)
+                .execute(&mut **write)
+                .await
+                .map_err(self.sql())?;
+                if cancelled.rows_affected() > 0 {
+                    committed.cancel.push(superseded.request_id);
+                }
+            }
+        }
+        for trigger in &subject.triggers {
+            if trigger.needs_approval && !self.approved(write, &plan.id, subject).await? {
                 continue;
             }
-            let mut reading = self.reading().await?;
-            let rows =
-                sqlx::query("SELECT subject, word, reason FROM decision WHERE workspace = $1")
-                    .bind(id.as_str())
-                    .fetch_all(&mut *reading)
-                    .await
-                    .map_err(|error| self.fault(error.into()))?;
-            let decisions = rows
-                .iter()
-                .map(|row| {
-                    Ok((parsed(row, "subject")?, (text(row, "word")?, text(row, "reason")?)))
-                })
-                .collect::<Result<_, Fault>>()
-                .map_err(|fault| self.fault(fault))?;
-            memory.decisions.insert(id.clone(), decisions);
+            if self.queue(write, &plan.id, subject, trigger).await? {
+                committed.queued.push(trigger.request.request_id);
+            }
         }
         Ok(())
     }
-}
 
-impl Memory {
-    fn learn(&mut self, chunk: &[Work<'_>]) {
-        for item in chunk {
-            if let Some((word, reason)) = item.decision {
-                let decisions = self.decisions.entry(item.workspace.clone()).or_default();
-                decisions.insert(item.subject.clone(), (word.to_owned(), reason.to_owned()));
-            }
-            self.settled
-                .extend(item.superseded.iter().filter(|old| old.cancel).map(|old| old.request_id));
-            for trigger in &item.triggers {
-                self.settled.remove(&trigger.request.request_id);
-            }
-        }
+    async fn approved(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        workspace: &Name,
+        subject: &SubjectPlan,
+    ) -> Result<bool, LedgerError> {
+        let row =
+            sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 AND subject = $2")
+                .bind(workspace.as_str())
+                .bind(subject.subject.to_string())
+                .fetch_optional(&mut **write)
+                .await
+                .map_err(self.sql())?;
+        let Some(row) = row else { return Ok(false) };
+        let text: String = row.try_get(0).map_err(self.sql())?;
+        let approval: Approval = self.json(&text)?;
+        Ok(approval.set == subject.set)
     }
-}
 
-type Writing = Transaction<'static, Any>;
-
-async fn write(
-    writing: &mut Writing,
-    at: Timestamp,
-    chunk: &[Work<'_>],
-    committed: &mut Committed,
-) -> Result<(), Fault> {
-    let row = sqlx::query("SELECT CAST(COALESCE(MAX(id), 0) AS BIGINT) AS last FROM audit")
-        .fetch_one(&mut **writing)
-        .await?;
-    let mut audited = number(&row, "last")?;
-    for item in chunk {
-        let (workspace, subject) = (item.workspace.as_str(), item.subject.to_string());
-        facts(writing, item, &subject).await?;
-        for old in &item.superseded {
-            supersede(writing, at, old, committed).await?;
-        }
-        for trigger in &item.triggers {
-            if let Some(plan) = item.plan {
-                queue(writing, at, workspace, plan, trigger, committed).await?;
-            }
-        }
-        if let Some((word, reason)) = item.decision {
-            audited += 1;
-            decide(writing, at, audited, workspace, &subject, word, reason).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn facts(writing: &mut Writing, item: &Work<'_>, subject: &str) -> Result<(), Fault> {
-    let workspace = item.workspace.as_str();
-    if let Some(facts) = item.facts {
-        sqlx::query(
-            "INSERT INTO change_facts (workspace, subject, facts) VALUES ($1, $2, $3) \
-             ON CONFLICT (workspace, subject) DO UPDATE SET facts = excluded.facts",
+    async fn queue(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        workspace: &Name,
+        subject: &SubjectPlan,
+        trigger: &Trigger,
+    ) -> Result<bool, LedgerError> {
+        let request = &trigger.request;
+        let inserted = sqlx::query(
+            "INSERT INTO attempts (request_id, workspace, subject, ci, fingerprint, attempt, stage, \
+             is_open, priority, decided_at, request, parts) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
         )
-        .bind(workspace)
-        .bind(subject)
-        .bind(to_json("facts", facts)?)
-        .execute(&mut **writing)
-        .await?;
-    }
-    if let Some(facts) = item.mainline {
-        sqlx::query(
-            "INSERT INTO mainline_facts (workspace, facts) VALUES ($1, $2) \
-             ON CONFLICT (workspace) DO UPDATE SET facts = excluded.facts",
-        )
-        .bind(workspace)
-        .bind(to_json("facts", facts)?)
-        .execute(&mut **writing)
-        .await?;
-    }
-    for look in &item.looks {
-        sqlx::query(
-            "INSERT INTO look (workspace, repository, branch) VALUES ($1, $2, $3) \
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(workspace)
-        .bind(look.repository.to_string())
-        .bind(look.branch.as_str())
-        .execute(&mut **writing)
-        .await?;
-    }
-    Ok(())
-}
-
-async fn supersede(
-    writing: &mut Writing,
-    at: Timestamp,
-    old: &crosswatch_core::model::plan::Superseded,
-    committed: &mut Committed,
-) -> Result<(), Fault> {
-    let id = old.request_id.to_string();
-    let dropped = sqlx::query(
-        "UPDATE attempt SET stage = 'dropped', is_open = 0, ended_at = $1, note = $2 \
-         WHERE request_id = $3 AND stage = 'queued'",
-    )
-    .bind(at.0)
-    .bind(&old.why)
-    .bind(&id)
-    .execute(&mut **writing)
-    .await?;
-    if dropped.rows_affected() == 1 {
-        committed.dropped.push(old.request_id);
-    } else if old.cancel {
-        let marked = sqlx::query(
-            "UPDATE attempt SET cancel_wanted = 1, cancel_why = $1 \
-             WHERE request_id = $2 AND is_open = 1 AND cancel_wanted = 0",
-        )
-        .bind(&old.why)
-        .bind(&id)
-        .execute(&mut **writing)
-        .await?;
-        if marked.rows_affected() == 1 {
-            committed.cancel.push(old.request_id);
-        }
-    }
-    Ok(())
-}
-
-async fn queue(
-    writing: &mut Writing,
-    at: Timestamp,
-    workspace: &str,
-    plan: &SubjectPlan,
-    trigger: &Trigger,
-    committed: &mut Committed,
-) -> Result<(), Fault> {
-    let request = &trigger.request;
-    let (id, subject) = (request.request_id.to_string(), request.subject.to_string());
-    if trigger.needs_approval {
-        let approved = sqlx::query(
-            "SELECT given_at FROM approval \
-             WHERE workspace = $1 AND subject = $2 AND set_digest = $3",
-        )
-        .bind(workspace)
-        .bind(&subject)
-        .bind(set_digest(&request.set))
-        .fetch_optional(&mut **writing)
-        .await?;
-        if approved.is_none() {
-            committed.unapproved.push(request.request_id);
-            return Ok(());
-        }
-    }
-    let inserted = sqlx::query(
-        "INSERT INTO attempt (request_id, workspace, subject, ci, fingerprint, attempt, stage, \
-         is_open, priority, decided_at, queued_at, tries, cancel_wanted, members, parts, request) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'queued', 1, $7, $8, $9, 0, 0, $10, $11, $12) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&id)
-    .bind(workspace)
-    .bind(&subject)
-    .bind(trigger.ci.as_str())
-    .bind(request.fingerprint.to_string())
-    .bind(i64::from(request.attempt))
-    .bind(trigger.priority.rank())
-    .bind(request.decided_at.0)
-    .bind(at.0)
-    .bind(to_json("members", &request.set)?)
-    .bind(to_json("parts", &plan.parts)?)
-    .bind(to_json("request", request)?)
-    .execute(&mut **writing)
-    .await?;
-    let mut queued = inserted.rows_affected() == 1;
-    if !queued {
-        // It was dropped before it was sent, and is wanted once more. Its request stays as it is.
-        let again = sqlx::query(
-            "UPDATE attempt SET stage = 'queued', is_open = 1, ended_at = NULL, note = NULL, \
-             cancel_wanted = 0, cancel_why = NULL, not_before = NULL, sending_deadline = NULL, \
-             queued_at = $1, priority = $2 WHERE request_id = $3 AND stage = 'dropped'",
-        )
-        .bind(at.0)
+        .bind(request.request_id.to_string())
+        .bind(workspace.as_str())
+        .bind(subject.subject.to_string())
+        .bind(trigger.ci.as_str())
+        .bind(request.fingerprint.to_string())
+        .bind(i64::from(request.attempt))
+        .bind(Stage::Queued.word())
         .bind(trigger.priority.rank())
-        .bind(&id)
-        .execute(&mut **writing)
-        .await?;
-        queued = again.rows_affected() == 1;
+        .bind(request.decided_at.0)
+        .bind(to_json(request)?)
+        .bind(to_json(&subject.parts)?)
+        .execute(&mut **write)
+        .await
+        .map_err(self.sql())?;
+        Ok(inserted.rows_affected() > 0)
     }
-    if queued {
-        committed.queued.push(request.request_id);
-    }
-    Ok(())
-}
 
-async fn decide(
-    writing: &mut Writing,
-    at: Timestamp,
-    audited: i64,
-    workspace: &str,
-    subject: &str,
-    word: &str,
-    reason: &str,
-) -> Result<(), Fault> {
-    sqlx::query(
-        "INSERT INTO audit (id, workspace, subject, decided_at, word, reason) \
-         VALUES ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(audited)
-    .bind(workspace)
-    .bind(subject)
-    .bind(at.0)
-    .bind(word)
-    .bind(reason)
-    .execute(&mut **writing)
-    .await?;
-    sqlx::query(
-        "INSERT INTO decision (workspace, subject, word, reason) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (workspace, subject) DO UPDATE SET word = excluded.word, \
-         reason = excluded.reason",
-    )
-    .bind(workspace)
-    .bind(subject)
-    .bind(word)
-    .bind(reason)
-    .execute(&mut **writing)
-    .await?;
-    Ok(())
+    /// Subjects whose decision is another one than the last that was written.
+    async fn changed_decisions<'p>(
+        &self,
+        plan: &'p WorkspacePlan,
+    ) -> Result<Vec<&'p SubjectPlan>, LedgerError> {
+        let rows = sqlx::query("SELECT subject, word, reason FROM decisions WHERE workspace = $1")
+            .bind(plan.id.as_str())
+            .fetch_all(self.store.reader())
+            .await
+            .map_err(self.sql())?;
+        let mut known = std::collections::BTreeMap::new();
+        for row in rows {
+            let text = |index: usize| row.try_get::<String, _>(index).map_err(self.sql());
+            known.insert(text(0)?, (text(1)?, text(2)?));
+        }
+        let changed = plan.subjects.iter().filter(|subject| {
+            known.get(&subject.subject.to_string()).is_none_or(|(word, reason)| {
+                word != subject.decision.word() || reason != subject.decision.reason()
+            })
+        });
+        Ok(changed.collect())
+    }
+
+    async fn write_decisions(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        plan: &WorkspacePlan,
+        changed: &[&SubjectPlan],
+        at: i64,
+    ) -> Result<(), LedgerError> {
+        for subject in changed {
+            for statement in [
+                "INSERT INTO decisions (workspace, subject, word, reason, decided_at) \
+                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (workspace, subject) \
+                 DO UPDATE SET word = $3, reason = $4, decided_at = $5",
+                "INSERT INTO audit (workspace, subject, word, reason, decided_at) \
+                 VALUES ($1, $2, $3, $4, $5)",
+            ] {
+                sqlx::query(statement)
+                    .bind(plan.id.as_str())
+                    .bind(subject.subject.to_string())
+                    .bind(subject.decision.word())
+                    .bind(subject.decision.reason())
+                    .bind(at)
+                    .execute(&mut **write)
+                    .await
+                    .map_err(self.sql())?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,192 +1,128 @@
-//! What is remembered: looks, facts, attempts with their outbox, people's words and the audit.
-//!
-//! A verb is one transaction. Each that writes first proves, in that transaction, that its term
-//! still leads; a stolen lease therefore writes nothing.
+//! The ledger: what was decided and triggered, behind verbs of the domain. Every writing verb is one
+//! transaction that first checks that this daemon still leads.
 
 mod commit;
+mod error;
 mod lease;
 mod outbox;
 mod people;
 mod read;
 mod remembered;
-mod rows;
 mod view;
-mod work;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crosswatch_core::model::build::{BuildRequest, RequestId};
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::ledger_view::LedgerView;
-use crosswatch_core::model::time::Timestamp;
-use sqlx::{Any, Transaction};
-
-use crate::clock::Clock;
-use crate::store::{Store, StoreError};
+use sqlx::{Any, Row as _, Transaction};
 
 pub use commit::Committed;
+pub use error::LedgerError;
 pub use lease::{LEASE, Term};
 pub use outbox::OutboxRow;
-pub use read::{AuditRow, BuildRow, BuildsFilter};
-pub use remembered::{MAX_REMEMBERED, Remembered, Run, RunKind, SavedWorkspace};
+pub use read::{AuditRow, BuildFilter, BuildRow};
 
-/// The ledger. Clones share it.
+use crate::clock::Clock;
+use crate::store::Store;
+
+/// The ledger; clones share everything.
 #[derive(Clone, Debug)]
-pub struct Ledger(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
+pub struct Ledger {
     store: Store,
     clock: Clock,
     id: String,
-    view: tokio::sync::Mutex<Arc<LedgerView>>,
-    dirty: Mutex<BTreeMap<Name, view::Dirty>>,
-    reload: AtomicBool,
-    memory: tokio::sync::Mutex<work::Memory>,
-    /// Requests of open attempts, which never change.
-    requests: Mutex<BTreeMap<RequestId, Arc<BuildRequest>>>,
-}
-
-/// Why a verb did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// The term is over: it ran out, was given back, or somebody else leads.
-    #[error(
-        "term {term} of {holder} no longer leads (now: {now}); nothing was written, lead again first"
-    )]
-    NotLeader {
-        /// The term that was used.
-        term: i64,
-        /// Who used it.
-        holder: String,
-        /// Who leads now, with the term.
-        now: String,
-    },
-    /// Somebody else leads.
-    #[error("{holder} leads until {until}; end it, or wait for that time")]
-    HeldBy {
-        /// Who.
-        holder: String,
-        /// Until when, unless it is renewed.
-        until: Timestamp,
-    },
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A stored value cannot be read.
-    #[error("{place}: {column} has {value:?}, which this version cannot read: {reason}")]
-    Damaged {
-        /// File or host.
-        place: String,
-        /// Table and column.
-        column: &'static str,
-        /// The beginning of the value.
-        value: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Something is too large to be remembered.
-    #[error("{what} has {bytes} bytes, at most {most} are remembered")]
-    TooLarge {
-        /// Kind and key.
-        what: String,
-        /// Its size.
-        bytes: usize,
-        /// The bound.
-        most: usize,
-    },
-    /// No random id could be made for a new ledger.
-    #[error("/dev/urandom cannot be read for the ledger's id: {0}")]
-    Random(std::io::Error),
-}
-
-impl LedgerError {
-    /// Whether trying again later can help without anybody changing the program or the data.
-    pub fn passes(&self) -> bool {
-        match self {
-            Self::Store(error) => error.passes(),
-            Self::NotLeader { .. } | Self::HeldBy { .. } => true,
-            Self::Damaged { .. } | Self::TooLarge { .. } | Self::Random(_) => false,
-        }
-    }
+    view: Arc<Mutex<Arc<LedgerView>>>,
+    /// Held while a part of the view is read, so that an older reading never replaces a newer one.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Ledger {
-    /// Opens the ledger in `store`; a new one gets its id.
+    /// Opens the ledger in a database, giving it its identity when it is new.
     pub async fn open(store: Store, clock: Clock) -> Result<Self, LedgerError> {
-        let id = lease::ledger_id(&store).await?;
-        Ok(Self(Arc::new(Inner {
-            store,
-            clock,
-            view: tokio::sync::Mutex::new(Arc::new(LedgerView {
-                ledger_id: id.clone(),
-                workspaces: BTreeMap::new(),
-            })),
-            id,
-            dirty: Mutex::default(),
-            reload: AtomicBool::new(false),
-            memory: tokio::sync::Mutex::default(),
-            requests: Mutex::default(),
-        })))
+        let mut bytes = [0_u8; 16];
+        std::fs::File::open("/dev/urandom")
+            .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
+            .map_err(|error| LedgerError::Random { why: error.to_string() })?;
+        let fresh: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let error = |error: sqlx::Error| store.error(&error);
+        let known = sqlx::query("SELECT value FROM meta WHERE name = 'ledger'")
+            .fetch_optional(store.reader())
+            .await
+            .map_err(error)?;
+        let id = match known {
+            Some(row) => row.try_get(0).map_err(error)?,
+            None => {
+                let mut write = store.begin().await?;
+                sqlx::query(
+                    "INSERT INTO meta (name, value) VALUES ('ledger', $1) ON CONFLICT DO NOTHING",
+                )
+                .bind(fresh)
+                .execute(&mut *write)
+                .await
+                .map_err(error)?;
+                let row = sqlx::query("SELECT value FROM meta WHERE name = 'ledger'")
+                    .fetch_one(&mut *write)
+                    .await
+                    .map_err(error)?;
+                write.commit().await.map_err(error)?;
+                row.try_get(0).map_err(error)?
+            }
+        };
+        let ledger = Self { store, clock, id, view: Arc::default(), reading: Arc::default() };
+        ledger.reload_all().await?;
+        Ok(ledger)
     }
 
-    /// Names this ledger for ever; part of request ids.
-    pub fn ledger_id(&self) -> &str {
-        &self.0.id
+    /// What names this ledger.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
-    /// The database under it.
-    pub fn store(&self) -> &Store {
-        &self.0.store
+    /// What the planner sees. Parts that did not change keep their pointers.
+    pub fn view(&self) -> Arc<LedgerView> {
+        Arc::clone(&self.view.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn reading(&self) -> Result<Transaction<'static, Any>, LedgerError> {
-        Ok(self.0.store.read().await?)
+    /// Begins a writing transaction in `term`.
+    async fn write(&self, term: &Term) -> Result<Transaction<'static, Any>, LedgerError> {
+        let mut write = self.store.begin().await?;
+        lease::check(self, &mut write, term).await?;
+        Ok(write)
     }
 
-    /// Starts a transaction that writes and proves that `term` leads.
-    async fn writing(&self, term: &Term) -> Result<Transaction<'static, Any>, LedgerError> {
-        let mut writing = self.0.store.write().await?;
-        lease::guard(&mut writing, term, self.0.clock.now()).await.map_err(|e| self.fault(e))?;
-        Ok(writing)
-    }
-
-    async fn done(&self, writing: Transaction<'static, Any>) -> Result<(), LedgerError> {
-        writing.commit().await.map_err(|error| self.0.store.failed(error).into())
-    }
-
-    fn fault(&self, fault: Fault) -> LedgerError {
-        match fault {
-            Fault::Sql(error) => self.0.store.failed(error).into(),
-            Fault::NotLeader { term, holder, now } => LedgerError::NotLeader { term, holder, now },
-            Fault::HeldBy { holder, until } => LedgerError::HeldBy { holder, until },
-            Fault::Damaged { column, value, reason } => LedgerError::Damaged {
-                place: self.0.store.place().to_owned(),
-                column,
-                value,
-                reason,
-            },
+    /// Ends a writing transaction that touched the part of `workspaces` in the view.
+    async fn done(
+        &self,
+        write: Transaction<'static, Any>,
+        workspaces: &[Name],
+    ) -> Result<(), LedgerError> {
+        write.commit().await.map_err(|error| self.store.error(&error))?;
+        for workspace in workspaces {
+            self.reload(workspace).await?;
         }
+        Ok(())
+    }
+
+    fn sql(&self) -> impl Fn(sqlx::Error) -> LedgerError + '_ {
+        |error| self.store.error(&error).into()
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(&self, text: &str) -> Result<T, LedgerError> {
+        serde_json::from_str(text).map_err(|error| self.content(error.to_string()))
+    }
+
+    fn content(&self, why: impl Into<String>) -> LedgerError {
+        crate::store::StoreError::Content { place: self.store.place().to_owned(), why: why.into() }
+            .into()
+    }
+
+    /// Closes the database.
+    pub async fn close(&self) {
+        self.store.close().await;
     }
 }
 
-/// What can go wrong inside a transaction, before the place is known.
-#[derive(Debug)]
-enum Fault {
-    Sql(sqlx::Error),
-    NotLeader { term: i64, holder: String, now: String },
-    HeldBy { holder: String, until: Timestamp },
-    Damaged { column: &'static str, value: String, reason: String },
-}
-
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Writes a value that is made of plain data as JSON.
+fn to_json(value: &impl serde::Serialize) -> Result<String, LedgerError> {
+    serde_json::to_string(value).map_err(|error| LedgerError::Encode { why: error.to_string() })
 }

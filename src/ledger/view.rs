@@ -1,264 +1,177 @@
-//! The planner's view of the ledger, kept in memory; only what was written to is read again.
+//! The planner's view, kept in memory and read again for each workspace that was written.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
+use crosswatch_core::model::build::{BuildRequest, RequestId, Stage};
 use crosswatch_core::model::identity::{Name, Subject};
-use crosswatch_core::model::ledger_view::{
-    Approval, AttemptView, LedgerView, Look, Rebuild, WorkspaceLedger,
-};
+use crosswatch_core::model::ledger_view::{AttemptView, LedgerView, Look, WorkspaceLedger};
+use crosswatch_core::model::time::Timestamp;
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
 
-use super::rows::{count, flag, json, maybe_text, maybe_time, parsed, stage, text, time};
-use super::{Fault, Ledger, LedgerError, locked};
+use super::{Ledger, LedgerError};
 
-/// What of a workspace has to be read again.
-#[derive(Debug, Default)]
-pub(super) struct Dirty {
-    /// Looks, mainline, approvals, rebuilds, pause.
-    pub(super) rest: bool,
-    /// Attempts and facts of these.
-    pub(super) subjects: BTreeSet<Subject>,
-    /// Everything.
-    pub(super) whole: bool,
-}
-
-/// With more subjects than this to read again, the whole workspace is read at once.
-const SINGLY: usize = 100;
+/// Ended attempts of a subject that decisions see.
+const KEPT: usize = 10;
+/// Attempts of a workspace that are read at most, newest first.
+const MOST: i64 = 20_000;
 
 impl Ledger {
-    /// What the planner sees of these workspaces (by id). A part that did not change is the same
-    /// `Arc` as before, and so is the whole.
-    pub async fn view(&self, workspaces: &[Name]) -> Result<Arc<LedgerView>, LedgerError> {
-        let mut view = self.0.view.lock().await;
-        let wanted: BTreeSet<&Name> = workspaces.iter().collect();
-        let all = self.0.reload.swap(false, Ordering::SeqCst);
-        let mut parts = view.workspaces.clone();
-        if all {
-            // Those that were not asked for now are read when they are.
-            parts.retain(|id, _| wanted.contains(id));
+    /// Reads the whole view anew.
+    pub(super) async fn reload_all(&self) -> Result<(), LedgerError> {
+        let rows = sqlx::query(
+            "SELECT workspace FROM looks UNION SELECT workspace FROM change_facts \
+             UNION SELECT workspace FROM mainline_facts UNION SELECT workspace FROM attempts \
+             UNION SELECT workspace FROM pauses",
+        )
+        .fetch_all(self.store.reader())
+        .await
+        .map_err(self.sql())?;
+        for row in rows {
+            let workspace: String = row.try_get(0).map_err(self.sql())?;
+            self.reload(&Name::from(workspace)).await?;
         }
-        let mut result = Ok(());
-        for id in wanted {
-            let mut dirty = locked(&self.0.dirty).remove(id).unwrap_or_default();
-            dirty.whole |= all;
-            match self.part(id, view.workspaces.get(id), &dirty).await {
-                Ok(part) => {
-                    parts.insert(id.clone(), part);
-                }
-                Err(error) => {
-                    self.soil(id, dirty);
-                    self.0.reload.fetch_or(all, Ordering::SeqCst);
-                    result = Err(error);
-                    break;
-                }
-            }
-        }
-        let same = view.workspaces.len() == parts.len()
-            && view
-                .workspaces
-                .iter()
-                .zip(&parts)
-                .all(|(old, new)| old.0 == new.0 && Arc::ptr_eq(old.1, new.1));
-        if !same {
-            *view = Arc::new(LedgerView { ledger_id: self.0.id.clone(), workspaces: parts });
-        }
-        result.map(|()| Arc::clone(&view))
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut view).ledger_id.clone_from(&self.id);
+        Ok(())
     }
 
-    /// Reads everything again at the next view; for a ledger that somebody else may have written.
-    pub fn reload(&self) {
-        self.0.reload.store(true, Ordering::SeqCst);
+    /// Reads the part of one workspace anew; an equal one keeps its pointer.
+    pub(super) async fn reload(&self, workspace: &Name) -> Result<(), LedgerError> {
+        let _reading = self.reading.lock().await;
+        let part = self.read_workspace(workspace).await?;
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        if view.workspaces.get(workspace).is_none_or(|before| **before != part) {
+            let next: &mut LedgerView = Arc::make_mut(&mut view);
+            next.workspaces.insert(workspace.clone(), Arc::new(part));
+        }
+        Ok(())
     }
 
-    /// Notes that something of a workspace has to be read again.
-    pub(super) fn soil(&self, workspace: &Name, more: Dirty) {
-        let mut dirty = locked(&self.0.dirty);
-        let part = dirty.entry(workspace.clone()).or_default();
-        part.rest |= more.rest;
-        part.whole |= more.whole;
-        part.subjects.extend(more.subjects);
-    }
-
-    async fn part(
-        &self,
-        id: &Name,
-        old: Option<&Arc<WorkspaceLedger>>,
-        dirty: &Dirty,
-    ) -> Result<Arc<WorkspaceLedger>, LedgerError> {
-        let new = match old {
-            Some(old) if !dirty.whole && dirty.subjects.len() <= SINGLY => {
-                if !dirty.rest && dirty.subjects.is_empty() {
-                    return Ok(Arc::clone(old));
-                }
-                let mut new = WorkspaceLedger::clone(old);
-                let mut reading = self.reading().await?;
-                if dirty.rest {
-                    rest(&mut reading, id, &mut new).await.map_err(|e| self.fault(e))?;
-                }
-                for subject in &dirty.subjects {
-                    self::subject(&mut reading, id, subject, &mut new)
-                        .await
-                        .map_err(|e| self.fault(e))?;
-                }
-                new
-            }
-            _ => {
-                let mut new = WorkspaceLedger::default();
-                let mut reading = self.reading().await?;
-                rest(&mut reading, id, &mut new).await.map_err(|e| self.fault(e))?;
-                subjects(&mut reading, id, &mut new).await.map_err(|e| self.fault(e))?;
-                new
-            }
+    async fn read_workspace(&self, workspace: &Name) -> Result<WorkspaceLedger, LedgerError> {
+        let mut part = WorkspaceLedger::default();
+        let id = workspace.as_str();
+        let reader = self.store.reader();
+        let rows = sqlx::query("SELECT repository, branch FROM looks WHERE workspace = $1")
+            .bind(id)
+            .fetch_all(reader)
+            .await
+            .map_err(self.sql())?;
+        for row in rows {
+            let repository: String = row.try_get(0).map_err(self.sql())?;
+            let branch: String = row.try_get(1).map_err(self.sql())?;
+            let repository = repository.parse().map_err(|why: String| self.content(why))?;
+            part.looks.insert(Look { repository, branch: Name::from(branch) });
+        }
+        let rows = sqlx::query("SELECT change_name, facts FROM change_facts WHERE workspace = $1")
+            .bind(id)
+            .fetch_all(reader)
+            .await
+            .map_err(self.sql())?;
+        for row in rows {
+            let change: String = row.try_get(0).map_err(self.sql())?;
+            let facts: String = row.try_get(1).map_err(self.sql())?;
+            let change = change.parse().map_err(|why: String| self.content(why))?;
+            part.changes.insert(change, self.json(&facts)?);
+        }
+        let row = sqlx::query("SELECT facts FROM mainline_facts WHERE workspace = $1")
+            .bind(id)
+            .fetch_optional(reader)
+            .await
+            .map_err(self.sql())?;
+        if let Some(row) = row {
+            let facts: String = row.try_get(0).map_err(self.sql())?;
+            part.mainline = Some(self.json(&facts)?);
+        }
+        part.attempts = self.read_attempts(id).await?;
+        let rows =
+            sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 ORDER BY subject")
+                .bind(id)
+                .fetch_all(reader)
+                .await
+                .map_err(self.sql())?;
+        for row in rows {
+            let approval: String = row.try_get(0).map_err(self.sql())?;
+            part.approvals.push(self.json(&approval)?);
+        }
+        let rows = sqlx::query("SELECT subject, rebuild FROM rebuilds WHERE workspace = $1")
+            .bind(id)
+            .fetch_all(reader)
+            .await
+            .map_err(self.sql())?;
+        for row in rows {
+            let subject: String = row.try_get(0).map_err(self.sql())?;
+            let rebuild: String = row.try_get(1).map_err(self.sql())?;
+            let subject = subject.parse().map_err(|why: String| self.content(why))?;
+            part.rebuilds.insert(subject, self.json(&rebuild)?);
+        }
+        let row = sqlx::query("SELECT paused_by FROM pauses WHERE workspace = $1")
+            .bind(id)
+            .fetch_optional(reader)
+            .await
+            .map_err(self.sql())?;
+        part.paused_by = match row {
+            Some(row) => Some(row.try_get(0).map_err(self.sql())?),
+            None => None,
         };
-        Ok(match old {
-            Some(old) if **old == new => Arc::clone(old),
-            _ => Arc::new(new),
+        Ok(part)
+    }
+
+    async fn read_attempts(
+        &self,
+        workspace: &str,
+    ) -> Result<BTreeMap<Subject, Vec<AttemptView>>, LedgerError> {
+        let rows = sqlx::query(
+            "SELECT request_id, ci, fingerprint, attempt, stage, decided_at, ended_at, link, note, \
+             request, parts, subject FROM attempts WHERE workspace = $1 \
+             ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci LIMIT $2",
+        )
+        .bind(workspace)
+        .bind(MOST)
+        .fetch_all(self.store.reader())
+        .await
+        .map_err(self.sql())?;
+        let mut attempts: BTreeMap<Subject, Vec<AttemptView>> = BTreeMap::new();
+        for row in rows {
+            let subject: String = row.try_get(11).map_err(self.sql())?;
+            let subject: Subject = subject.parse().map_err(|why: String| self.content(why))?;
+            let kept = attempts.entry(subject).or_default();
+            let stage = self.stage(&row, 4)?;
+            if stage.open() || kept.len() < KEPT {
+                kept.push(self.attempt(&row, stage)?);
+            }
+        }
+        for kept in attempts.values_mut() {
+            kept.sort_by_key(|attempt| (attempt.decided_at, attempt.attempt, attempt.ci.clone()));
+        }
+        Ok(attempts)
+    }
+
+    fn attempt(&self, row: &AnyRow, stage: Stage) -> Result<AttemptView, LedgerError> {
+        let text = |index: usize| row.try_get::<String, _>(index).map_err(self.sql());
+        let content = |why: String| self.content(why);
+        let attempt: i64 = row.try_get(3).map_err(self.sql())?;
+        let ended_at: Option<i64> = row.try_get(6).map_err(self.sql())?;
+        let request: BuildRequest = self.json(&text(9)?)?;
+        let request_id: RequestId = text(0)?.parse().map_err(content)?;
+        Ok(AttemptView {
+            request_id,
+            ci: Name::from(text(1)?),
+            fingerprint: text(2)?.parse().map_err(content)?,
+            attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+            stage,
+            decided_at: Timestamp(row.try_get(5).map_err(self.sql())?),
+            ended_at: ended_at.map(Timestamp),
+            set: request.set,
+            parts: self.json(&text(10)?)?,
+            link: row.try_get(7).map_err(self.sql())?,
+            note: row.try_get(8).map_err(self.sql())?,
         })
     }
-}
 
-async fn rest(
-    reading: &mut Transaction<'static, Any>,
-    id: &Name,
-    into: &mut WorkspaceLedger,
-) -> Result<(), Fault> {
-    let id = id.as_str();
-    let rows = sqlx::query("SELECT repository, branch FROM look WHERE workspace = $1")
-        .bind(id)
-        .fetch_all(&mut **reading)
-        .await?;
-    into.looks = rows.iter().map(look).collect::<Result<_, _>>()?;
-    let row = sqlx::query("SELECT facts FROM mainline_facts WHERE workspace = $1")
-        .bind(id)
-        .fetch_optional(&mut **reading)
-        .await?;
-    into.mainline = row.as_ref().map(|row| json(row, "facts")).transpose()?;
-    let rows = sqlx::query(
-        "SELECT subject, members, given_by, given_at FROM approval WHERE workspace = $1 \
-         ORDER BY given_at, subject, set_digest",
-    )
-    .bind(id)
-    .fetch_all(&mut **reading)
-    .await?;
-    into.approvals = rows.iter().map(approval).collect::<Result<_, _>>()?;
-    let rows =
-        sqlx::query("SELECT subject, asked_by, asked_at, alone FROM rebuild WHERE workspace = $1")
-            .bind(id)
-            .fetch_all(&mut **reading)
-            .await?;
-    into.rebuilds = rows.iter().map(rebuild).collect::<Result<_, _>>()?;
-    let row = sqlx::query("SELECT paused_by FROM pause WHERE workspace = $1")
-        .bind(id)
-        .fetch_optional(&mut **reading)
-        .await?;
-    into.paused_by = row.as_ref().map(|row| text(row, "paused_by")).transpose()?;
-    Ok(())
-}
-
-async fn subjects(
-    reading: &mut Transaction<'static, Any>,
-    id: &Name,
-    into: &mut WorkspaceLedger,
-) -> Result<(), Fault> {
-    let rows = sqlx::query("SELECT subject, facts FROM change_facts WHERE workspace = $1")
-        .bind(id.as_str())
-        .fetch_all(&mut **reading)
-        .await?;
-    for row in &rows {
-        into.changes.insert(parsed(row, "subject")?, json(row, "facts")?);
+    pub(super) fn stage(&self, row: &AnyRow, index: usize) -> Result<Stage, LedgerError> {
+        let word: String = row.try_get(index).map_err(self.sql())?;
+        Stage::from_word(&word).ok_or_else(|| self.content(format!("a stage {word:?}")))
     }
-    let rows = sqlx::query(
-        "SELECT * FROM (SELECT subject, request_id, ci, fingerprint, attempt, stage, is_open, \
-         decided_at, ended_at, members, parts, link, note, ROW_NUMBER() OVER \
-         (PARTITION BY subject, ci ORDER BY decided_at DESC, attempt DESC, request_id) AS place \
-         FROM attempt WHERE workspace = $1) AS ranked WHERE place <= 10 OR is_open = 1 \
-         ORDER BY decided_at, attempt, request_id",
-    )
-    .bind(id.as_str())
-    .fetch_all(&mut **reading)
-    .await?;
-    for row in &rows {
-        into.attempts.entry(parsed(row, "subject")?).or_default().push(attempt(row)?);
-    }
-    Ok(())
-}
-
-async fn subject(
-    reading: &mut Transaction<'static, Any>,
-    id: &Name,
-    subject: &Subject,
-    into: &mut WorkspaceLedger,
-) -> Result<(), Fault> {
-    let written = subject.to_string();
-    if let Subject::Change(change) = subject {
-        let row =
-            sqlx::query("SELECT facts FROM change_facts WHERE workspace = $1 AND subject = $2")
-                .bind(id.as_str())
-                .bind(&written)
-                .fetch_optional(&mut **reading)
-                .await?;
-        match &row {
-            Some(row) => into.changes.insert(change.clone(), json(row, "facts")?),
-            None => into.changes.remove(change),
-        };
-    }
-    let rows = sqlx::query(
-        "SELECT * FROM (SELECT subject, request_id, ci, fingerprint, attempt, stage, is_open, \
-         decided_at, ended_at, members, parts, link, note, ROW_NUMBER() OVER \
-         (PARTITION BY ci ORDER BY decided_at DESC, attempt DESC, request_id) AS place \
-         FROM attempt WHERE workspace = $1 AND subject = $2) AS ranked \
-         WHERE place <= 10 OR is_open = 1 ORDER BY decided_at, attempt, request_id",
-    )
-    .bind(id.as_str())
-    .bind(&written)
-    .fetch_all(&mut **reading)
-    .await?;
-    let attempts = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
-    if attempts.is_empty() {
-        into.attempts.remove(subject);
-    } else {
-        into.attempts.insert(subject.clone(), attempts);
-    }
-    Ok(())
-}
-
-fn look(row: &AnyRow) -> Result<Look, Fault> {
-    Ok(Look { repository: parsed(row, "repository")?, branch: text(row, "branch")?.into() })
-}
-
-fn approval(row: &AnyRow) -> Result<Approval, Fault> {
-    Ok(Approval {
-        subject: parsed(row, "subject")?,
-        set: json(row, "members")?,
-        by: text(row, "given_by")?,
-        at: time(row, "given_at")?,
-    })
-}
-
-fn rebuild(row: &AnyRow) -> Result<(Subject, Rebuild), Fault> {
-    let asked = Rebuild {
-        by: text(row, "asked_by")?,
-        at: time(row, "asked_at")?,
-        alone: flag(row, "alone")?,
-    };
-    Ok((parsed(row, "subject")?, asked))
-}
-
-fn attempt(row: &AnyRow) -> Result<AttemptView, Fault> {
-    Ok(AttemptView {
-        request_id: parsed(row, "request_id")?,
-        ci: text(row, "ci")?.into(),
-        fingerprint: parsed(row, "fingerprint")?,
-        attempt: count(row, "attempt")?,
-        stage: stage(row)?,
-        decided_at: time(row, "decided_at")?,
-        ended_at: maybe_time(row, "ended_at")?,
-        set: json(row, "members")?,
-        parts: json(row, "parts")?,
-        link: maybe_text(row, "link")?,
-        note: maybe_text(row, "note")?,
-    })
 }

@@ -1,21 +1,19 @@
--- One text for SQLite and PostgreSQL: BIGINT for numbers, times (milliseconds) and flags, TEXT for
--- everything else; JSON is TEXT.
+-- Portable between SQLite and PostgreSQL: no BOOLEAN, no JSON type, times as milliseconds in BIGINT.
 
 CREATE TABLE meta (
     name TEXT NOT NULL PRIMARY KEY,
     value TEXT NOT NULL
 );
 
--- A single row: who may write. `writes` is touched by every write, which serializes writers.
+-- Exactly one row: who leads, in which term.
 CREATE TABLE lease (
-    id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    id BIGINT NOT NULL PRIMARY KEY,
     holder TEXT NOT NULL,
     term BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL,
-    writes BIGINT NOT NULL
+    expires_at BIGINT NOT NULL
 );
 
-CREATE TABLE look (
+CREATE TABLE looks (
     workspace TEXT NOT NULL,
     repository TEXT NOT NULL,
     branch TEXT NOT NULL,
@@ -24,9 +22,9 @@ CREATE TABLE look (
 
 CREATE TABLE change_facts (
     workspace TEXT NOT NULL,
-    subject TEXT NOT NULL,
+    change_name TEXT NOT NULL,
     facts TEXT NOT NULL,
-    PRIMARY KEY (workspace, subject)
+    PRIMARY KEY (workspace, change_name)
 );
 
 CREATE TABLE mainline_facts (
@@ -34,8 +32,8 @@ CREATE TABLE mainline_facts (
     facts TEXT NOT NULL
 );
 
--- An attempt and its row of the outbox are one row, so that they can never differ.
-CREATE TABLE attempt (
+-- Attempts and outbox in one: a row is in the outbox while its stage is open.
+CREATE TABLE attempts (
     request_id TEXT NOT NULL PRIMARY KEY,
     workspace TEXT NOT NULL,
     subject TEXT NOT NULL,
@@ -46,64 +44,55 @@ CREATE TABLE attempt (
     is_open BIGINT NOT NULL,
     priority BIGINT NOT NULL,
     decided_at BIGINT NOT NULL,
-    queued_at BIGINT NOT NULL,
-    taken_at BIGINT,
     ended_at BIGINT,
-    sending_deadline BIGINT,
     not_before BIGINT,
-    tries BIGINT NOT NULL,
+    sending_deadline BIGINT,
+    taken_at BIGINT,
+    cancel_wanted BIGINT NOT NULL DEFAULT 0,
+    tries BIGINT NOT NULL DEFAULT 0,
     remote TEXT,
     link TEXT,
     note TEXT,
-    -- 1: no longer wanted; 2: a person's wish.
-    cancel_wanted BIGINT NOT NULL,
-    cancel_why TEXT,
-    members TEXT NOT NULL,
-    parts TEXT NOT NULL,
     request TEXT NOT NULL,
+    parts TEXT NOT NULL,
     UNIQUE (workspace, subject, ci, fingerprint, attempt)
 );
 
-CREATE INDEX attempt_by_subject ON attempt (workspace, subject, ci, decided_at);
-CREATE INDEX attempt_by_time ON attempt (decided_at);
-CREATE INDEX attempt_open ON attempt (is_open, request_id);
+CREATE INDEX attempts_open ON attempts (is_open, decided_at);
+CREATE INDEX attempts_subject ON attempts (workspace, subject, decided_at);
+CREATE INDEX attempts_time ON attempts (decided_at);
 
-CREATE TABLE approval (
+CREATE TABLE approvals (
     workspace TEXT NOT NULL,
     subject TEXT NOT NULL,
-    set_digest TEXT NOT NULL,
-    members TEXT NOT NULL,
-    given_by TEXT NOT NULL,
+    approval TEXT NOT NULL,
     given_at BIGINT NOT NULL,
-    PRIMARY KEY (workspace, subject, set_digest)
-);
-
-CREATE TABLE rebuild (
-    workspace TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    asked_by TEXT NOT NULL,
-    asked_at BIGINT NOT NULL,
-    alone BIGINT NOT NULL,
     PRIMARY KEY (workspace, subject)
 );
 
-CREATE TABLE pause (
-    workspace TEXT NOT NULL PRIMARY KEY,
-    paused_by TEXT NOT NULL,
-    paused_at BIGINT NOT NULL
+CREATE TABLE rebuilds (
+    workspace TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    rebuild TEXT NOT NULL,
+    PRIMARY KEY (workspace, subject)
 );
 
--- The last decision of each subject, and all that it was before.
-CREATE TABLE decision (
+CREATE TABLE pauses (
+    workspace TEXT NOT NULL PRIMARY KEY,
+    paused_by TEXT NOT NULL
+);
+
+-- The last decision on each subject, and all that were different from the one before.
+CREATE TABLE decisions (
     workspace TEXT NOT NULL,
     subject TEXT NOT NULL,
     word TEXT NOT NULL,
     reason TEXT NOT NULL,
+    decided_at BIGINT NOT NULL,
     PRIMARY KEY (workspace, subject)
 );
 
 CREATE TABLE audit (
-    id BIGINT NOT NULL PRIMARY KEY,
     workspace TEXT NOT NULL,
     subject TEXT NOT NULL,
     decided_at BIGINT NOT NULL,
@@ -111,32 +100,18 @@ CREATE TABLE audit (
     reason TEXT NOT NULL
 );
 
-CREATE INDEX audit_by_subject ON audit (workspace, subject, id);
+CREATE INDEX audit_subject ON audit (workspace, subject, decided_at);
 
--- Last known answers of the world. Losing them costs requests, never correctness.
+-- Last known answers of the world: a cache; losing it costs requests.
 CREATE TABLE remembered (
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
-    json TEXT NOT NULL,
+    value TEXT NOT NULL,
     read_at BIGINT NOT NULL,
     PRIMARY KEY (kind, name)
 );
 
-CREATE TABLE run (
-    id BIGINT NOT NULL PRIMARY KEY,
-    workspace TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    started_at BIGINT NOT NULL,
-    ended_at BIGINT,
-    outcome TEXT NOT NULL,
-    log TEXT,
-    tail TEXT NOT NULL
-);
-
-CREATE INDEX run_by_workspace ON run (workspace, id);
-
-CREATE TABLE workspace_state (
+CREATE TABLE workspaces (
     workspace TEXT NOT NULL PRIMARY KEY,
-    json TEXT NOT NULL,
-    saved_at BIGINT NOT NULL
+    state TEXT NOT NULL
 );
