@@ -2,5 +2,6 @@
 
 mod buildbot;
 mod forge;
+mod ledger;
 mod supervise;
 mod support;
