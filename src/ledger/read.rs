@@ -122,7 +122,8 @@ impl Ledger {
             .collect()
     }
 
-    /// Deletes the history of decisions from before a time.
+    /// Deletes what is older than a time: history of decisions, and ended attempts beyond the
+    /// newest ten of a subject on a CI.
     pub async fn prune(&self, term: &Term, before: Timestamp) -> Result<(), LedgerError> {
         let mut write = self.write(term).await?;
         sqlx::query("DELETE FROM audit WHERE decided_at < $1")
@@ -130,6 +131,16 @@ impl Ledger {
             .execute(&mut *write)
             .await
             .map_err(self.sql())?;
+        sqlx::query(
+            "DELETE FROM attempts WHERE is_open = 0 AND ended_at < $1 AND request_id IN \
+             (SELECT request_id FROM (SELECT request_id, ROW_NUMBER() OVER (PARTITION BY \
+             workspace, subject, ci ORDER BY decided_at DESC, attempt DESC, request_id) AS place \
+             FROM attempts) AS ranked WHERE place > 10)",
+        )
+        .bind(before.0)
+        .execute(&mut *write)
+        .await
+        .map_err(self.sql())?;
         self.done(write, &[]).await
     }
 }

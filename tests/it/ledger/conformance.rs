@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crosswatch::clock::Clock;
 use crosswatch::ledger::{BuildFilter, Ledger, LedgerError};
 use crosswatch::store::Store;
-use crosswatch_core::model::build::{Stage, Verdict};
+use crosswatch_core::model::build::{RequestId, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::ledger_view::Approval;
 use crosswatch_core::model::plan::Superseded;
@@ -93,6 +93,32 @@ async fn superseded_attempts_are_dropped_or_cancelled(ledger: Ledger, _: Store, 
     assert!(rows.len() == 1 && rows[0].cancel_wanted);
 }
 
+async fn pruning_leaves_what_is_open_and_the_newest(ledger: Ledger, _: Store, clock: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let attempts = (1..=13).map(|attempt| {
+        let mut subject = build(ledger.id(), 1);
+        let request = &mut subject.triggers[0].request;
+        let (of, made) = (request.subject.clone(), request.fingerprint);
+        request.request_id = RequestId::new(ledger.id(), "w", &of, "main", &made, attempt);
+        request.attempt = attempt;
+        plan(vec![subject])
+    });
+    for (index, wanted) in attempts.enumerate() {
+        let id = ledger.commit(&term, &wanted).await.expect("committed").queued[0];
+        if index > 0 {
+            let verdict = Verdict::Lost;
+            assert!(ledger.mark_ended(&term, id, verdict, None, None).await.expect("a mark"));
+        }
+    }
+    ledger.prune(&term, AT).await.expect("pruned");
+    let builds = ledger.builds(&BuildFilter::default()).await.expect("builds");
+    assert_eq!(builds.len(), 13, "nothing is old");
+    clock.advance(Span::seconds(1));
+    ledger.prune(&term, clock.now()).await.expect("pruned");
+    let builds = ledger.builds(&BuildFilter::default()).await.expect("builds");
+    assert_eq!(builds.len(), 11, "ten and the open one");
+}
+
 async fn an_approval_is_for_exactly_its_set(ledger: Ledger, _: Store, _: Clock) {
     let term = ledger.lead("a").await.expect("leads");
     let mut subject = build(ledger.id(), 1);
@@ -160,5 +186,6 @@ on_both!(
     late_marks_change_nothing,
     superseded_attempts_are_dropped_or_cancelled,
     an_approval_is_for_exactly_its_set,
+    pruning_leaves_what_is_open_and_the_newest,
     what_is_remembered_survives,
 );
