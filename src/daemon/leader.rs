@@ -3,11 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crosswatch_core::model::time::{Span, Timestamp};
 use tokio::sync::watch;
 
 use crate::board::{Board, Wake};
+use crate::clock::Clock;
 use crate::ledger::{LEASE, Ledger, LedgerError, Term};
 use crate::task::Tasks;
+
+/// Ended attempts and the history of decisions are kept for this time at least.
+const KEEP_HISTORY: Span = Span::days(90);
 
 /// Takes the lease and keeps it by a task. Whoever holds the state directory's lock is the same
 /// holder as before, so a restart waits for nobody.
@@ -18,6 +23,7 @@ pub(super) async fn lead(
     sender: watch::Sender<Option<Term>>,
     board: Board,
     pass: Wake,
+    clock: Clock,
 ) -> Result<(), LedgerError> {
     let host = nix::unistd::gethostname()
         .map(|name| name.to_string_lossy().into_owned())
@@ -29,9 +35,19 @@ pub(super) async fn lead(
     let ledger = ledger.clone();
     tasks.spawn("lease", async move {
         let period = Duration::from_millis(LEASE.0 / 3);
+        let mut pruned_at: Option<Timestamp> = None;
         loop {
             tokio::time::sleep(period).await;
             let term = sender.borrow().clone();
+            let now = clock.now();
+            if let Some(term) = &term
+                && pruned_at.is_none_or(|at| at + Span::days(1) <= now)
+            {
+                pruned_at = Some(now);
+                if let Err(error) = ledger.prune(term, now - KEEP_HISTORY).await {
+                    tracing::warn!(%error, "the history was not shortened");
+                }
+            }
             let renewed = match &term {
                 Some(term) => ledger.renew(term).await.map(|()| None),
                 None => ledger.lead(&holder).await.map(Some),

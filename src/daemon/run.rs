@@ -120,8 +120,16 @@ impl Daemon {
         let http =
             HttpClient::new().map_err(|error| DaemonError::Http { why: error.to_string() })?;
         let (term_sender, term) = watch::channel(None);
-        lead(&tasks, &ledger, &settings.state_dir, term_sender, board.clone(), pass.clone())
-            .await?;
+        lead(
+            &tasks,
+            &ledger,
+            &settings.state_dir,
+            term_sender,
+            board.clone(),
+            pass.clone(),
+            clock.clone(),
+        )
+        .await?;
 
         let (memory_sender, memory_receiver) = mpsc::channel(10_000);
         memory::recall(&ledger, &world, &clock).await?;

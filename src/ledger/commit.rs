@@ -115,13 +115,14 @@ impl Ledger {
         for superseded in &subject.superseded {
             let id = superseded.request_id.to_string();
             let dropped = sqlx::query(
-                "UPDATE attempts SET stage = $1, is_open = 0, note = $2 \
+                "UPDATE attempts SET stage = $1, is_open = 0, note = $2, ended_at = $5 \
                  WHERE request_id = $3 AND stage = $4",
             )
             .bind(Stage::Dropped.word())
             .bind(&superseded.why)
             .bind(&id)
             .bind(Stage::Queued.word())
+            .bind(self.clock.now().0)
             .execute(&mut **write)
             .await
             .map_err(self.sql())?;

@@ -12,8 +12,8 @@ use sqlx::any::AnyRow;
 
 use super::{Ledger, LedgerError};
 
-/// Ended attempts of a subject that decisions see.
-const KEPT: usize = 10;
+/// Ended attempts of a subject on one CI that decisions see, and that pruning keeps.
+pub(super) const KEPT: usize = 50;
 /// Attempts of a workspace that are read at most, newest first.
 const MOST: i64 = 20_000;
 
@@ -138,7 +138,9 @@ impl Ledger {
             let subject: Subject = subject.parse().map_err(|why: String| self.content(why))?;
             let kept = attempts.entry(subject).or_default();
             let stage = self.stage(&row, 4)?;
-            if stage.open() || kept.len() < KEPT {
+            let ci: String = row.try_get(1).map_err(self.sql())?;
+            let of_ci = kept.iter().filter(|attempt| *attempt.ci == *ci).count();
+            if stage.open() || of_ci < KEPT {
                 kept.push(self.attempt(&row, stage)?);
             }
         }

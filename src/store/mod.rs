@@ -3,6 +3,7 @@
 
 mod error;
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,6 +33,12 @@ impl Store {
             place: place.clone(),
             why: "its path is not absolute".to_owned(),
         })?;
+        // Made before the database, so that at no time somebody else may read it.
+        let made =
+            std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(
+                |error| StoreError::Unreachable { place: place.clone(), why: error.to_string() },
+            );
+        drop(made?);
         let url = format!("sqlite://{}?mode=rwc", file.path());
         Self::open(&url, place, "BEGIN IMMEDIATE", true).await
     }

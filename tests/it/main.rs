@@ -2,6 +2,7 @@
 
 mod buildbot;
 mod forge;
+mod ledger;
 mod main_job;
 mod supervise;
 mod support;

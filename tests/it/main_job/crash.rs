@@ -52,9 +52,9 @@ impl Master {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&secret, mode).expect("a mode");
         let ci = format!(
-            "  main: {{kind: buildbot, url: \"http://127.0.0.1:{}\", user: daemon, \
+            "  main: {{kind: buildbot, url: \"{}\", user: daemon, \
              password: {{file: \"{}\"}}, project: {project}, deadline: 3s, poll_interval: 300ms, lost_after: 4s}}",
-            proxy.port,
+            proxy.url,
             secret.display()
         );
         site.configure(&url, &ci, &["one"]);
@@ -102,7 +102,7 @@ async fn killed_while(mode: Mode, late: bool) {
     if mode == Mode::CutLastByte {
         let proxy = Arc::clone(&master.proxy);
         eventually("it was sent", async || {
-            proxy.seen().iter().any(|seen| seen.path.starts_with("/change_hook"))
+            proxy.seen().iter().any(|seen| seen.forwarded && seen.line.contains("/change_hook"))
         })
         .await;
     } else {

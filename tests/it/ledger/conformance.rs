@@ -1,0 +1,191 @@
+//! What a ledger promises, on SQLite and on PostgreSQL.
+
+use std::sync::Arc;
+
+use crosswatch::clock::Clock;
+use crosswatch::ledger::{BuildFilter, Ledger, LedgerError};
+use crosswatch::store::Store;
+use crosswatch_core::model::build::{RequestId, Stage, Verdict};
+use crosswatch_core::model::identity::{Name, Subject};
+use crosswatch_core::model::ledger_view::Approval;
+use crosswatch_core::model::plan::Superseded;
+use crosswatch_core::model::time::{Span, Timestamp};
+
+use super::plans::{AT, build, change, plan, set};
+use crate::support::postgres::Server;
+
+fn workspace() -> Name {
+    Name::from("w")
+}
+
+async fn once_however_often_committed(ledger: Ledger, _: Store, _: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let wanted = plan(vec![build(ledger.id(), 1), build(ledger.id(), 2)]);
+    let first = ledger.commit(&term, &wanted).await.expect("committed");
+    assert_eq!(first.queued.len(), 2);
+    let again = ledger.commit(&term, &wanted).await.expect("committed");
+    assert!(again.queued.is_empty());
+    let rows = ledger.outbox().await.expect("rows");
+    assert_eq!(rows.len(), 2);
+    let view = ledger.view();
+    let part = &view.workspaces["w"];
+    assert_eq!((part.looks.len(), part.changes.len(), part.attempts.len()), (1, 2, 2));
+    let attempt = &part.attempts[&Subject::Change(change(1))][0];
+    assert_eq!((attempt.stage, &attempt.set), (Stage::Queued, &set(1)));
+    let subject = change(1).to_string();
+    let audit = ledger.audit(&workspace(), &subject, 10).await.expect("audit");
+    assert_eq!(audit.len(), 1, "an unchanged decision is audited once");
+}
+
+async fn a_stolen_lease_writes_nothing(ledger: Ledger, _: Store, clock: Clock) {
+    let old = ledger.lead("a").await.expect("leads");
+    let refused = ledger.lead("b").await;
+    assert!(matches!(refused, Err(LedgerError::NotLeader { .. })), "{refused:?}");
+    clock.advance(Span::minutes(5));
+    let new = ledger.lead("b").await.expect("the lease ran out");
+    assert!(new.number() > old.number());
+    let wanted = plan(vec![build(ledger.id(), 1)]);
+    let lost = ledger.commit(&old, &wanted).await;
+    assert!(matches!(lost, Err(LedgerError::NotLeader { .. })), "{lost:?}");
+    assert!(ledger.pause(&old, &workspace(), "x").await.is_err());
+    assert!(ledger.renew(&old).await.is_err());
+    assert!(ledger.outbox().await.expect("rows").is_empty());
+    assert_eq!(ledger.commit(&new, &wanted).await.expect("committed").queued.len(), 1);
+}
+
+async fn late_marks_change_nothing(ledger: Ledger, _: Store, _: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let wanted = plan(vec![build(ledger.id(), 1)]);
+    let id = ledger.commit(&term, &wanted).await.expect("committed").queued[0];
+    let yes = |marked: Result<bool, LedgerError>| marked.expect("a mark");
+    assert!(!yes(ledger.mark_sent(&term, id, None, None).await), "nothing was sent");
+    assert!(yes(ledger.mark_sending(&term, id, AT).await));
+    assert!(!yes(ledger.mark_sending(&term, id, AT).await), "it is on its way");
+    assert!(yes(ledger.mark_queued_again(&term, id, AT, "no").await));
+    assert!(yes(ledger.mark_sending(&term, id, AT).await));
+    assert!(yes(ledger.mark_sent(&term, id, Some("7".to_owned()), None).await));
+    assert!(yes(ledger.mark_running(&term, id, None, Some("l".to_owned())).await));
+    assert!(yes(ledger.mark_ended(&term, id, Verdict::Success, None, None).await));
+    assert!(!yes(ledger.mark_ended(&term, id, Verdict::Failure, None, None).await));
+    assert!(!yes(ledger.mark_running(&term, id, None, None).await));
+    assert!(ledger.outbox().await.expect("rows").is_empty());
+    let builds = ledger.builds(&BuildFilter::default()).await.expect("builds");
+    assert_eq!(builds[0].stage, Stage::Ended(Verdict::Success));
+    let view = ledger.view();
+    let attempt = &view.workspaces["w"].attempts[&Subject::Change(change(1))][0];
+    assert_eq!(attempt.link.as_deref(), Some("l"));
+}
+
+async fn superseded_attempts_are_dropped_or_cancelled(ledger: Ledger, _: Store, _: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let wanted = plan(vec![build(ledger.id(), 1), build(ledger.id(), 2)]);
+    let queued = ledger.commit(&term, &wanted).await.expect("committed").queued;
+    assert!(ledger.mark_sending(&term, queued[0], AT).await.expect("a mark"));
+    let mut subjects = vec![build(ledger.id(), 1), build(ledger.id(), 2)];
+    for (subject, id) in subjects.iter_mut().zip(&queued) {
+        subject.triggers.clear();
+        let why = "it moved".to_owned();
+        subject.superseded = vec![Superseded { request_id: *id, why, cancel: true }];
+    }
+    let committed = ledger.commit(&term, &plan(subjects)).await.expect("committed");
+    assert_eq!((committed.cancel, committed.dropped), (vec![queued[0]], vec![queued[1]]));
+    let rows = ledger.outbox().await.expect("rows");
+    assert!(rows.len() == 1 && rows[0].cancel_wanted);
+}
+
+async fn pruning_leaves_what_is_open_and_the_newest(ledger: Ledger, _: Store, clock: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let attempts = (1..=13).map(|attempt| {
+        let mut subject = build(ledger.id(), 1);
+        let request = &mut subject.triggers[0].request;
+        let (of, made) = (request.subject.clone(), request.fingerprint);
+        request.request_id = RequestId::new(ledger.id(), "w", &of, "main", &made, attempt);
+        request.attempt = attempt;
+        plan(vec![subject])
+    });
+    for (index, wanted) in attempts.enumerate() {
+        let id = ledger.commit(&term, &wanted).await.expect("committed").queued[0];
+        if index > 0 {
+            let verdict = Verdict::Lost;
+            assert!(ledger.mark_ended(&term, id, verdict, None, None).await.expect("a mark"));
+        }
+    }
+    ledger.prune(&term, AT).await.expect("pruned");
+    let builds = ledger.builds(&BuildFilter::default()).await.expect("builds");
+    assert_eq!(builds.len(), 13, "nothing is old");
+    clock.advance(Span::seconds(1));
+    ledger.prune(&term, clock.now()).await.expect("pruned");
+    let builds = ledger.builds(&BuildFilter::default()).await.expect("builds");
+    assert_eq!(builds.len(), 11, "ten and the open one");
+}
+
+async fn an_approval_is_for_exactly_its_set(ledger: Ledger, _: Store, _: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let mut subject = build(ledger.id(), 1);
+    subject.triggers[0].needs_approval = true;
+    let wanted = plan(vec![subject]);
+    assert!(ledger.commit(&term, &wanted).await.expect("committed").queued.is_empty());
+    let approval =
+        |set| Approval { subject: Subject::Change(change(1)), set, by: "p".to_owned(), at: AT };
+    ledger.approve(&term, &workspace(), &approval(set(2))).await.expect("approved");
+    assert!(ledger.commit(&term, &wanted).await.expect("committed").queued.is_empty());
+    ledger.approve(&term, &workspace(), &approval(set(1))).await.expect("approved");
+    assert_eq!(ledger.commit(&term, &wanted).await.expect("committed").queued.len(), 1);
+}
+
+async fn what_is_remembered_survives(ledger: Ledger, store: Store, clock: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let value = |at| ("k".to_owned(), format!("\"{at}\""), Timestamp(at));
+    ledger.remember(&term, "answer", &[value(2)]).await.expect("remembered");
+    ledger.save_workspace(&term, &workspace(), "{}").await.expect("saved");
+    ledger.pause(&term, &workspace(), "p").await.expect("paused");
+    let same = Ledger::open(store, clock).await.expect("opened");
+    assert_eq!(same.id(), ledger.id());
+    assert_eq!(same.recall("answer").await.expect("recalled"), [value(2)]);
+    assert_eq!(same.saved_workspace(&workspace()).await.expect("saved").as_deref(), Some("{}"));
+    assert_eq!(same.view().workspaces["w"].paused_by.as_deref(), Some("p"));
+    ledger.forget(&term, "answer", Timestamp(3)).await.expect("forgotten");
+    assert!(ledger.recall("answer").await.expect("recalled").is_empty());
+    let before = ledger.view();
+    ledger.renew(&term).await.expect("renewed");
+    assert!(Arc::ptr_eq(&before.workspaces["w"], &ledger.view().workspaces["w"]));
+}
+
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() {
+                let folder = tempfile::tempdir().expect("a folder");
+                let store = Store::sqlite(&folder.path().join("l.sqlite")).await.expect("a store");
+                let clock = Clock::manual(AT);
+                let ledger = Ledger::open(store.clone(), clock.clone()).await.expect("a ledger");
+                super::$name(ledger, store, clock).await;
+            })*
+        }
+
+        mod postgres {
+            use super::*;
+            $(#[tokio::test]
+            async fn $name() {
+                let server = Server::shared();
+                let store = Store::postgres(&server.database().into()).await.expect("a store");
+                let clock = Clock::manual(AT);
+                let ledger = Ledger::open(store.clone(), clock.clone()).await.expect("a ledger");
+                super::$name(ledger, store.clone(), clock).await;
+                store.close().await;
+            })*
+        }
+    };
+}
+
+on_both!(
+    once_however_often_committed,
+    a_stolen_lease_writes_nothing,
+    late_marks_change_nothing,
+    superseded_attempts_are_dropped_or_cancelled,
+    an_approval_is_for_exactly_its_set,
+    pruning_leaves_what_is_open_and_the_newest,
+    what_is_remembered_survives,
+);

@@ -1,0 +1,105 @@
+//! Plans as the planner would make them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crosswatch_core::model::build::{BuildRequest, Primary, Priority, RequestId, SetMember};
+use crosswatch_core::model::identity::{ChangeId, Fingerprint, Name, Oid, Subject};
+use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look};
+use crosswatch_core::model::plan::{
+    Decision, FingerprintPart, Plan, SubjectPlan, Trigger, WorkspacePlan,
+};
+use crosswatch_core::model::time::Timestamp;
+
+pub(super) const AT: Timestamp = Timestamp(1_700_000_000_000);
+
+pub(super) fn change(number: u64) -> ChangeId {
+    format!("mirror/base/types#{number}").parse().expect("a change")
+}
+
+pub(super) fn set(number: u64) -> Vec<SetMember> {
+    let head: Oid = format!("{number:040x}").parse().expect("a commit");
+    vec![SetMember { change: change(number), head, base: Name::from("master") }]
+}
+
+/// A build of change `number` with its facts, triggered in workspace `w`.
+pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
+    let subject = Subject::Change(change(number));
+    let fingerprint = Fingerprint(*blake3::hash(&number.to_le_bytes()).as_bytes());
+    let request = BuildRequest {
+        request_id: RequestId::new(ledger, "w", &subject, "main", &fingerprint, 1),
+        workspace: Name::from("w"),
+        subject: subject.clone(),
+        fingerprint,
+        attempt: 1,
+        reason: "new".to_owned(),
+        decided_at: AT,
+        set: set(number),
+        overrides: Vec::new(),
+        heads: Vec::new(),
+        affected: Vec::new(),
+        trusted: true,
+        page: None,
+        primary: Primary {
+            repository_url: "file:///types".to_owned(),
+            repository: None,
+            branch: Name::from("master"),
+            revision: None,
+            author: None,
+            when: None,
+        },
+    };
+    SubjectPlan {
+        subject,
+        decision: Decision::Build { reason: "new".to_owned() },
+        packages: Vec::new(),
+        set: set(number),
+        overrides: Vec::new(),
+        trusted: true,
+        fingerprint: Some(fingerprint),
+        parts: vec![FingerprintPart { what: "head".to_owned(), value: number.to_string() }],
+        references: Vec::new(),
+        findings: Vec::new(),
+        notes: Vec::new(),
+        triggers: vec![Trigger {
+            ci: Name::from("main"),
+            priority: Priority::Recent,
+            request,
+            needs_approval: false,
+        }],
+        superseded: Vec::new(),
+    }
+}
+
+pub(super) fn facts(number: u64) -> (ChangeId, ChangeFacts) {
+    let facts = ChangeFacts {
+        adopted: Adopted::No,
+        first_seen: AT,
+        head: set(number)[0].head,
+        head_moved_at: AT,
+        references: None,
+        references_moved_at: AT,
+    };
+    (change(number), facts)
+}
+
+pub(super) fn plan(subjects: Vec<SubjectPlan>) -> Plan {
+    let repository = change(1).repository;
+    let part = WorkspacePlan {
+        workspace: Name::from("w"),
+        id: Name::from("w"),
+        facts: subjects
+            .iter()
+            .filter_map(|plan| plan.subject.change().map(|change| facts(change.number)))
+            .collect(),
+        subjects,
+        watched: BTreeMap::new(),
+        unwatched: Vec::new(),
+        looks: vec![Look { repository, branch: Name::from("master") }],
+        mainline: None,
+        wanted: BTreeSet::new(),
+        consulted: BTreeSet::new(),
+        next_at: None,
+    };
+    Plan { at: AT, workspaces: vec![Arc::new(part)], wanted: BTreeSet::new(), next_at: None }
+}
