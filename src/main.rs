@@ -2,25 +2,12 @@
 
 use std::process::ExitCode;
 
-use crosswatch::supervise;
+use crosswatch::{cli, supervise};
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|arg| arg == supervise::KEEPER) {
+    // A keeper must be small and alone: it is told apart before anything else is set up.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == supervise::KEEPER) {
         return supervise::keeper::main();
     }
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let once = std::env::args().any(|a| a == "--once");
-    let config = std::env::args().last().unwrap_or_default().into();
-    let rt = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    match rt.block_on(crosswatch::daemon::run(crosswatch::daemon::RunOptions {
-        config,
-        once,
-        without_wakes: false,
-    })) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("{e}");
-            ExitCode::from(e.exit_code())
-        }
-    }
+    cli::main()
 }

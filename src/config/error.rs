@@ -22,7 +22,7 @@ pub struct ConfigError {
     path: String,
     message: String,
     mend: String,
-    excerpt: Option<(String, usize)>,
+    excerpt: Option<Box<(String, usize)>>,
 }
 
 /// A line and a column, both from 1.
@@ -44,7 +44,7 @@ impl ConfigErrors {
     pub fn new(origin: &Path, text: &str, masks: &Masks, mut errors: Vec<ConfigError>) -> Self {
         errors.sort_by_key(|error| error.place);
         for error in errors.iter_mut().take(SHOWN_AT_MOST) {
-            error.excerpt = error.place.map(|place| masks.line(text, place));
+            error.excerpt = error.place.map(|place| Box::new(masks.line(text, place)));
         }
         Self { origin: origin.to_owned(), errors }
     }
@@ -68,7 +68,7 @@ impl fmt::Display for ConfigErrors {
                 Some(place) => write!(f, "{origin}:{}:{}: {error}", place.line, place.column)?,
                 None => write!(f, "{origin}: {error}")?,
             }
-            if let Some((line, caret)) = &error.excerpt
+            if let Some((line, caret)) = error.excerpt.as_deref()
                 && !line.is_empty()
             {
                 write!(f, "\n    {line}\n    {:caret$}^", "", caret = *caret)?;

@@ -1,10 +1,8 @@
 //! What of a configuration's text must never be shown, and the rest made fit for a message.
 
-use std::rc::Rc;
-
 use super::error::Place;
 use super::keys;
-use super::tree::{Node, Value};
+use super::tree::{Node, Text, Value};
 
 /// What is shown in place of a secret.
 pub const MASK: &str = "***";
@@ -20,10 +18,13 @@ pub struct Masks {
 
 impl Masks {
     /// The masks for a tree; without one everything but keys is hidden.
-    pub fn of(root: Option<&Rc<Node>>) -> Self {
-        let mut masks = Self { hidden: Vec::new(), understood: root.is_some() };
-        if let Some(root) = root {
+    pub fn of(text: &Text) -> Self {
+        let mut masks = Self { hidden: Vec::new(), understood: text.root.is_some() };
+        if let Some(root) = &text.root {
             masks.collect(root, None);
+            for entry in &text.dropped {
+                masks.collect(&entry.node, Some(&entry.key));
+            }
             masks.hidden.sort_unstable();
             masks.hidden.dedup();
         }
@@ -54,6 +55,9 @@ impl Masks {
     /// A line of the text as it may be shown, and the column of `column` in it (from 0).
     pub fn line(&self, text: &str, place: Place) -> (String, usize) {
         let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
+        if !self.understood {
+            return not_understood(line);
+        }
         let mut out = String::new();
         let mut caret = None;
         let mut masking = false;
@@ -76,13 +80,18 @@ impl Masks {
                 out.push(if c.is_control() { ' ' } else { c });
             }
             masking = hidden;
-            if !self.understood && (c == ':' || index >= 40) {
-                out.push_str(" …");
-                break;
-            }
             before = c;
         }
         window(out.trim_end(), caret)
+    }
+}
+
+/// Nothing but a known key: what the rest of the line means is not known.
+fn not_understood(line: &str) -> (String, usize) {
+    let key = line.split_once(':').map(|(key, _)| key.trim_start_matches([' ', '\t', '-']));
+    match key.filter(|key| keys::is_known(key)) {
+        Some(key) => (format!("{key}: …"), key.chars().count() + 2),
+        None => (String::new(), 0),
     }
 }
 

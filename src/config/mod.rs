@@ -50,8 +50,9 @@ fn build(
     let whole = |error| ConfigErrors::whole(origin, error);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     refuse_unread(text.as_bytes()).map_err(whole)?;
-    let (root, mut errors) = tree::read(text);
-    let masks = mask::Masks::of(root.as_ref());
+    let read = tree::read(text);
+    let masks = mask::Masks::of(&read);
+    let tree::Text { root, mut errors, .. } = read;
     let Some(root) = root.filter(|root| !root.is_nothing()) else {
         if errors.is_empty() {
             errors.push(empty());

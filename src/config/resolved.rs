@@ -45,7 +45,7 @@ fn without_null(value: Value) -> Value {
 /// The span in the greatest unit that writes it exactly.
 fn span(span: Span) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    let unit = units.iter().find(|(_, size)| span.0 > 0 && span.0 % size == 0);
+    let unit = units.iter().find(|(_, size)| span.0 > 0 && span.0.is_multiple_of(*size));
     unit.map_or_else(|| format!("{}ms", span.0), |(unit, size)| format!("{}{unit}", span.0 / size))
 }
 

@@ -12,9 +12,11 @@ use secrecy::SecretString;
 
 const MAX_BYTES: u64 = 64 * 1024;
 
+type Variables = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+
 /// Where secrets may be read from.
 pub struct Secrets {
-    variables: Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>,
+    variables: Box<Variables>,
 }
 
 impl Secrets {

@@ -77,21 +77,21 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
 const WRONG: [(&str, &str, &str, &str); 42] = [
-    ("timeout: 1h", "timout: 1h", "5:40", "did you mean \"timeout\"?"),
-    ("timeout: 1h", "slots: two", "5:47", "a whole number from 1"),
-    ("timeout: 1h", "network: yes", "5:49", "write true or false"),
-    ("timeout: 1h", "timeout: 0s", "5:49", "greater than zero"),
-    ("timeout: 1h", "timeout: 90", "5:49", "give the unit"),
-    ("timeout: 1h", "timeout: soon", "5:49", "such as 90s"),
+    ("timeout: 1h", "timout: 1h", "5:39", "did you mean \"timeout\"?"),
+    ("timeout: 1h", "slots: two", "5:46", "a whole number from 1"),
+    ("timeout: 1h", "network: yes", "5:48", "write true or false"),
+    ("timeout: 1h", "timeout: 0s", "5:48", "greater than zero"),
+    ("timeout: 1h", "timeout: 90", "5:48", "give the unit"),
+    ("timeout: 1h", "timeout: soon", "5:48", "such as 90s"),
     (
         "timeout: 1h",
         "timeout: 1h, timeout: 2h",
-        "5:53",
-        "duplicate key \"timeout\", first written at 5:40",
+        "5:52",
+        "duplicate key \"timeout\", first written at 5:39",
     ),
-    ("timeout: 1h", "password: {file: x}", "5:40", "kind local has no key"),
-    ("run: [./ci.sh]", "run: ./ci.sh", "5:29", "expected a list"),
-    ("run: [./ci.sh]", "run: []", "5:29", "write [program"),
+    ("timeout: 1h", "password: {file: x}", "5:39", "kind local has no key"),
+    ("run: [./ci.sh]", "run: ./ci.sh", "5:28", "expected a list"),
+    ("run: [./ci.sh]", "run: []", "5:28", "write [program"),
     ("run: [./ci.sh], ", "", "5:9", "write the build's command"),
     ("kind: local", "kind: locl", "5:16", "did you mean \"local\"?"),
     (
@@ -111,7 +111,7 @@ const WRONG: [(&str, &str, &str, &str); 42] = [
     ("authors: any", "authors: any, tokn: hunter2-canary", "3:56", "did you mean \"token\"?"),
     ("authors: any", "authors: any, token: {value: hunter2-canary}", "3:64", "{file: PATH}"),
     ("'file:///srv/git'", "'https://u:hunter2-canary@h/'", "3:23", "form of a secret"),
-    ("run: [./ci.sh]", "run: [./ci.sh, ghp_hunter2-canary]", "5:39", "form of a secret"),
+    ("run: [./ci.sh]", "run: [./ci.sh, ghp_hunter2-canary]", "5:38", "form of a secret"),
     (
         "authors: any",
         "authors: none, token: {env: T}}\n  n: {kind: git, url: 'file:///x', authors: none",
@@ -189,7 +189,7 @@ fn a_sandbox_is_left_out_only_where_everybody_is_trusted() {
     let text = RIGHT.replace("timeout: 1h", "sandbox: none");
     assert!(parse(&text, &origin()).is_ok());
     let message = refused(&text.replace("authors: any", "authors: none"));
-    assert!(message.contains(":5:49: ci.here.sandbox: without a sandbox"), "{message}");
+    assert!(message.contains(":5:48: ci.here.sandbox: without a sandbox"), "{message}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub const MAX_NODES: usize = 100_000;
 /// The tree of a text, and what is wrong with the text as YAML.
 ///
 /// A duplicate key still gives a tree, so that the walk finds the other mistakes as well.
-pub fn read(text: &str) -> (Option<Rc<Node>>, Vec<ConfigError>) {
+pub fn read(text: &str) -> Text {
     let mut builder = Builder::default();
     let mut root = None;
     let mut parser = Parser::new_from_str(text);
@@ -29,14 +29,25 @@ pub fn read(text: &str) -> (Option<Rc<Node>>, Vec<ConfigError>) {
             Ok(None) => {}
             Err(error) => {
                 builder.errors.push(error);
-                return (None, builder.errors);
+                return Text { root: None, dropped: builder.dropped, errors: builder.errors };
             }
         }
     }
     if let Some(place) = tab_outside(text, &builder.tokens) {
         builder.errors.push(tab(place));
     }
-    (root, builder.errors)
+    Text { root, dropped: builder.dropped, errors: builder.errors }
+}
+
+/// What became of a text.
+#[derive(Debug)]
+pub struct Text {
+    /// The tree, if the text is YAML.
+    pub root: Option<Rc<Node>>,
+    /// What stands in the text and not in the tree: second values of a key, and merged maps.
+    pub dropped: Vec<Entry>,
+    /// What is wrong with it as YAML.
+    pub errors: Vec<ConfigError>,
 }
 
 /// A value with its place.
@@ -128,6 +139,7 @@ struct Builder {
     stack: Vec<Frame>,
     anchors: BTreeMap<usize, Rc<Node>>,
     tokens: Vec<(Place, Place)>,
+    dropped: Vec<Entry>,
     documents: usize,
     nodes: usize,
     errors: Vec<ConfigError>,
@@ -154,6 +166,12 @@ struct Key {
     place: Place,
     end: Place,
     plain: bool,
+}
+
+impl Key {
+    fn entry(self, node: Rc<Node>) -> Entry {
+        Entry { key: self.text, place: self.place, end: self.end, node }
+    }
 }
 
 impl Builder {
@@ -281,6 +299,7 @@ impl Builder {
                 };
                 if key.plain && key.text == "<<" {
                     merges.extend(merged(&node, used_at)?);
+                    self.dropped.push(key.entry(node));
                     return Ok(None);
                 }
                 if let Some(first) = seen.get(&key.text) {
@@ -294,10 +313,11 @@ impl Builder {
                         .at(key.place)
                         .mend("remove one of the two"),
                     );
+                    self.dropped.push(key.entry(node));
                     return Ok(None);
                 }
                 seen.insert(key.text.clone(), key.place);
-                entries.push(Entry { key: key.text, place: key.place, end: key.end, node });
+                entries.push(key.entry(node));
             }
         }
         Ok(None)
@@ -344,7 +364,7 @@ fn too_deep(place: Place) -> ConfigError {
 fn syntax(text: &str, error: &ScanError) -> ConfigError {
     let at = place(*error.marker());
     // A tab in the indentation shows itself as some other mistake, there or on a later line.
-    let first_tab = (1..=at.line).find_map(|line| leading_tab(text, line));
+    let first_tab = (1..=at.line + 1).find_map(|line| leading_tab(text, line));
     if let Some(place) = first_tab {
         return tab(place);
     }

@@ -32,7 +32,9 @@ pub(super) async fn settled(publications: &Publications, board: &Board, ledger: 
         subject.triggers.is_empty()
             && !matches!(
                 subject.decision,
-                Decision::Held { why: Held::Settling | Held::Mainline, .. }
+                // With nothing in the outbox a build that is still wanted is one that just ended.
+                Decision::Build { .. }
+                    | Decision::Held { why: Held::Settling | Held::Mainline | Held::Retry, .. }
             )
             && !matches!(&subject.decision, Decision::Unknown { reason } if reason.ends_with("not read yet"))
     });

@@ -1,12 +1,187 @@
-//! Stub.
-use crate::daemon::Access;
-use crosswatch_core::model::settings::Settings;
+//! The page, the API, metrics and health: on TCP for reading, on a Unix socket for acting too.
+
+mod acts;
+mod ci_push;
+mod health;
+mod page;
+pub mod rows;
+mod server;
+mod style;
+
 use std::path::{Path, PathBuf};
-/// Stub.
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::settings::Settings;
+use serde::Deserialize;
+
+use crate::daemon::Access;
+use crate::ledger::BuildFilter;
+use crate::pass::Published;
+
+pub use acts::Act;
+
+/// Where the command line reaches the daemon: `$CROSSWATCH_SOCKET`, else in `$RUNTIME_DIRECTORY`, else
+/// in the state directory.
 pub fn socket_path(state_dir: &Path) -> PathBuf {
-    state_dir.join("api.sock")
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    match (variable("CROSSWATCH_SOCKET"), variable("RUNTIME_DIRECTORY")) {
+        (Some(socket), _) => PathBuf::from(socket),
+        (None, Some(folder)) => PathBuf::from(folder).join("api.sock"),
+        (None, None) => state_dir.join("api.sock"),
+    }
 }
-/// Stub.
-pub async fn start(_: &Access, _: &Settings, _: &Path) -> Result<(), String> {
-    Ok(())
+
+/// Serves pages and API until the tasks are stopped.
+pub async fn start(access: &Access, settings: &Settings, socket: &Path) -> Result<(), String> {
+    let hosts = server::hosts(settings);
+    server::serve_tcp(access, &settings.listen, reading(access.clone()), hosts).await?;
+    let acting = reading(access.clone()).merge(acts::router(access.clone()));
+    server::serve_unix(access, socket, acting).await
+}
+
+/// Everything that only reads.
+fn reading(access: Access) -> Router {
+    Router::new()
+        .route("/", get(page::overview))
+        .route("/workspaces/{name}", get(page::workspace))
+        .route("/builds/{id}/log", get(page::build_log))
+        .route("/workspaces/{name}/log", get(page::workspace_log))
+        .route("/style.css", get(style::style))
+        .route("/api/v1/workspaces", get(workspaces))
+        .route("/api/v1/changes", get(changes))
+        .route("/api/v1/builds", get(builds))
+        .route("/api/v1/forges", get(forges))
+        .route("/api/v1/plan", get(plan))
+        .route("/api/v1/explain", get(explain))
+        .route("/api/v1/overrides", get(overrides))
+        .route("/api/v1/log", get(log))
+        .merge(health::router())
+        .merge(ci_push::router())
+        .with_state(Arc::new(access))
+}
+
+type Shared = State<Arc<Access>>;
+
+/// An answer that is an error, for programs and people.
+pub(crate) struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, axum::Json(serde_json::json!({ "error": self.1 }))).into_response()
+    }
+}
+
+fn published(access: &Access) -> Result<Arc<Published>, Refusal> {
+    access.publications.borrow().clone().ok_or_else(|| {
+        Refusal(StatusCode::SERVICE_UNAVAILABLE, "the first pass is not over yet".to_owned())
+    })
+}
+
+fn json(value: &impl serde::Serialize) -> Response {
+    axum::Json(value).into_response()
+}
+
+async fn workspaces(State(access): Shared) -> Result<Response, Refusal> {
+    Ok(json(&rows::workspaces(&*published(&access)?, &access.board.read())))
+}
+
+#[derive(Deserialize)]
+struct Which {
+    #[serde(default)]
+    workspace: Option<String>,
+    #[serde(default)]
+    change: Option<String>,
+    #[serde(default)]
+    format: Option<String>,
+    #[serde(default)]
+    fingerprint: Option<String>,
+    #[serde(default)]
+    build: Option<String>,
+    #[serde(default)]
+    limit: Option<u32>,
+}
+
+async fn changes(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
+    Ok(json(&rows::changes(&*published(&access)?, which.workspace.as_deref())))
+}
+
+async fn builds(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
+    let workspace = match &which.workspace {
+        Some(name) => {
+            let published = published(&access)?;
+            let id = published.plan.workspace(name).map(|plan| plan.id.clone());
+            Some(id.ok_or_else(|| missing(format!("there is no workspace {name}")))?)
+        }
+        None => None,
+    };
+    let filter =
+        BuildFilter { workspace, subject: which.change, request: which.build, limit: which.limit };
+    Ok(json(&access.ledger.builds(&filter).await.map_err(broken)?))
+}
+
+async fn forges(State(access): Shared) -> Response {
+    json(&rows::repositories(&access.board.read()))
+}
+
+async fn plan(State(access): Shared) -> Result<Response, Refusal> {
+    Ok(json(&*published(&access)?.plan))
+}
+
+async fn explain(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
+    let (workspace, change) = pair(which.workspace.as_deref(), which.change.as_deref())?;
+    rows::explain(&*published(&access)?, workspace, change)
+        .map(IntoResponse::into_response)
+        .map_err(missing)
+}
+
+async fn overrides(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
+    let (workspace, change) = pair(which.workspace.as_deref(), which.change.as_deref())?;
+    let format = which.format.as_deref().unwrap_or("json");
+    let published = published(&access)?;
+    rows::overrides(&published, workspace, change, format, which.fingerprint.as_deref())
+        .map(IntoResponse::into_response)
+        .map_err(missing)
+}
+
+/// Path of a log, for the command line on the same machine.
+async fn log(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
+    let path = match (&which.workspace, &which.build) {
+        (Some(name), _) => page::log_of_workspace(&access, name),
+        (None, Some(id)) => page::log_of_build(&access, id).await,
+        (None, None) => None,
+    };
+    path.map(|path| path.display().to_string().into_response())
+        .ok_or_else(|| missing("there is no log of that name".to_owned()))
+}
+
+fn pair<'a>(
+    workspace: Option<&'a str>,
+    change: Option<&'a str>,
+) -> Result<(&'a str, &'a str), Refusal> {
+    workspace
+        .zip(change)
+        .ok_or_else(|| Refusal(StatusCode::BAD_REQUEST, "say workspace= and change=".to_owned()))
+}
+
+fn missing(why: String) -> Refusal {
+    Refusal(StatusCode::NOT_FOUND, why)
+}
+
+fn broken(error: impl std::fmt::Display) -> Refusal {
+    Refusal(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
+
+/// The id under which the ledger keeps a workspace.
+fn workspace_id(published: &Published, name: &str) -> Result<Name, String> {
+    published
+        .plan
+        .workspace(name)
+        .map(|plan| plan.id.clone())
+        .ok_or_else(|| format!("there is no workspace {name}; `crosswatch workspaces` lists them"))
 }

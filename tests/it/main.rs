@@ -2,5 +2,6 @@
 
 mod buildbot;
 mod forge;
+mod main_job;
 mod supervise;
 mod support;

@@ -34,12 +34,17 @@ pub(super) fn ci(walk: &mut Walk<'_>, name: Name, node: &Node, path: &str) -> Op
         "http" => CiKind::Http(http(walk, &fields)?),
         _ => CiKind::Command(command(walk, &fields)?),
     };
+    let local = matches!(kind, CiKind::Local(_));
     Some(CiSettings {
         name,
         kind,
         max_in_flight: walk.size(fields.get("max_in_flight"), 8),
         deadline: walk.duration(fields.get("deadline"), Span::seconds(30)),
-        poll: walk.duration(fields.get("poll_interval"), Span::seconds(10)),
+        // A build on this machine is asked for in memory, which costs nothing.
+        poll: walk.duration(
+            fields.get("poll_interval"),
+            if local { Span::seconds(1) } else { Span::seconds(10) },
+        ),
         lost_after: walk.duration(fields.get("lost_after"), Span::minutes(10)),
         push_secret: walk.secret(fields.get("push_secret")),
     })

@@ -6,6 +6,7 @@ pub mod buildbot;
 pub mod git_http;
 pub mod git_repo;
 pub mod proxy;
+pub mod site;
 
 use std::time::Duration;
 
@@ -26,4 +27,10 @@ pub async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
         assert!(clock.now() < end, "not within 20 s: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A port that nobody listens on just now.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
 }

@@ -1,0 +1,149 @@
+//! What may be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use crosswatch_core::model::time::Timestamp;
+
+/// Watches workspaces of many repositories and triggers CI for changes that belong together.
+#[derive(Debug, Parser)]
+#[command(name = "crosswatch", version, propagate_version = true)]
+pub(super) struct Arguments {
+    /// The configuration [default: $CROSSWATCH_CONFIG, ./workspaces.yaml, /etc/crosswatch/workspaces.yaml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The daemon's socket [default: $CROSSWATCH_SOCKET, else by the configuration]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(super) socket: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the daemon
+    Run {
+        /// End when nothing settles any more and all builds ended
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check a configuration
+    Check {
+        /// The configuration
+        file: Option<PathBuf>,
+        /// Print it with every default filled in
+        #[arg(long)]
+        resolved: bool,
+    },
+    /// Show what would be triggered, and why
+    Plan {
+        /// Only this workspace
+        workspace: Option<String>,
+        /// As of this time, from last known answers, without a daemon
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+    },
+    /// Show why a change is decided as it is
+    Explain {
+        /// Workspace
+        workspace: String,
+        /// Change, or `mainline`
+        change: String,
+    },
+    /// Print what a build of a change checks out instead of the mainline
+    Overrides {
+        /// Workspace
+        workspace: String,
+        /// Change
+        change: String,
+        /// Fail unless the change still has this fingerprint
+        #[arg(long, conflicts_with = "latest")]
+        fingerprint: Option<String>,
+        /// Whatever the change has now (the default)
+        #[arg(long)]
+        latest: bool,
+        /// json or autoproj
+        #[arg(long, default_value = "json")]
+        format: String,
+    },
+    /// List workspaces
+    Workspaces,
+    /// List mainlines and changes with their decisions
+    Changes {
+        /// Only this workspace
+        workspace: Option<String>,
+    },
+    /// List builds, newest first
+    Builds {
+        /// Only this workspace
+        workspace: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// List watched repositories with their last look
+    Forges,
+    /// Print the log of a workspace's last run, or of a build
+    Log {
+        /// Workspace, or the beginning of a build's request id
+        what: String,
+        /// Go on while it grows
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Build a change or the mainline again
+    Rebuild {
+        /// Workspace
+        workspace: String,
+        /// Change, or `mainline`
+        change: String,
+        /// A covered change for itself
+        #[arg(long)]
+        alone: bool,
+    },
+    /// Let a set with untrusted heads be built, exactly as it is now
+    Approve {
+        /// Workspace
+        workspace: String,
+        /// Change
+        change: String,
+    },
+    /// Trigger nothing in a workspace
+    Pause {
+        /// Workspace
+        workspace: String,
+    },
+    /// End a pause
+    Resume {
+        /// Workspace
+        workspace: String,
+    },
+    /// Run a workspace's update now
+    Update {
+        /// Workspace
+        workspace: String,
+    },
+    /// Bootstrap a workspace anew
+    Rebootstrap {
+        /// Workspace
+        workspace: String,
+    },
+    /// Read the configuration again
+    Reload {
+        /// Accept one that triggers many builds
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print completions for a shell
+    Completions {
+        /// bash, elvish, fish, powershell or zsh
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}

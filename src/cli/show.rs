@@ -1,0 +1,232 @@
+//! Commands that only show.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crosswatch_core::model::time::Timestamp;
+use serde::de::DeserializeOwned;
+
+use super::client::Client;
+use super::output::{out, table};
+use super::{CliError, offline};
+use crate::ledger::BuildRow;
+use crate::supervise::log as logs;
+use crate::web::rows::{self, ChangeRow, RepositoryRow, WorkspaceRow};
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CliError> {
+    serde_json::from_str(text).map_err(|error| {
+        CliError::Failed(format!(
+            "the daemon's answer is not understood: {error}; is it as new as this command?"
+        ))
+    })
+}
+
+fn time(time: Option<Timestamp>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| time.to_string())
+}
+
+pub(super) async fn workspaces(client: &Client, json: bool) -> Result<(), CliError> {
+    let text = client.get("/api/v1/workspaces", &[]).await?;
+    if json {
+        return out(&(text + "\n"));
+    }
+    let rows: Vec<WorkspaceRow> = parse(&text)?;
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| {
+            let mut why = row.failure.unwrap_or(row.mainline);
+            if let Some(at) = row.next_at {
+                why.push_str(&format!("; tried again at {at}"));
+            }
+            let name = row.name.to_string();
+            vec![name, row.phase, row.packages.to_string(), row.changes.to_string(), why]
+        })
+        .collect();
+    table(&["workspace", "state", "packages", "changes", "mainline"], &rows)
+}
+
+fn change_rows(rows: Vec<ChangeRow>) -> Vec<Vec<String>> {
+    rows.into_iter()
+        .map(|row| {
+            let mut why = row.reason;
+            if let Some(until) = row.until {
+                why.push_str(&format!(" (until {until})"));
+            }
+            for finding in row.findings {
+                why.push_str(&format!("; finding: {finding}"));
+            }
+            vec![row.workspace.to_string(), row.change.to_string(), row.decision, why]
+        })
+        .collect()
+}
+
+const CHANGE_HEAD: [&str; 4] = ["workspace", "change", "decision", "why"];
+
+pub(super) async fn changes(
+    client: &Client,
+    workspace: Option<String>,
+    json: bool,
+) -> Result<(), CliError> {
+    let query: Vec<(&str, &str)> =
+        workspace.iter().map(|name| ("workspace", name.as_str())).collect();
+    let text = client.get("/api/v1/changes", &query).await?;
+    if json {
+        return out(&(text + "\n"));
+    }
+    table(&CHANGE_HEAD, &change_rows(parse(&text)?))
+}
+
+pub(super) async fn plan(
+    client: &Client,
+    config: &Path,
+    workspace: Option<&str>,
+    at: Option<Timestamp>,
+    json: bool,
+) -> Result<(), CliError> {
+    let asked = match at {
+        None => client.get("/api/v1/plan", &[]).await,
+        Some(_) => Err(CliError::NoDaemon { socket: String::new(), why: String::new() }),
+    };
+    match asked {
+        Ok(text) if json => out(&(text + "\n")),
+        Ok(_) => changes(client, workspace.map(str::to_owned), false).await,
+        Err(CliError::NoDaemon { .. }) => {
+            let published = offline::published(config, at).await?;
+            if json {
+                let text = serde_json::to_string(&*published.plan)
+                    .map_err(|error| CliError::Failed(error.to_string()))?;
+                return out(&(text + "\n"));
+            }
+            table(&CHANGE_HEAD, &change_rows(rows::changes(&published, workspace)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn explain(
+    client: &Client,
+    config: &Path,
+    workspace: &str,
+    change: &str,
+) -> Result<(), CliError> {
+    let query = [("workspace", workspace), ("change", change)];
+    match client.get("/api/v1/explain", &query).await {
+        Err(CliError::NoDaemon { .. }) => {
+            let published = offline::published(config, None).await?;
+            out(&rows::explain(&published, workspace, change).map_err(CliError::Failed)?)
+        }
+        answer => out(&answer?),
+    }
+}
+
+/// Which overrides are wanted.
+pub(super) struct Overrides {
+    pub(super) workspace: String,
+    pub(super) change: String,
+    pub(super) fingerprint: Option<String>,
+    pub(super) format: String,
+}
+
+pub(super) async fn overrides(
+    client: &Client,
+    config: &Path,
+    wanted: &Overrides,
+) -> Result<(), CliError> {
+    let Overrides { workspace, change, fingerprint, format } = wanted;
+    let mut query = vec![("workspace", workspace.as_str()), ("change", change), ("format", format)];
+    query.extend(fingerprint.iter().map(|text| ("fingerprint", text.as_str())));
+    match client.get("/api/v1/overrides", &query).await {
+        Err(CliError::NoDaemon { .. }) => {
+            let published = offline::published(config, None).await?;
+            let text =
+                rows::overrides(&published, workspace, change, format, fingerprint.as_deref());
+            out(&text.map_err(CliError::Failed)?)
+        }
+        answer => out(&answer?),
+    }
+}
+
+pub(super) async fn builds(
+    client: &Client,
+    workspace: Option<String>,
+    limit: u32,
+    json: bool,
+) -> Result<(), CliError> {
+    let limit = limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(workspace.iter().map(|name| ("workspace", name.as_str())));
+    let text = client.get("/api/v1/builds", &query).await?;
+    if json {
+        return out(&(text + "\n"));
+    }
+    let rows: Vec<BuildRow> = parse(&text)?;
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| {
+            let id: String = row.request.request_id.to_string().chars().take(12).collect();
+            let why = match row.note {
+                Some(note) => format!("{}; {note}", row.request.reason),
+                None => row.request.reason,
+            };
+            vec![
+                id,
+                row.decided_at.to_string(),
+                row.request.workspace.to_string(),
+                row.request.subject.to_string(),
+                row.ci.to_string(),
+                row.stage.word().to_owned(),
+                why,
+            ]
+        })
+        .collect();
+    table(&["build", "decided", "workspace", "subject", "ci", "state", "why"], &rows)
+}
+
+pub(super) async fn forges(client: &Client, json: bool) -> Result<(), CliError> {
+    let text = client.get("/api/v1/forges", &[]).await?;
+    if json {
+        return out(&(text + "\n"));
+    }
+    let rows: Vec<RepositoryRow> = parse(&text)?;
+    let rows: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| {
+            let state = match row.failure {
+                Some(why) => why,
+                None if row.read_at.is_some() => "answers".to_owned(),
+                None => "not read yet".to_owned(),
+            };
+            vec![
+                row.repository.to_string(),
+                time(row.read_at),
+                time(row.next_at),
+                row.looks.to_string(),
+                row.workspaces.len().to_string(),
+                state,
+            ]
+        })
+        .collect();
+    table(&["repository", "read", "next look", "looks", "workspaces", "state"], &rows)
+}
+
+/// Prints a log. The daemon names the file; it is read here, so that a busy daemon does not matter.
+pub(super) async fn log(client: &Client, what: &str, follow: bool) -> Result<(), CliError> {
+    let path = match client.get("/api/v1/log", &[("workspace", what)]).await {
+        Err(CliError::Failed(_)) => client.get("/api/v1/log", &[("build", what)]).await?,
+        answer => answer?,
+    };
+    let path = PathBuf::from(path);
+    let unreadable =
+        |error: std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
+    let mut follower = logs::Follower::open(&path).map_err(unreadable)?;
+    loop {
+        let text = follower.read().map_err(unreadable)?;
+        if !text.is_empty() {
+            out(&text)?;
+        } else if !follow {
+            return Ok(());
+        } else {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What pages, API and command line show, made from the last pass and the board.
+
+use crosswatch_core::model::identity::{Name, RepositoryId, Subject};
+use crosswatch_core::model::plan::{Decision, SubjectPlan, WorkspacePlan};
+use crosswatch_core::model::time::Timestamp;
+use crosswatch_core::plan::explain as core_explain;
+use crosswatch_core::spelling::{self, Spelling};
+use serde::{Deserialize, Serialize};
+
+use crate::board::BoardContent;
+use crate::pass::Published;
+
+/// A workspace in a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceRow {
+    /// Name.
+    pub name: Name,
+    /// absent, bootstrapping, ready, updating, failed.
+    pub phase: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// Packages of the manifest in force.
+    pub packages: usize,
+    /// Open changes that matter to it.
+    pub changes: usize,
+    /// Decision on the mainline, with its reason.
+    pub mainline: String,
+    /// What failed last.
+    pub failure: Option<String>,
+    /// The end of the failed run's output.
+    pub tail: Vec<String>,
+    /// When it is tried again by itself.
+    pub next_at: Option<Timestamp>,
+    /// Packages that cannot be watched, each with the reason.
+    pub unwatched: Vec<String>,
+}
+
+/// A change in a workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeRow {
+    /// Workspace.
+    pub workspace: Name,
+    /// The change, or `mainline`.
+    pub change: Subject,
+    /// One of the seven words.
+    pub decision: String,
+    /// Why.
+    pub reason: String,
+    /// When time alone releases it.
+    pub until: Option<Timestamp>,
+    /// Members of its set, dependencies first, with their heads.
+    pub set: Vec<String>,
+    /// Fingerprint, if it is known.
+    pub fingerprint: Option<String>,
+    /// Clear references that fail.
+    pub findings: Vec<String>,
+    /// Things that only our page shows.
+    pub notes: Vec<String>,
+}
+
+/// A watched repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryRow {
+    /// Which one.
+    pub repository: RepositoryId,
+    /// Last whole answer.
+    pub read_at: Option<Timestamp>,
+    /// What went wrong last.
+    pub failure: Option<String>,
+    /// Next look.
+    pub next_at: Option<Timestamp>,
+    /// Looks since the start.
+    pub looks: u64,
+    /// Workspaces that share it.
+    pub workspaces: Vec<Name>,
+}
+
+/// All workspaces.
+pub fn workspaces(published: &Published, board: &BoardContent) -> Vec<WorkspaceRow> {
+    published
+        .plan
+        .workspaces
+        .iter()
+        .map(|plan| {
+            let status = board.workspaces.get(&plan.workspace).cloned().unwrap_or_default();
+            let part = published.snapshot.workspaces.get(&plan.workspace);
+            let packages = part
+                .and_then(|part| part.manifest.value())
+                .map_or(0, |manifest| manifest.packages.len());
+            let mainline = plan.subject(&Subject::Mainline).map_or_else(String::new, |subject| {
+                format!("{}: {}", subject.decision.word(), subject.decision.reason())
+            });
+            WorkspaceRow {
+                name: plan.workspace.clone(),
+                phase: status.phase,
+                since: status.since,
+                packages,
+                changes: plan.subjects.len().saturating_sub(1),
+                mainline,
+                failure: status.failure,
+                tail: status.tail,
+                next_at: status.next_at,
+                unwatched: plan
+                    .unwatched
+                    .iter()
+                    .map(|unwatched| format!("{}: {}", unwatched.package, unwatched.reason))
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+/// Mainlines and changes, of one workspace or of all.
+pub fn changes(published: &Published, workspace: Option<&str>) -> Vec<ChangeRow> {
+    published
+        .plan
+        .workspaces
+        .iter()
+        .filter(|plan| workspace.is_none_or(|name| &*plan.workspace == name))
+        .flat_map(|plan| plan.subjects.iter().map(|subject| change(plan, subject)))
+        .collect()
+}
+
+fn change(plan: &WorkspacePlan, subject: &SubjectPlan) -> ChangeRow {
+    let until = match &subject.decision {
+        Decision::Held { until, .. } => *until,
+        _ => None,
+    };
+    ChangeRow {
+        workspace: plan.workspace.clone(),
+        change: subject.subject.clone(),
+        decision: subject.decision.word().to_owned(),
+        reason: subject.decision.reason().to_owned(),
+        until,
+        set: subject
+            .set
+            .iter()
+            .map(|member| format!("{} at {}", member.change, member.head.short()))
+            .collect(),
+        fingerprint: subject.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        findings: subject.findings.iter().map(|finding| finding.text.clone()).collect(),
+        notes: subject.notes.iter().map(|note| note.text.clone()).collect(),
+    }
+}
+
+/// All watched repositories.
+pub fn repositories(board: &BoardContent) -> Vec<RepositoryRow> {
+    board
+        .repositories
+        .iter()
+        .map(|(id, status)| RepositoryRow {
+            repository: id.clone(),
+            read_at: status.read_at,
+            failure: status.failure.clone(),
+            next_at: status.next_at,
+            looks: status.looks,
+            workspaces: status.workspaces.clone(),
+        })
+        .collect()
+}
+
+/// The subject that a person means: as it is written, or by an end of it that only one has.
+pub fn subject<'p>(
+    published: &'p Published,
+    workspace: &str,
+    change: &str,
+) -> Result<(&'p WorkspacePlan, &'p SubjectPlan), String> {
+    let plan = published.plan.workspace(workspace).ok_or_else(|| {
+        format!("there is no workspace {workspace}; `crosswatch workspaces` lists them")
+    })?;
+    let exact = plan.subjects.iter().find(|subject| subject.subject.to_string() == change);
+    if let Some(subject) = exact {
+        return Ok((plan, subject));
+    }
+    let ends: Vec<&SubjectPlan> = plan
+        .subjects
+        .iter()
+        .filter(|subject| {
+            let name = subject.subject.to_string();
+            name.strip_suffix(change).is_some_and(|before| before.ends_with('/'))
+        })
+        .collect();
+    match ends.as_slice() {
+        [subject] => Ok((plan, subject)),
+        [] => Err(format!(
+            "{workspace} has no change {change}; `crosswatch changes {workspace}` lists them"
+        )),
+        [one, other, ..] => {
+            Err(format!("{change} may be {} or {}; write it whole", one.subject, other.subject))
+        }
+    }
+}
+
+/// Why a subject is decided as it is.
+pub fn explain(published: &Published, workspace: &str, change: &str) -> Result<String, String> {
+    let (plan, subject) = subject(published, workspace, change)?;
+    let empty = crosswatch_core::model::ledger_view::WorkspaceLedger::default();
+    let ledger = published.ledger.workspaces.get(&plan.id).map_or(&empty, |ledger| ledger);
+    Ok(core_explain::explain(plan, subject, ledger))
+}
+
+/// What a build of a subject checks out, in a tool's spelling.
+pub fn overrides(
+    published: &Published,
+    workspace: &str,
+    change: &str,
+    format: &str,
+    fingerprint: Option<&str>,
+) -> Result<String, String> {
+    let (_, subject) = subject(published, workspace, change)?;
+    let format: Spelling =
+        format.parse().map_err(|error: spelling::UnknownSpelling| error.to_string())?;
+    let present = subject.fingerprint.map(|present| present.to_string());
+    match (fingerprint, present) {
+        (Some(wanted), Some(present)) if wanted != present => Err(format!(
+            "{change} has the fingerprint {present} now, not {wanted}; use --latest for the present one"
+        )),
+        (_, None) => Err(format!("{change} is not wholly known: {}", subject.decision.reason())),
+        _ => Ok(spelling::spell(format, &subject.overrides)),
+    }
+}
