@@ -206,8 +206,8 @@ impl Deciding<'_, '_> {
             return (Decision::Blocked { why: *why, reason: reason.clone() }, Vec::new());
         }
         let known = attempts::known(view, &subject, fingerprint);
-        let rebuild = view.ledger.rebuilds.get(&subject);
-        let alone = rebuild.is_some_and(|rebuild| rebuild.alone);
+        let rebuild = attempts::rebuild(view, &subject);
+        let alone = attempts::alone(view, &subject, fingerprint);
         if rules.dependencies == Dependencies::Tops
             && !alone
             && let Some(covered) = self.covered(id, open, decided)

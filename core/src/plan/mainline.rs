@@ -114,7 +114,7 @@ pub(crate) fn decide(view: &View<'_>, mainline: &Mainline, facts: &MainlineFacts
         due: Vec::new(),
     };
     let subject = Subject::Mainline;
-    let rebuild = view.ledger.rebuilds.contains_key(&subject);
+    let rebuild = attempts::rebuild(view, &subject).is_some();
     let known = attempts::known(view, &subject, mainline.fingerprint);
     if mainline.fingerprint == facts.recorded && !known && !rebuild {
         let reason = "it is as it was when the watch began; the next push is built".to_owned();
