@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::change::{CommitFacts, Listing, OpenRef};
-use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId};
+use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{Adopted, ChangeFacts, Look};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
@@ -142,7 +142,12 @@ fn facts(
     first_look: bool,
 ) -> ChangeFacts {
     let at = view.at();
-    let Some(known) = view.ledger.changes.get(change) else {
+    // A change that was seen before its base was tracked comes in with the first look at that base.
+    let adopts = |known: &&ChangeFacts| {
+        let subject = Subject::Change(change.clone());
+        first_look && known.adopted == Adopted::No && !view.ledger.attempts.contains_key(&subject)
+    };
+    let Some(known) = view.ledger.changes.get(change).filter(|known| !adopts(known)) else {
         let adopted = match (first_look, view.settings.changes.adopt) {
             (false, _) => Adopted::No,
             (true, Adopt::All) => Adopted::Recent,
