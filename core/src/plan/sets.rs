@@ -161,11 +161,7 @@ fn root(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>, id: &ChangeId) ->
     repository.tracks(open.base) || pinned_root
 }
 
-fn leaders(
-    view: &View<'_>,
-    tracked: &Tracked,
-    graph: &Graph<'_>,
-) -> BTreeMap<ChangeId, ChangeId> {
+fn leaders(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>) -> BTreeMap<ChangeId, ChangeId> {
     let mut digraph: DiGraph<&ChangeId, ()> = DiGraph::new();
     let nodes: BTreeMap<&ChangeId, NodeIndex> =
         graph.open.keys().map(|id| (id, digraph.add_node(id))).collect();
@@ -199,7 +195,7 @@ impl Graph<'_> {
     }
 
     /// What `id` depends on directly.
-    fn members(&self, id: &ChangeId) -> impl Iterator<Item = &ChangeId> {
+    pub(crate) fn members(&self, id: &ChangeId) -> impl Iterator<Item = &ChangeId> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.members)
     }
 
