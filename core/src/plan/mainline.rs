@@ -51,6 +51,8 @@ pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, S
                 .and_then(|branch| listing.and_then(|listing| listing.branches.get(branch)))
                 .copied();
             let head = match view.settings.update_on {
+                // A checkout is older than heads that were taken over since: no stand-in for a look.
+                UpdateOn::Definitions if listing.is_none() => None,
                 UpdateOn::Definitions => head.or(checkout),
                 UpdateOn::Any => checkout.or(head),
             };
