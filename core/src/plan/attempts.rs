@@ -2,7 +2,7 @@
 
 use crate::model::build::{Stage, Verdict};
 use crate::model::identity::{Fingerprint, Name, Subject};
-use crate::model::ledger_view::AttemptView;
+use crate::model::ledger_view::{AttemptView, Rebuild};
 use crate::model::plan::{Blocked, Decision, FingerprintPart, Held, Superseded};
 use crate::model::time::{Span, Timestamp};
 
@@ -44,6 +44,28 @@ pub(crate) fn known(view: &View<'_>, subject: &Subject, fingerprint: Fingerprint
     of(view, subject)
         .iter()
         .any(|attempt| attempt.fingerprint == fingerprint && attempt.stage != Stage::Dropped)
+}
+
+/// The rebuild of a subject that a person asked for, unless every CI got an attempt since.
+pub(crate) fn rebuild<'a>(view: &View<'a>, subject: &Subject) -> Option<&'a Rebuild> {
+    let rebuild = view.ledger.rebuilds.get(subject)?;
+    view.settings.ci.iter().any(|ci| awaits(view, subject, ci, rebuild)).then_some(rebuild)
+}
+
+fn awaits(view: &View<'_>, subject: &Subject, ci: &Name, rebuild: &Rebuild) -> bool {
+    of(view, subject).iter().filter(|a| a.ci == *ci).all(|attempt| attempt.decided_at < rebuild.at)
+}
+
+/// Whether a person asked that this be built although another build covers it: until it was, and
+/// for the fingerprint that was.
+pub(crate) fn alone(view: &View<'_>, subject: &Subject, fingerprint: Fingerprint) -> bool {
+    view.ledger.rebuilds.get(subject).is_some_and(|asked| {
+        asked.alone
+            && (rebuild(view, subject).is_some()
+                || of(view, subject)
+                    .iter()
+                    .any(|a| a.fingerprint == fingerprint && a.decided_at >= asked.at))
+    })
 }
 
 /// Compares the fingerprint with what every CI of the workspace did with it.
@@ -104,7 +126,7 @@ fn one(
         ));
     }
     if let Some(rebuild) = view.ledger.rebuilds.get(subject)
-        && all.iter().filter(|a| a.ci == *ci).all(|attempt| attempt.decided_at < rebuild.at)
+        && awaits(view, subject, ci, rebuild)
     {
         let reason = format!("{} asked for a rebuild at {}", rebuild.by, rebuild.at);
         return One::Due(Due { ci: ci.clone(), attempt: next, by_person: true, reason });

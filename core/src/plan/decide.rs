@@ -31,6 +31,8 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) mainline: &'v [PackageHead],
     /// Adopted changes that are not recent and wait for their fingerprint to be held with.
     pub(crate) to_hold: &'v BTreeSet<ChangeId>,
+    /// Changes that a change whose state is not known depended on, with that change.
+    pub(crate) below: &'v BTreeMap<ChangeId, ChangeId>,
 }
 
 /// Decides on every change that matters to the workspace, tops first; `facts` gets what adoption adds.
@@ -206,13 +208,21 @@ impl Deciding<'_, '_> {
             return (Decision::Blocked { why: *why, reason: reason.clone() }, Vec::new());
         }
         let known = attempts::known(view, &subject, fingerprint);
-        let rebuild = view.ledger.rebuilds.get(&subject);
-        let alone = rebuild.is_some_and(|rebuild| rebuild.alone);
+        let rebuild = attempts::rebuild(view, &subject);
+        let alone = attempts::alone(view, &subject, fingerprint);
         if rules.dependencies == Dependencies::Tops
             && !alone
             && let Some(covered) = self.covered(id, open, decided)
         {
             return (covered, Vec::new());
+        }
+        if rules.dependencies == Dependencies::Tops
+            && !known
+            && rebuild.is_none()
+            && let Some(above) = self.unread_above(id, decided)
+        {
+            let reason = format!("{above} may depend on it and cannot be read now");
+            return (Decision::Unknown { reason }, Vec::new());
         }
         if let Some(reason) = paused(view) {
             return held(Held::Paused, reason, None);
@@ -258,50 +268,12 @@ impl Deciding<'_, '_> {
     }
 
     fn trusted(&self, member: &SetMember) -> bool {
-        match self.view.snapshot.settings.forge(&member.change.repository.forge).map(|f| &f.kind) {
-            Some(ForgeKind::Git(git)) => git.authors == Authors::Any,
-            None => false,
-        }
+        trusted(self.view, &member.change)
     }
 
-    fn approved(&self, subject: &Subject, set: &[SetMember]) -> bool {
+    pub(crate) fn approved(&self, subject: &Subject, set: &[SetMember]) -> bool {
         let approvals = &self.view.ledger.approvals;
         approvals.iter().any(|approval| approval.subject == *subject && approval.set == set)
-    }
-
-    /// Whether another change's build has this one with its present head.
-    fn covered(
-        &self,
-        id: &ChangeId,
-        open: &Open<'_>,
-        decided: &BTreeMap<ChangeId, SubjectPlan>,
-    ) -> Option<Decision> {
-        let has = |set: &[SetMember]| {
-            set.iter().any(|member| member.change == *id && member.head == open.listed.head)
-        };
-        let by = decided.iter().find(|(other, plan)| {
-            *other != id
-                && plan.decision.stands()
-                && has(&plan.set)
-                && (plan.trusted || self.approved(&plan.subject, &plan.set))
-        });
-        if let Some((by, _)) = by {
-            let reason = format!("{by} depends on it and is built with it");
-            return Some(Decision::Covered { by: by.clone(), reason });
-        }
-        // A change that cannot be read now neither adds nor removes cover.
-        self.view.ledger.attempts.iter().find_map(|(subject, attempts)| {
-            let other = subject.change().filter(|other| *other != id)?;
-            let unread = matches!(self.changes.states.get(other), Some(State::Unknown(_)))
-                || self.changes.unread.contains_key(&other.repository);
-            let last = attempts.last()?;
-            (unread && last.stage != crate::model::build::Stage::Dropped && has(&last.set)).then(
-                || Decision::Covered {
-                    by: other.clone(),
-                    reason: format!("{other} was built with it and cannot be read now"),
-                },
-            )
-        })
     }
 
     /// Until when the set is quiet enough, and why.
@@ -385,6 +357,14 @@ impl Deciding<'_, '_> {
         let mut plan = bare(id, Decision::Superseded { reason: why.to_owned() });
         plan.superseded = attempts::superseded(self.view, subject, None, why);
         Some(plan)
+    }
+}
+
+/// Whether the heads of a change need no approval.
+pub(crate) fn trusted(view: &View<'_>, change: &ChangeId) -> bool {
+    match view.snapshot.settings.forge(&change.repository.forge).map(|f| &f.kind) {
+        Some(ForgeKind::Git(git)) => git.authors == Authors::Any,
+        None => false,
     }
 }
 

@@ -75,6 +75,7 @@ fn holds(
         && plan.mainline.is_none()
         && plan.subjects.iter().all(|subject| subject.triggers.is_empty());
     settled
+        && before.at <= now.at
         && plan.next_at.is_none_or(|next| now.at < next)
         && same(view.workspaces.get(&settings.id), ledger.workspaces.get(&settings.id))
         && same(before.workspaces.get(&settings.name), now.workspaces.get(&settings.name))

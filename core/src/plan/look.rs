@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::change::CommitFacts;
 use crate::model::identity::{ChangeId, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, Purpose};
 use crate::model::question::{Answer, Question};
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
@@ -95,6 +95,22 @@ impl<'a> View<'a> {
             Ok(Answer::Commit(facts)) => Ok(facts),
             Ok(Answer::Contains(_)) => Err("an answer of the wrong kind".to_owned()),
             Err(why) => Err(format!("commit {} of {repository}: {why}", oid.short())),
+        }
+    }
+
+    /// What was known of a commit last, without asking for it.
+    pub(crate) fn last_commit(
+        &self,
+        repository: &RepositoryId,
+        oid: Oid,
+        purpose: Purpose,
+    ) -> Option<&'a CommitFacts> {
+        let question = Question::Commit { repository: repository.clone(), oid };
+        let answer = self.snapshot.answers.get(&question);
+        self.consulted.borrow_mut().insert(question);
+        match &**answer?.last_known(purpose)? {
+            Answer::Commit(facts) => Some(facts),
+            Answer::Contains(_) => None,
         }
     }
 

@@ -51,6 +51,8 @@ pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, S
                 .and_then(|branch| listing.and_then(|listing| listing.branches.get(branch)))
                 .copied();
             let head = match view.settings.update_on {
+                // A checkout is older than heads that were taken over since: no stand-in for a look.
+                UpdateOn::Definitions if listing.is_none() => None,
                 UpdateOn::Definitions => head.or(checkout),
                 UpdateOn::Any => checkout.or(head),
             };
@@ -114,7 +116,7 @@ pub(crate) fn decide(view: &View<'_>, mainline: &Mainline, facts: &MainlineFacts
         due: Vec::new(),
     };
     let subject = Subject::Mainline;
-    let rebuild = view.ledger.rebuilds.contains_key(&subject);
+    let rebuild = attempts::rebuild(view, &subject).is_some();
     let known = attempts::known(view, &subject, mainline.fingerprint);
     if mainline.fingerprint == facts.recorded && !known && !rebuild {
         let reason = "it is as it was when the watch began; the next push is built".to_owned();

@@ -4,6 +4,7 @@
 
 mod adoption;
 mod attempts;
+mod cover;
 mod decide;
 pub mod explain;
 pub mod fingerprint;
@@ -74,6 +75,7 @@ fn workspace(
     let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref());
     let mut facts = std::mem::take(&mut changes.facts);
     let heads = mainline.as_ref().map_or(&[][..], |mainline| &mainline.heads);
+    let below = cover::below(&view, &changes, &graph);
     let deciding = Deciding {
         view: &view,
         tracked: &tracked,
@@ -81,6 +83,7 @@ fn workspace(
         graph: &graph,
         mainline: heads,
         to_hold: &to_hold,
+        below: &below,
     };
     let mut subjects = vec![mainline_plan];
     subjects.extend(decide::decide(&deciding, &mut facts));

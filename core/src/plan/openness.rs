@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::change::{CommitFacts, Listing, OpenRef};
-use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId};
+use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{Adopted, ChangeFacts, Look};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
@@ -35,6 +35,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) states: BTreeMap<ChangeId, State<'a>>,
     /// Repositories whose listing is not known, with the reason.
     pub(crate) unread: BTreeMap<RepositoryId, String>,
+    /// What changes whose state is not known depended on when last known.
+    pub(crate) hiding: BTreeMap<ChangeId, BTreeSet<ChangeId>>,
     pub(crate) facts: Facts,
     pub(crate) looks: Vec<Look>,
 }
@@ -44,6 +46,7 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
     let mut changes = Changes {
         states: BTreeMap::new(),
         unread: BTreeMap::new(),
+        hiding: BTreeMap::new(),
         facts: Facts::default(),
         looks: Vec::new(),
     };
@@ -60,6 +63,7 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
                     if let Some(facts) = view.ledger.changes.get(&change) {
                         changes.facts.now.insert(change.clone(), facts.clone());
                     }
+                    hide(view, &mut changes.hiding, &change, listed);
                     changes.states.insert(change, State::Unknown(why.clone()));
                 }
             }
@@ -77,12 +81,28 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
                 };
                 let adopt = base.is_none_or(|base| first.contains(base));
                 let facts = facts(view, &change, listed, references, adopt);
+                if matches!(state, State::Unknown(_)) {
+                    hide(view, &mut changes.hiding, &change, listed);
+                }
                 changes.facts.now.insert(change.clone(), facts);
                 changes.states.insert(change, state);
             }
         }
     }
     changes
+}
+
+fn hide(
+    view: &View<'_>,
+    hiding: &mut BTreeMap<ChangeId, BTreeSet<ChangeId>>,
+    change: &ChangeId,
+    listed: &OpenRef,
+) {
+    if let Some(commit) = view.last_commit(&change.repository, listed.head, Purpose::Hiding) {
+        let references = &commit.references.references;
+        let names = references.iter().map(|reference| reference.change.clone()).collect();
+        hiding.insert(change.clone(), names);
+    }
 }
 
 /// The branches of this repository that are looked at for the first time.
@@ -142,7 +162,12 @@ fn facts(
     first_look: bool,
 ) -> ChangeFacts {
     let at = view.at();
-    let Some(known) = view.ledger.changes.get(change) else {
+    // A change that was seen before its base was tracked comes in with the first look at that base.
+    let adopts = |known: &&ChangeFacts| {
+        let subject = Subject::Change(change.clone());
+        first_look && known.adopted == Adopted::No && !view.ledger.attempts.contains_key(&subject)
+    };
+    let Some(known) = view.ledger.changes.get(change).filter(|known| !adopts(known)) else {
         let adopted = match (first_look, view.settings.changes.adopt) {
             (false, _) => Adopted::No,
             (true, Adopt::All) => Adopted::Recent,

@@ -2,24 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::model::build::SetMember;
-use crate::model::identity::{ChangeId, Name, RepositoryId};
+use crate::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crate::model::plan::Blocked;
 use crate::model::settings::{OnClosed, SameRepository};
 use crate::references::{Finding, Written};
 
 use super::look::View;
 use super::openness::{Changes, Open, State};
-use super::tracked::Tracked;
+use super::tracked::{Tracked, TrackedRepository};
 
 /// The open changes and what each depends on directly.
 pub(crate) struct Graph<'a> {
     pub(crate) open: BTreeMap<ChangeId, Open<'a>>,
     edges: BTreeMap<ChangeId, Edges>,
-    /// The smallest change of the cycle that a change is part of, for changes in cycles.
+    /// The smallest root of the cycle that a change is part of, for changes in cycles.
     leaders: BTreeMap<ChangeId, ChangeId>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn graph<'a>(view: &View<'a>, tracked: &Tracked, changes: &Changes<'a
         graph.open.insert(id.clone(), *open);
         graph.edges.insert(id.clone(), edges(view, tracked, changes, id, open));
     }
-    graph.leaders = leaders(&graph);
+    graph.leaders = leaders(view, tracked, &graph);
     graph
 }
 
@@ -99,14 +99,44 @@ fn edges(
             Some(State::Unknown(why)) => edges.unknown.push(why.clone()),
             None => match changes.unread.get(&other.repository) {
                 Some(why) => edges.unknown.push(why.clone()),
-                None if view.ledger.changes.contains_key(other) => {
-                    edges.closed.insert(other.clone());
-                }
-                None => edges.findings.push(not_watched(reference)),
+                None => match view.ledger.changes.get(other) {
+                    Some(facts) => match arrived(view, repository, other, facts.head) {
+                        Ok(true) => {
+                            let text = format!("{} is merged", reference.as_written);
+                            edges.notes.push(at(reference, text));
+                        }
+                        Ok(false) => {
+                            edges.closed.insert(other.clone());
+                        }
+                        Err(why) => edges.unknown.push(why),
+                    },
+                    None => edges.findings.push(not_watched(reference)),
+                },
             },
         }
     }
     edges
+}
+
+/// Whether a tracked branch contains the last head of a change whose ref is gone.
+fn arrived(
+    view: &View<'_>,
+    repository: &TrackedRepository,
+    change: &ChangeId,
+    head: Oid,
+) -> Result<bool, String> {
+    let id = &change.repository;
+    let listing = view.repository(id).and_then(|part| part.listing.value());
+    let mut unknown = None;
+    for branch in repository.uses.iter().filter_map(|used| used.branch.as_ref()) {
+        let Some(tip) = listing.and_then(|listing| listing.branches.get(branch)) else { continue };
+        match view.contains(id, head, *tip) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(why) => unknown = unknown.or(Some(why)),
+        }
+    }
+    unknown.map_or(Ok(false), Err)
 }
 
 /// One wording whatever the truth is, so that nobody learns what exists where.
@@ -119,7 +149,19 @@ fn at(reference: &Written, text: String) -> Finding {
     Finding { as_written: reference.as_written.clone(), line: reference.line, text }
 }
 
-fn leaders(graph: &Graph<'_>) -> BTreeMap<ChangeId, ChangeId> {
+/// Whether a change is to be built for its own sake here.
+fn root(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>, id: &ChangeId) -> bool {
+    let (Some(repository), Some(open)) =
+        (tracked.repositories.get(&id.repository), graph.open.get(id))
+    else {
+        return false;
+    };
+    let pinned_root =
+        view.settings.changes.pinned_roots && repository.overridden(open.base).next().is_some();
+    repository.tracks(open.base) || pinned_root
+}
+
+fn leaders(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>) -> BTreeMap<ChangeId, ChangeId> {
     let mut digraph: DiGraph<&ChangeId, ()> = DiGraph::new();
     let nodes: BTreeMap<&ChangeId, NodeIndex> =
         graph.open.keys().map(|id| (id, digraph.add_node(id))).collect();
@@ -131,10 +173,13 @@ fn leaders(graph: &Graph<'_>) -> BTreeMap<ChangeId, ChangeId> {
         }
     }
     let mut leaders = BTreeMap::new();
-    for component in tarjan_scc(&digraph) {
+    // Not the recursive algorithm: a chain of changes may be longer than the stack is deep.
+    for component in kosaraju_scc(&digraph) {
         let members: BTreeSet<&ChangeId> =
             component.iter().filter_map(|node| digraph.node_weight(*node).copied()).collect();
-        if let Some(least) = members.first().filter(|_| members.len() > 1) {
+        // A member that is no root here, such as one of a pinned package, has no plan to stand for.
+        let roots = members.iter().find(|id| root(view, tracked, graph, id));
+        if let Some(least) = roots.or(members.first()).filter(|_| members.len() > 1) {
             for member in &members {
                 leaders.insert((*member).clone(), (*least).clone());
             }
@@ -150,7 +195,7 @@ impl Graph<'_> {
     }
 
     /// What `id` depends on directly.
-    fn members(&self, id: &ChangeId) -> impl Iterator<Item = &ChangeId> {
+    pub(crate) fn members(&self, id: &ChangeId) -> impl Iterator<Item = &ChangeId> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.members)
     }
 
