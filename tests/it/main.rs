@@ -1,5 +1,7 @@
 //! The one integration test binary.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod buildbot;
 mod forge;
 mod invariants;
