@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::CliError;
-use crate::config::{self, Secrets};
+use crate::config;
 use crate::web::{self, Act};
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ impl Client {
         let socket = match named {
             Some(socket) => socket,
             None => {
-                let settings = config::load(config, &Secrets::from_environment())
+                let settings = config::without_secrets(config)
                     .map_err(|errors| CliError::Usage(errors.to_string()))?;
                 web::socket_path(&settings.state_dir)
             }

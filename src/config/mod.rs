@@ -37,6 +37,12 @@ pub fn load(path: &Path, secrets: &Secrets) -> Result<Settings, ConfigErrors> {
     build(&text, path, |found| found.iter().filter_map(check).collect())
 }
 
+/// Reads a configuration without its secrets, which only the daemon may be able to read.
+pub fn without_secrets(path: &Path) -> Result<Settings, ConfigErrors> {
+    let text = read(path).map_err(|error| ConfigErrors::whole(path, error))?;
+    parse(&text, path)
+}
+
 /// Understands the text of a configuration; `origin` names it and its folder. Secrets are not read.
 pub fn parse(text: &str, origin: &Path) -> Result<Settings, ConfigErrors> {
     build(text, origin, |_| Vec::new())

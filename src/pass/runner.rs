@@ -16,6 +16,8 @@ use crate::ledger::{Committed, Ledger, LedgerError, Term};
 const SHORTEST: Duration = Duration::from_millis(50);
 /// A pass is run after this time even if nobody asked.
 const LONGEST: Span = Span::seconds(60);
+/// A pass is run again after this time when its commit failed.
+const AFTER_FAILURE: Span = Span::seconds(3);
 /// The plan is made from scratch and compared after this time.
 const CHECK: Span = Span::minutes(15);
 
@@ -68,7 +70,10 @@ impl Runner {
 
     /// Until the plan stops to hold, or the longest time.
     fn wait(&self) -> Duration {
-        let longest = self.longest.unwrap_or(LONGEST);
+        let mut longest = self.longest.unwrap_or(LONGEST);
+        if !self.board.read().not_ready.is_empty() {
+            longest = longest.min(AFTER_FAILURE);
+        }
         let next = self.publish.borrow().as_ref().and_then(|published| published.plan.next_at);
         next.map_or(longest, |next| next.since(self.clock.now()).min(longest)).to_std()
     }

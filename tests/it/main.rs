@@ -2,6 +2,7 @@
 
 mod buildbot;
 mod forge;
+mod invariants;
 mod ledger;
 mod main_job;
 mod supervise;

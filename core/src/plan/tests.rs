@@ -1,1 +1,8 @@
-//! Tables of the rules; worlds are built by `World`.
+//! Tables of the rules; worlds are built by [`world::World`].
+
+mod adoption;
+mod attempts;
+mod mainline;
+mod properties;
+mod sets;
+mod world;

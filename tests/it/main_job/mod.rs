@@ -1,7 +1,6 @@
 //! The main job, end to end: the built program, real git, real builds.
 
 mod builds;
-mod crash;
-mod isolation;
-mod sharing;
+mod command_line;
+mod ledger_faults;
 mod wakes;

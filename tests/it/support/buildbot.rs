@@ -3,9 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use super::free_port;
 
 /// Password of the hook's user `daemon`.
 pub const HOOK_PASSWORD: &str = "hook-canary";
@@ -83,10 +84,6 @@ fn installed() -> PathBuf {
          CROSSWATCH_TEST_BUILDBOT to the program `buildbot`"
     );
     bin
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn config(project: &str, web: u16, pb: u16) -> String {

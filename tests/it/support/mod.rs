@@ -9,6 +9,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod site;
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crosswatch::clock::Clock;
@@ -30,8 +31,15 @@ pub async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A port that nobody listens on just now.
+/// A port for this test alone. It is below those that the system gives to outgoing connections, which
+/// would otherwise take it between this call and its use.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 80).expect("less than 80") * 200;
+    loop {
+        let port = 16_000 + own + NEXT.fetch_add(1, Ordering::SeqCst) % 200;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -124,7 +124,7 @@ impl Site {
              update: {{run: [git, pull, -q, --ff-only], timeout: 1m}}\n  \
              manifest: {{format: crosswatch, path: manifest.json}}\n  \
              mainline: {{settle: 1s, settle_at_most: 5s}}\n  \
-             changes: {{settle: {{new: 300ms, push: 300ms}}}}\nworkspaces:\n",
+             changes: {{settle: {{new: 2s, push: 300ms}}}}\nworkspaces:\n",
             state = self.state().display(),
             port = self.port,
         );

@@ -1,0 +1,195 @@
+//! What holds for every world.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::world::{World, short};
+use crate::model::build::Verdict;
+use crate::model::plan::Plan;
+
+const PATHS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Something that happens to a world.
+#[derive(Clone, Debug)]
+enum Step {
+    Push(usize, u64, Vec<(usize, u64)>),
+    Close(usize, u64),
+    Merge(usize, u64),
+    Base(usize),
+    Reachable(usize, bool),
+    Silence(usize, u64),
+    Speak,
+    Pass(u64),
+    Finish(usize),
+    Rebuild(usize, u64, bool),
+    Pending(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let path = 0..PATHS.len();
+    let change = (0..PATHS.len(), 1..3_u64);
+    prop_oneof![
+        6 => (change.clone(), prop::collection::vec(change.clone(), 0..3))
+            .prop_map(|((path, number), needs)| Step::Push(path, number, needs)),
+        1 => change.clone().prop_map(|(path, number)| Step::Close(path, number)),
+        1 => change.clone().prop_map(|(path, number)| Step::Merge(path, number)),
+        1 => path.clone().prop_map(Step::Base),
+        2 => (path, any::<bool>()).prop_map(|(path, up)| Step::Reachable(path, up)),
+        1 => change.clone().prop_map(|(path, number)| Step::Silence(path, number)),
+        1 => Just(Step::Speak),
+        6 => prop::sample::select(vec![0, 1, 30, 90, 120, 1200]).prop_map(Step::Pass),
+        2 => (0..5_usize).prop_map(Step::Finish),
+        1 => (change, any::<bool>()).prop_map(|((p, n), alone)| Step::Rebuild(p, n, alone)),
+        1 => any::<bool>().prop_map(Step::Pending),
+    ]
+}
+
+fn name(path: usize, number: u64) -> String {
+    format!("{}#{number}", PATHS[path])
+}
+
+fn open(world: &World, path: usize, number: u64) -> bool {
+    let part = world.snapshot.repositories.get(&super::world::repository(PATHS[path]));
+    let listing = part.and_then(|part| part.listing.value());
+    listing.is_some_and(|listing| listing.changes.iter().any(|listed| listed.number == number))
+}
+
+fn known(world: &World, path: usize) -> bool {
+    let part = world.snapshot.repositories.get(&super::world::repository(PATHS[path]));
+    part.is_some_and(|part| part.listing.value().is_some())
+}
+
+/// Passes are planned incrementally and from scratch, which the world compares.
+fn apply(world: &mut World, step: &Step) {
+    match step {
+        Step::Push(path, number, needs) if known(world, *path) => {
+            let needs: Vec<String> = needs.iter().map(|(p, n)| name(*p, *n)).collect();
+            let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
+            world.push(&name(*path, *number), &needs);
+        }
+        Step::Close(path, number) if open(world, *path, *number) => {
+            world.close(&name(*path, *number));
+        }
+        Step::Merge(path, number) if open(world, *path, *number) => {
+            world.merge(&name(*path, *number));
+        }
+        Step::Base(path) if known(world, *path) => {
+            world.push_base(PATHS[*path]);
+        }
+        Step::Reachable(path, up) => world.reachable(PATHS[*path], *up),
+        Step::Silence(path, number) if open(world, *path, *number) => {
+            let head = world.head(&name(*path, *number));
+            world.silent.insert(head);
+        }
+        Step::Speak => world.silent.clear(),
+        Step::Pass(seconds) => {
+            world.run(*seconds);
+        }
+        Step::Finish(verdict) => {
+            let verdicts = [
+                Verdict::Success,
+                Verdict::Failure,
+                Verdict::Cancelled,
+                Verdict::Lost,
+                Verdict::Refused,
+            ];
+            world.finish(verdicts[*verdict]);
+        }
+        Step::Rebuild(path, number, alone) => world.rebuild(&name(*path, *number), *alone),
+        Step::Pending(pending) => world.part(|part| part.pending = *pending),
+        _ => {}
+    }
+}
+
+/// Everything that a plan would do.
+fn acts(plan: &Plan) -> BTreeSet<String> {
+    let mut acts = BTreeSet::new();
+    for planned in plan.workspaces.iter().flat_map(|workspace| &workspace.subjects) {
+        for trigger in &planned.triggers {
+            acts.insert(format!(
+                "trigger {} {}",
+                short(&planned.subject),
+                trigger.request.request_id
+            ));
+        }
+        for gone in &planned.superseded {
+            acts.insert(format!("supersede {}", gone.request_id));
+        }
+    }
+    acts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_incremental_plan_is_the_plan_from_scratch_and_outages_add_nothing(
+        steps in prop::collection::vec(step(), 1..40),
+        last in prop::sample::select(vec![0, 1, 30, 90, 120]),
+    ) {
+        let mut world = World::new(&PATHS);
+        for step in &steps {
+            apply(&mut world, step);
+        }
+        world.snapshot.at = world.snapshot.at + crate::model::time::Span::seconds(last);
+        let made = world.plan();
+        let scratch = world.scratch();
+        let one = serde_json::to_string(&made).expect("json");
+        let other = serde_json::to_string(&scratch).expect("json");
+        prop_assert_eq!(one, other, "the same bytes twice");
+        let before = acts(&made);
+        let at = world.snapshot.at;
+        for id in world.snapshot.repositories.keys() {
+            let mut snapshot = world.snapshot.clone();
+            let part = snapshot.repositories.get_mut(id).expect("a repository");
+            let part = Arc::make_mut(part);
+            part.listing = part.listing.failed("timed out", at);
+            let after = acts(&crate::plan::plan(&snapshot, &world.ledger));
+            prop_assert!(after.is_subset(&before), "{id} down: {after:?} of {before:?}");
+        }
+        for question in world.snapshot.answers.keys() {
+            let mut snapshot = world.snapshot.clone();
+            let answer = snapshot.answers.get_mut(question).expect("an answer");
+            *answer = answer.failed("timed out", at);
+            let after = acts(&crate::plan::plan(&snapshot, &world.ledger));
+            prop_assert!(after.is_subset(&before), "{question:?}: {after:?} of {before:?}");
+        }
+        let mut snapshot = world.snapshot.clone();
+        let part = Arc::make_mut(snapshot.workspaces.get_mut("w").expect("a workspace"));
+        part.manifest = part.manifest.failed("timed out", at);
+        let after = acts(&crate::plan::plan(&snapshot, &world.ledger));
+        prop_assert!(after.is_subset(&before), "manifest: {after:?} of {before:?}");
+    }
+
+    #[test]
+    fn the_order_in_which_things_are_told_does_not_matter(
+        order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
+        paths in Just(PATHS.to_vec()).prop_shuffle(),
+    ) {
+        let build = |order: &[usize], paths: &[&str]| {
+            let mut world = World::fresh(&[]);
+            for path in PATHS {
+                world.repository(path);
+            }
+            for path in paths {
+                world.packages.push(super::world::package(path, super::world::git(path)));
+            }
+            world.export();
+            for index in order {
+                let (path, number) = (PATHS[index / 2], 1 + (index % 2) as u64);
+                let below = PATHS[(index / 2 + 1) % PATHS.len()];
+                let below = format!("{below}#{number}");
+                let head = super::world::oid(*index as u64 + 1);
+                let at = world.snapshot.at;
+                let needs = [below.as_str()];
+                let needs = if index % 2 == 0 { &needs[..] } else { &[] };
+                world.push_as(&format!("{path}#{number}"), head, at, needs);
+            }
+            serde_json::to_string(&world.plan()).expect("json")
+        };
+        let sorted: Vec<usize> = (0..8).collect();
+        prop_assert_eq!(build(&order, &paths), build(&sorted, &PATHS));
+    }
+}

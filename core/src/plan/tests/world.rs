@@ -1,0 +1,469 @@
+//! A small world of one plain git forge and one workspace, with a model of the ledger.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::build::{Stage, Verdict};
+use crate::model::change::{CommitFacts, Listing, OpenRef};
+use crate::model::identity::{ChangeId, Name, Oid, RepositoryId, Subject};
+use crate::model::ledger_view::{AttemptView, LedgerView, Rebuild, WorkspaceLedger};
+use crate::model::locator::Locator;
+use crate::model::manifest::{DefinitionRepository, Manifest, Package, Pin, Vcs};
+use crate::model::observed::Observed;
+use crate::model::plan::{Plan, SubjectPlan};
+use crate::model::question::{Answer, Question};
+use crate::model::settings::*;
+use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
+use crate::model::time::{Span, Timestamp};
+use crate::plan::incremental::Planner;
+use crate::plan::plan;
+use crate::references::{References, Written};
+
+/// What the tests start at.
+pub(super) const START: i64 = 1_790_000_000_000;
+
+pub(super) struct World {
+    pub(super) snapshot: Snapshot,
+    pub(super) ledger: LedgerView,
+    pub(super) packages: Vec<Package>,
+    pub(super) definitions: Vec<DefinitionRepository>,
+    pub(super) commits: BTreeMap<Oid, CommitFacts>,
+    /// (ancestor, descendant).
+    pub(super) ancestry: BTreeSet<(Oid, Oid)>,
+    /// Questions about these commits get no answer.
+    pub(super) silent: BTreeSet<Oid>,
+    pub(super) planner: Planner,
+    next_oid: u64,
+}
+
+pub(super) fn oid(number: u64) -> Oid {
+    format!("{number:040x}").parse().expect("an oid")
+}
+
+pub(super) fn repository(path: &str) -> RepositoryId {
+    RepositoryId::new("mirror", path)
+}
+
+/// `a#1` as a change.
+pub(super) fn change(text: &str) -> ChangeId {
+    format!("mirror/{text}").parse().expect("a change")
+}
+
+pub(super) fn subject(text: &str) -> Subject {
+    if text == "mainline" { Subject::Mainline } else { Subject::Change(change(text)) }
+}
+
+fn url(path: &str) -> String {
+    format!("https://git.example.org/{path}.git")
+}
+
+pub(super) fn git(path: &str) -> Vcs {
+    Vcs::Git { url: url(path), branch: Some("main".into()), pin: None }
+}
+
+pub(super) fn package(name: &str, vcs: Vcs) -> Package {
+    Package {
+        name: name.into(),
+        vcs,
+        directory: None,
+        path: None,
+        depends_on: Vec::new(),
+        override_key: name.into(),
+    }
+}
+
+fn forge() -> ForgeSettings {
+    ForgeSettings {
+        name: "mirror".into(),
+        identity: "mirror".into(),
+        kind: ForgeKind::Git(GitForge {
+            changes: vec!["refs/pull/*/head".to_owned()],
+            base: None,
+            authors: Authors::Any,
+        }),
+        url: "https://git.example.org".to_owned(),
+        also: vec!["ssh://git@git.example.org".to_owned()],
+        token: None,
+        interval: Span::minutes(1),
+        reconcile: Span::minutes(15),
+    }
+}
+
+fn workspace() -> WorkspaceSettings {
+    WorkspaceSettings {
+        name: "w".into(),
+        id: "w".into(),
+        tool: Tool::Custom,
+        source: None,
+        bootstrap: None,
+        update: None,
+        update_on: UpdateOn::Definitions,
+        manifest: ManifestSource {
+            format: ManifestFormat::Crosswatch,
+            from: ManifestFrom::Path("manifest.json".into()),
+            max_bytes: 1 << 20,
+        },
+        ci: vec!["ci".into()],
+        build_changes: true,
+        build_mainline: true,
+        changes: ChangeRules {
+            settle_new: Span::seconds(90),
+            settle_push: Span::seconds(30),
+            settle_bots: Span::minutes(10),
+            drafts: Drafts::Build,
+            max_age: Span::days(120),
+            dependencies: Dependencies::Tops,
+            trusted: Vec::new(),
+            bots: Vec::new(),
+            adopt: Adopt::Recent,
+            max_dependencies: 50,
+            on_closed: OnClosed::Block,
+            ref_kind: RefKind::Auto,
+            same_repository: SameRepository::Block,
+            pinned_roots: false,
+            branch_matching: false,
+        },
+        mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },
+        epoch: 0,
+        max_in_flight: 4,
+        report_to: Vec::new(),
+        env: BTreeMap::new(),
+        paused: false,
+    }
+}
+
+impl World {
+    /// A world whose first look is done: nothing was open then.
+    pub(super) fn new(paths: &[&str]) -> Self {
+        let mut world = Self::fresh(paths);
+        assert!(world.run(0).is_empty());
+        world
+    }
+
+    /// A world before its first look, with a package for each repository.
+    pub(super) fn fresh(paths: &[&str]) -> Self {
+        let settings = Settings {
+            state_dir: "/state".into(),
+            database: Database::Sqlite,
+            listen: String::new(),
+            public_url: None,
+            forges: BTreeMap::from([("mirror".into(), Arc::new(forge()))]),
+            ci: BTreeMap::new(),
+            workspaces: vec![Arc::new(workspace())],
+            max_updates: 1,
+        };
+        let locator = Arc::new(Locator::new(&settings));
+        let mut world = Self {
+            snapshot: Snapshot {
+                at: Timestamp(START),
+                settings: Arc::new(settings),
+                locator,
+                workspaces: BTreeMap::new(),
+                repositories: BTreeMap::new(),
+                answers: BTreeMap::new(),
+                times: BTreeMap::new(),
+            },
+            ledger: LedgerView { ledger_id: "ledger".to_owned(), workspaces: BTreeMap::new() },
+            packages: Vec::new(),
+            definitions: Vec::new(),
+            commits: BTreeMap::new(),
+            ancestry: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            planner: Planner::new(),
+            next_oid: 1_000_000,
+        };
+        for path in paths {
+            world.packages.push(package(path, git(path)));
+            world.repository(path);
+        }
+        world.export();
+        world
+    }
+
+    /// A repository that is on the server.
+    pub(super) fn repository(&mut self, path: &str) {
+        let head = self.fresh_oid();
+        let part = RepositoryPart {
+            id: repository(path),
+            spelling: path.to_owned(),
+            url: url(path),
+            listing: Observed::known(Listing {
+                default_branch: Some("main".into()),
+                branches: BTreeMap::from([("main".into(), head)]),
+                changes: Vec::new(),
+            }),
+        };
+        self.snapshot.repositories.insert(repository(path), Arc::new(part));
+    }
+
+    /// Puts the packages and definitions in force.
+    pub(super) fn export(&mut self) {
+        let manifest = Manifest::new(self.packages.clone(), self.definitions.clone());
+        self.part(|part| part.manifest = Observed::known(manifest.expect("a manifest")));
+    }
+
+    pub(super) fn part(&mut self, edit: impl FnOnce(&mut WorkspacePart)) {
+        let settings = self.snapshot.settings.workspaces.first().expect("a workspace");
+        let entry = self.snapshot.workspaces.entry(settings.name.clone()).or_insert_with(|| {
+            Arc::new(WorkspacePart {
+                name: settings.name.clone(),
+                manifest: Observed::not_read_yet(Timestamp(START)),
+                updated: None,
+                failure: None,
+                pending: false,
+            })
+        });
+        edit(Arc::make_mut(entry));
+    }
+
+    pub(super) fn settings(&mut self, edit: impl FnOnce(&mut WorkspaceSettings)) {
+        let settings = Arc::make_mut(&mut self.snapshot.settings);
+        edit(Arc::make_mut(settings.workspaces.first_mut().expect("a workspace")));
+    }
+
+    pub(super) fn authors(&mut self, authors: Authors) {
+        let settings = Arc::make_mut(&mut self.snapshot.settings);
+        let forge = Arc::make_mut(settings.forges.get_mut("mirror").expect("the forge"));
+        let ForgeKind::Git(git) = &mut forge.kind;
+        git.authors = authors;
+    }
+
+    pub(super) fn ledger(&mut self) -> &mut WorkspaceLedger {
+        Arc::make_mut(self.ledger.workspaces.entry("w".into()).or_default())
+    }
+
+    pub(super) fn fresh_oid(&mut self) -> Oid {
+        self.next_oid += 1;
+        oid(self.next_oid)
+    }
+
+    pub(super) fn listing(&mut self, path: &str, edit: impl FnOnce(&mut Listing)) {
+        let part = self.snapshot.repositories.get_mut(&repository(path)).expect("a repository");
+        let part = Arc::make_mut(part);
+        let mut listing = (**part.listing.value().expect("a listing that is known")).clone();
+        edit(&mut listing);
+        part.listing = Observed::known(listing);
+    }
+
+    /// The server stops or starts to answer for a repository.
+    pub(super) fn reachable(&mut self, path: &str, reachable: bool) {
+        use crate::model::observed::Purpose;
+        let at = self.snapshot.at;
+        let part = self.snapshot.repositories.get_mut(&repository(path)).expect("a repository");
+        let part = Arc::make_mut(part);
+        part.listing = if reachable {
+            let last = part.listing.last_known(Purpose::Display).expect("read before").clone();
+            Observed::Known(last)
+        } else {
+            part.listing.failed("timed out", at)
+        };
+    }
+
+    /// Opens a change, or pushes to it, with a commit made now that depends on others.
+    pub(super) fn push(&mut self, text: &str, dependencies: &[&str]) -> Oid {
+        let head = self.fresh_oid();
+        let at = self.snapshot.at;
+        self.push_as(text, head, at, dependencies);
+        head
+    }
+
+    pub(super) fn push_as(&mut self, text: &str, head: Oid, at: Timestamp, needs: &[&str]) {
+        let references = needs
+            .iter()
+            .zip(1..)
+            .map(|(name, line)| Written {
+                change: change(name),
+                as_written: (*name).to_owned(),
+                line,
+            })
+            .collect();
+        let references = References { references, ..References::default() };
+        self.commits.insert(head, CommitFacts { committed_at: at, references });
+        let ChangeId { repository, number } = change(text);
+        self.listing(&repository.path, |listing| {
+            listing.changes.retain(|listed| listed.number != number);
+            listing.changes.push(OpenRef {
+                number,
+                head,
+                base: None,
+                ref_name: format!("refs/pull/{number}/head").into(),
+                merge: false,
+            });
+            listing.changes.sort_by_key(|listed| listed.number);
+        });
+    }
+
+    pub(super) fn edit(&mut self, text: &str, edit: impl FnOnce(&mut OpenRef)) {
+        let ChangeId { repository, number } = change(text);
+        self.listing(&repository.path, |listing| {
+            let listed = listing.changes.iter_mut().find(|listed| listed.number == number);
+            edit(listed.expect("an open change"));
+        });
+    }
+
+    pub(super) fn head(&mut self, text: &str) -> Oid {
+        let mut head = None;
+        self.edit(text, |listed| head = Some(listed.head));
+        head.expect("a head")
+    }
+
+    /// The ref of a change is deleted.
+    pub(super) fn close(&mut self, text: &str) {
+        let ChangeId { repository, number } = change(text);
+        self.listing(&repository.path, |listing| {
+            listing.changes.retain(|listed| listed.number != number);
+        });
+    }
+
+    /// The change's head becomes part of its base; its ref stays.
+    pub(super) fn merge(&mut self, text: &str) {
+        let head = self.head(text);
+        let path = change(text).repository.path;
+        let base = self.push_base(&path);
+        self.ancestry.insert((head, base));
+    }
+
+    pub(super) fn push_base(&mut self, path: &str) -> Oid {
+        let head = self.fresh_oid();
+        let mut before = None;
+        self.listing(path, |listing| before = listing.branches.insert("main".into(), head));
+        let before = before.expect("a base");
+        let inherited: Vec<Oid> =
+            self.ancestry.iter().filter(|(_, tip)| *tip == before).map(|(old, _)| *old).collect();
+        self.ancestry.extend(inherited.into_iter().chain([before]).map(|old| (old, head)));
+        head
+    }
+
+    fn answer(&self, question: &Question) -> Option<Answer> {
+        match question {
+            Question::Commit { oid, .. } if !self.silent.contains(oid) => {
+                self.commits.get(oid).cloned().map(Answer::Commit)
+            }
+            Question::Contains { ancestor, descendant, .. }
+                if !self.silent.contains(ancestor) && !self.silent.contains(descendant) =>
+            {
+                Some(Answer::Contains(self.ancestry.contains(&(*ancestor, *descendant))))
+            }
+            _ => None,
+        }
+    }
+
+    /// The plan after its questions were answered; each incremental one is compared with scratch.
+    pub(super) fn plan(&mut self) -> Plan {
+        loop {
+            let (made, equal) = self.planner.check(&self.snapshot, &self.ledger);
+            assert!(equal, "the incremental plan is another one than that from scratch");
+            let mut more = false;
+            for question in &made.wanted {
+                if let Some(answer) = self.answer(question) {
+                    self.snapshot.answers.insert(question.clone(), Observed::known(answer));
+                    more = true;
+                }
+            }
+            if !more {
+                return made;
+            }
+        }
+    }
+
+    /// Waits, plans and commits; the subjects that were triggered, as `a#1`.
+    pub(super) fn run(&mut self, seconds: u64) -> Vec<String> {
+        self.snapshot.at = self.snapshot.at + Span::seconds(seconds);
+        let made = self.plan();
+        self.commit(&made)
+    }
+
+    /// What the ledger does with a plan.
+    pub(super) fn commit(&mut self, made: &Plan) -> Vec<String> {
+        let mut triggered = Vec::new();
+        let workspace = Arc::clone(made.workspaces.first().expect("a workspace"));
+        let ledger = self.ledger();
+        ledger.looks.extend(workspace.looks.iter().cloned());
+        ledger.changes.extend(workspace.facts.iter().cloned());
+        if let Some(facts) = &workspace.mainline {
+            ledger.mainline = Some(facts.clone());
+        }
+        for planned in &workspace.subjects {
+            for gone in &planned.superseded {
+                for attempt in ledger.attempts.values_mut().flatten() {
+                    if attempt.request_id == gone.request_id
+                        && (gone.cancel || attempt.stage == Stage::Queued)
+                    {
+                        attempt.stage = Stage::Dropped;
+                    }
+                }
+            }
+            for trigger in &planned.triggers {
+                triggered.push(short(&planned.subject));
+                let request = &trigger.request;
+                let attempts = ledger.attempts.entry(planned.subject.clone()).or_default();
+                assert!(attempts.iter().all(|known| known.request_id != request.request_id));
+                attempts.push(AttemptView {
+                    request_id: request.request_id,
+                    ci: trigger.ci.clone(),
+                    fingerprint: request.fingerprint,
+                    attempt: request.attempt,
+                    stage: Stage::Queued,
+                    decided_at: made.at,
+                    ended_at: None,
+                    set: request.set.clone(),
+                    parts: planned.parts.clone(),
+                    link: None,
+                    note: None,
+                });
+            }
+        }
+        triggered
+    }
+
+    /// Everything that is open ends with a verdict.
+    pub(super) fn finish(&mut self, verdict: Verdict) {
+        let at = self.snapshot.at;
+        for attempt in self.ledger().attempts.values_mut().flatten() {
+            if attempt.stage.open() {
+                attempt.stage = Stage::Ended(verdict);
+                attempt.ended_at = Some(at);
+            }
+        }
+    }
+
+    pub(super) fn rebuild(&mut self, text: &str, alone: bool) {
+        let at = self.snapshot.at;
+        let rebuild = Rebuild { by: "somebody".to_owned(), at, alone };
+        self.ledger().rebuilds.insert(subject(text), rebuild);
+    }
+
+    pub(super) fn planned(&mut self, text: &str) -> SubjectPlan {
+        let made = self.plan();
+        let workspace = made.workspaces.first().expect("a workspace");
+        workspace.subject(&subject(text)).unwrap_or_else(|| panic!("no plan of {text}")).clone()
+    }
+
+    /// `held: settling` and the like.
+    pub(super) fn decision(&mut self, text: &str) -> String {
+        use crate::model::plan::Decision;
+        let decision = self.planned(text).decision;
+        let word = decision.word();
+        match decision {
+            Decision::Held { why, .. } => format!("{word}: {why:?}"),
+            Decision::Blocked { why, .. } => format!("{word}: {why:?}"),
+            Decision::Covered { by, .. } => format!("{word}: {}#{}", by.repository.path, by.number),
+            _ => word.to_owned(),
+        }
+    }
+
+    /// A plan of this snapshot alone.
+    pub(super) fn scratch(&self) -> Plan {
+        plan(&self.snapshot, &self.ledger)
+    }
+}
+
+pub(super) fn short(subject: &Subject) -> String {
+    subject.to_string().trim_start_matches("mirror/").to_owned()
+}
+
+/// A package at a tag.
+pub(super) fn pinned(name: &str) -> Package {
+    let pin = Some(Pin::Tag("v1".to_owned()));
+    package(name, Vcs::Git { url: url(name), branch: Some(Name::from("main")), pin })
+}
