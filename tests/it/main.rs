@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod architecture;
 mod buildbot;
 mod forge;
 mod invariants;
