@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use crosswatch_core::model::time::Timestamp;
+use crosswatch_core::spelling::Spelling;
 
 /// Watches workspaces of many repositories and triggers CI for changes that belong together.
 #[derive(Debug, Parser)]
@@ -67,7 +68,7 @@ pub(super) enum Command {
         latest: bool,
         /// json or autoproj
         #[arg(long, default_value = "json")]
-        format: String,
+        format: Spelling,
     },
     /// List workspaces
     Workspaces,

@@ -66,7 +66,14 @@ impl Client {
     }
 
     async fn talk(&self, method: Method, uri: String, body: Bytes) -> Result<String, CliError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.away(error))?;
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => CliError::Failed(format!(
+                "{} is not open to you; ask as root, as the daemon's user, or (to read) as a member \
+                 of the socket's group",
+                self.socket.display()
+            )),
+            _ => self.away(error),
+        })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| self.away(error))?;

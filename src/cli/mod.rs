@@ -117,6 +117,7 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
             show::explain(&client()?, &config, &workspace, &change).await
         }
         Command::Overrides { workspace, change, fingerprint, latest: _, format } => {
+            let format = format.word();
             let wanted = show::Overrides { workspace, change, fingerprint, format };
             show::overrides(&client()?, &config, &wanted).await
         }

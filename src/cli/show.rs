@@ -12,6 +12,7 @@ use super::{CliError, offline};
 use crate::ledger::BuildRow;
 use crate::supervise::log as logs;
 use crate::web::rows::{self, ChangeRow, RepositoryRow, WorkspaceRow};
+use crate::web::workspace_id;
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CliError> {
     serde_json::from_str(text).map_err(|error| {
@@ -88,19 +89,37 @@ pub(super) async fn plan(
         Some(_) => Err(CliError::NoDaemon { socket: String::new(), why: String::new() }),
     };
     match asked {
-        Ok(text) if json => out(&(text + "\n")),
+        Ok(text) if json => out(&(plan_of(&text, workspace)? + "\n")),
         Ok(_) => changes(client, workspace.map(str::to_owned), false).await,
         Err(CliError::NoDaemon { .. }) => {
             let published = offline::published(config, at).await?;
+            if let Some(name) = workspace {
+                workspace_id(&published, name).map_err(CliError::Failed)?;
+            }
             if json {
                 let text = serde_json::to_string(&*published.plan)
                     .map_err(|error| CliError::Failed(error.to_string()))?;
-                return out(&(text + "\n"));
+                return out(&(plan_of(&text, workspace)? + "\n"));
             }
             table(&CHANGE_HEAD, &change_rows(rows::changes(&published, workspace)))
         }
         Err(error) => Err(error),
     }
+}
+
+/// A plan as JSON, with one workspace only if one was named.
+fn plan_of(text: &str, workspace: Option<&str>) -> Result<String, CliError> {
+    let Some(name) = workspace else { return Ok(text.to_owned()) };
+    let mut plan: serde_json::Value = parse(text)?;
+    if let Some(plans) = plan.get_mut("workspaces").and_then(serde_json::Value::as_array_mut) {
+        plans.retain(|plan| plan.get("workspace").and_then(|name| name.as_str()) == Some(name));
+        if plans.is_empty() {
+            return Err(CliError::Failed(format!(
+                "there is no workspace {name}; `crosswatch workspaces` lists them"
+            )));
+        }
+    }
+    Ok(plan.to_string())
 }
 
 pub(super) async fn explain(
@@ -124,7 +143,7 @@ pub(super) struct Overrides {
     pub(super) workspace: String,
     pub(super) change: String,
     pub(super) fingerprint: Option<String>,
-    pub(super) format: String,
+    pub(super) format: &'static str,
 }
 
 pub(super) async fn overrides(

@@ -7,6 +7,7 @@ mod page;
 pub mod rows;
 mod server;
 mod style;
+mod wrong;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -108,15 +109,18 @@ struct Which {
 }
 
 async fn changes(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
-    Ok(json(&rows::changes(&*published(&access)?, which.workspace.as_deref())))
+    let published = published(&access)?;
+    if let Some(name) = &which.workspace {
+        workspace_id(&published, name).map_err(missing)?;
+    }
+    Ok(json(&rows::changes(&published, which.workspace.as_deref())))
 }
 
 async fn builds(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
     let workspace = match &which.workspace {
         Some(name) => {
             let published = published(&access)?;
-            let id = published.plan.workspace(name).map(|plan| plan.id.clone());
-            Some(id.ok_or_else(|| missing(format!("there is no workspace {name}")))?)
+            Some(workspace_id(&published, name).map_err(missing)?)
         }
         None => None,
     };
@@ -178,7 +182,7 @@ fn broken(error: impl std::fmt::Display) -> Refusal {
 }
 
 /// The id under which the ledger keeps a workspace.
-fn workspace_id(published: &Published, name: &str) -> Result<Name, String> {
+pub(crate) fn workspace_id(published: &Published, name: &str) -> Result<Name, String> {
     published
         .plan
         .workspace(name)

@@ -8,57 +8,78 @@ use crosswatch_core::model::time::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::rows::{self, ChangeRow, WorkspaceRow};
-use super::{Refusal, Shared, broken, missing, published, workspace_id};
+use super::wrong::{self, Wrong};
+use super::{Refusal, Shared, missing, published, workspace_id};
 use crate::daemon::Access;
-use crate::ledger::{BuildFilter, BuildRow};
+use crate::ledger::{BuildFilter, BuildRow, LedgerError};
 use crate::supervise::log;
 
 /// Lines of a log that a page shows.
 const LINES: usize = 2_000;
 
-pub(super) async fn overview(State(access): Shared) -> Result<Markup, Refusal> {
-    let published = published(&access)?;
+/// The page stays readable while the daemon is in trouble: that is when somebody reads it.
+pub(super) async fn overview(State(access): Shared) -> Markup {
     let board = access.board.read();
+    let panicked = access.tasks.panicked();
+    let mut wrong = wrong::observed(&board, &panicked);
+    let Some(published) = access.publications.borrow().clone() else {
+        let content = html! {
+            (wrong_list(&wrong))
+            p { "The first pass is not over yet: nothing is decided so far." }
+        };
+        return layout("Crosswatch", access.clock.now(), Place::Overview, content);
+    };
+    let filter = BuildFilter { limit: Some(50), ..BuildFilter::default() };
+    let builds = access.ledger.builds(&filter).await;
+    wrong.extend(wrong::decided(&published, builds.as_deref().unwrap_or_default()));
     let workspaces = rows::workspaces(&published, &board);
     let changes = rows::changes(&published, None);
-    let filter = BuildFilter { limit: Some(50), ..BuildFilter::default() };
-    let builds = access.ledger.builds(&filter).await.map_err(broken)?;
-    let mut wrong: Vec<(String, String)> = Vec::new();
-    wrong.extend(board.not_ready.iter().map(|(what, why)| (what.clone(), why.clone())));
-    wrong.extend(board.configuration.iter().map(|why| ("configuration".to_owned(), why.clone())));
-    wrong.extend(board.ci.iter().map(|(name, why)| (format!("CI {name}"), why.clone())));
-    wrong.extend(workspaces.iter().filter_map(|row| {
-        let again = row.next_at.map(|at| format!("; tried again at {at}")).unwrap_or_default();
-        Some((format!("workspace {}", row.name), format!("{}{again}", row.failure.as_ref()?)))
-    }));
-    wrong.extend(rows::repositories(&board).into_iter().filter_map(|row| {
-        let again = row.next_at.map(|at| format!("; tried again at {at}")).unwrap_or_default();
-        Some((row.repository.to_string(), format!("{}{again}", row.failure?)))
-    }));
-    Ok(layout(
-        "Crosswatch",
-        published.plan.at,
-        html! {
-            @if !wrong.is_empty() {
-                section.wrong {
-                    h2 { "Needs a look" }
-                    dl { @for (what, why) in &wrong { dt { (what) } dd { (why) } } }
+    let content = html! {
+        (wrong_list(&wrong))
+        section { h2 { "Workspaces" } (workspace_table(&workspaces)) }
+        section { h2 { "Changes" } (change_table(&changes, Place::Overview)) }
+        section { h2 { "Builds" } (build_part(&builds, Place::Overview)) }
+    };
+    layout("Crosswatch", published.plan.at, Place::Overview, content)
+}
+
+fn wrong_list(wrong: &[Wrong]) -> Markup {
+    html! {
+        @if wrong.is_empty() {
+            p.good { "Nothing is wrong." }
+        } @else {
+            section.wrong {
+                h2 { "Needs a look" }
+                dl {
+                    @for entry in wrong {
+                        dt {
+                            @if let Some(workspace) = &entry.workspace {
+                                a href=(format!("workspaces/{workspace}")) { (entry.what) }
+                            } @else { (entry.what) }
+                        }
+                        dd { (entry.why) }
+                    }
                 }
             }
-            section {
-                h2 { "Workspaces" }
-                (workspace_table(&workspaces))
-            }
-            section {
-                h2 { "Changes" }
-                (change_table(&changes, true))
-            }
-            section {
-                h2 { "Builds" }
-                (build_table(&builds))
-            }
-        },
-    ))
+        }
+    }
+}
+
+/// Which page is made. Links are relative, so that a proxy may serve the pages below any path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Overview,
+    Workspace,
+}
+
+impl Place {
+    /// The way from this page to the first one.
+    fn root(self) -> &'static str {
+        match self {
+            Self::Overview => "./",
+            Self::Workspace => "../",
+        }
+    }
 }
 
 pub(super) async fn workspace(
@@ -72,14 +93,15 @@ pub(super) async fn workspace(
     let changes = rows::changes(&published, Some(&name));
     let id = workspace_id(&published, &name).map_err(missing)?;
     let filter = BuildFilter { workspace: Some(id), limit: Some(100), ..BuildFilter::default() };
-    let builds = access.ledger.builds(&filter).await.map_err(broken)?;
+    let builds = access.ledger.builds(&filter).await;
     Ok(layout(
         &name,
         published.plan.at,
+        Place::Workspace,
         html! {
             section {
                 p { (row.phase) @if let Some(since) = row.since { " since " (since) } ", "
-                    (row.packages) " packages. " a href=(format!("/workspaces/{name}/log")) { "Log of the last run" } }
+                    (row.packages) " packages. " a href=(format!("{name}/log")) { "Log of the last run" } }
                 @if let Some(failure) = &row.failure {
                     p.wrong { (failure) }
                     pre { @for line in &row.tail { (line) "\n" } }
@@ -89,12 +111,12 @@ pub(super) async fn workspace(
                         ul { @for text in &row.unwatched { li { (text) } } } }
                 }
             }
-            section { h2 { "Changes" } (change_table(&changes, false)) }
-            section { h2 { "Builds" } (build_table(&builds)) }
+            section { h2 { "Changes" } (change_table(&changes, Place::Workspace)) }
+            section { h2 { "Builds" } (build_part(&builds, Place::Workspace)) }
             section {
                 h2 { "Why" }
                 @for change in &changes {
-                    details id=(change.change.to_string().replace('#', "-")) {
+                    details id=(anchor(change)) {
                         summary { (change.change) ": " (change.decision) }
                         @if let Ok(text) = rows::explain(&published, &name, &change.change.to_string()) {
                             pre { (text) }
@@ -152,7 +174,7 @@ fn workspace_table(rows: &[WorkspaceRow]) -> Markup {
             tbody {
                 @for row in rows {
                     tr {
-                        td { a href=(format!("/workspaces/{}", row.name)) { (row.name) } }
+                        td { a href=(format!("workspaces/{}", row.name)) { (row.name) } }
                         td.bad[row.failure.is_some()] { (row.phase) }
                         td { (row.packages) }
                         td { (row.changes) }
@@ -164,15 +186,24 @@ fn workspace_table(rows: &[WorkspaceRow]) -> Markup {
     }
 }
 
-fn change_table(rows: &[ChangeRow], with_workspace: bool) -> Markup {
+/// Where a workspace's page explains a change.
+fn anchor(row: &ChangeRow) -> String {
+    row.change.to_string().replace('#', "-")
+}
+
+fn change_table(rows: &[ChangeRow], place: Place) -> Markup {
+    let with_workspace = place == Place::Overview;
+    let page = |row: &ChangeRow| {
+        if with_workspace { format!("workspaces/{}", row.workspace) } else { String::new() }
+    };
     html! {
         table {
             thead { tr { @if with_workspace { th { "Workspace" } } th { "Change" } th { "Decision" } th { "Why" } } }
             tbody {
                 @for row in rows {
                     tr {
-                        @if with_workspace { td { a href=(format!("/workspaces/{}", row.workspace)) { (row.workspace) } } }
-                        td { (row.change) }
+                        @if with_workspace { td { a href=(page(row)) { (row.workspace) } } }
+                        td { a href=(format!("{}#{}", page(row), anchor(row))) { (row.change) } }
                         td { span class=(format!("word {}", row.decision)) { (row.decision) } }
                         td {
                             (row.reason)
@@ -187,7 +218,20 @@ fn change_table(rows: &[ChangeRow], with_workspace: bool) -> Markup {
     }
 }
 
-fn build_table(rows: &[BuildRow]) -> Markup {
+/// The ledger may not answer; the rest of the page is shown all the same.
+fn build_part(builds: &Result<Vec<BuildRow>, LedgerError>, place: Place) -> Markup {
+    match builds {
+        Ok(rows) => build_table(rows, place),
+        Err(error) => html! { p.wrong { "Builds cannot be read: " (error) } },
+    }
+}
+
+/// A link from a CI is followed only where it is an ordinary page.
+fn page_of(link: Option<&String>) -> Option<&String> {
+    link.filter(|link| link.starts_with("https://") || link.starts_with("http://"))
+}
+
+fn build_table(rows: &[BuildRow], place: Place) -> Markup {
     html! {
         @if rows.is_empty() { p { "Nothing was triggered yet." } } @else {
             table {
@@ -202,9 +246,9 @@ fn build_table(rows: &[BuildRow]) -> Markup {
                             td {
                                 span class=(format!("word {}", row.stage.word())) { (row.stage.word()) }
                                 " "
-                                @if let Some(link) = &row.link { a href=(link) rel="noreferrer" { "page" } }
+                                @if let Some(link) = page_of(row.link.as_ref()) { a href=(link) rel="noreferrer" { "page" } }
                                 @else if row.stage != Stage::Queued {
-                                    a href=(format!("/builds/{}/log", row.request.request_id)) { "log" }
+                                    a href=(format!("{}builds/{}/log", place.root(), row.request.request_id)) { "log" }
                                 }
                             }
                             td { (row.request.reason) @if let Some(note) = &row.note { p.note { (note) } } }
@@ -216,21 +260,65 @@ fn build_table(rows: &[BuildRow]) -> Markup {
     }
 }
 
-fn layout(title: &str, at: Timestamp, content: Markup) -> Markup {
+fn layout(title: &str, at: Timestamp, place: Place, content: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="refresh" content="15";
+                // Explanations that somebody unfolded must not be folded again under their eyes.
+                @if place == Place::Overview { meta http-equiv="refresh" content="15"; }
                 title { (title) }
-                link rel="stylesheet" href="/style.css";
+                link rel="stylesheet" href=(format!("{}style.css", place.root()));
             }
             body {
-                header { a href="/" { "Crosswatch" } span { "as of " (at) } }
+                header { a href=(place.root()) { "Crosswatch" } span { "as of " (at) } }
                 main { h1 { (title) } (content) }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crosswatch_core::model::identity::Subject;
+
+    use super::*;
+
+    fn change(reason: &str) -> ChangeRow {
+        ChangeRow {
+            workspace: "one".into(),
+            change: Subject::Mainline,
+            decision: "blocked".to_owned(),
+            reason: reason.to_owned(),
+            until: None,
+            set: Vec::new(),
+            fingerprint: None,
+            findings: vec!["<b>bold</b>".to_owned()],
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn foreign_text_stays_text() {
+        let rows = [change("<script>alert(1)</script>\"'")];
+        let page = change_table(&rows, Place::Overview).into_string();
+        assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
+        assert!(page.contains("&lt;script&gt;"), "{page}");
+        assert!(page.contains(r#"href="workspaces/one#mainline""#), "{page}");
+    }
+
+    #[test]
+    fn only_ordinary_pages_are_linked() {
+        for (link, good) in [
+            ("https://ci.example.org/1", true),
+            ("http://ci/1", true),
+            ("javascript:alert(1)", false),
+            ("data:text/html,x", false),
+            ("//evil.example.org", false),
+        ] {
+            assert_eq!(page_of(Some(&link.to_owned())).is_some(), good, "{link}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What pages, API and command line show, made from the last pass and the board.
 
 use crosswatch_core::model::identity::{Name, RepositoryId, Subject};
+use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::plan::{Decision, SubjectPlan, WorkspacePlan};
 use crosswatch_core::model::time::Timestamp;
 use crosswatch_core::plan::explain as core_explain;
@@ -85,7 +86,7 @@ pub fn workspaces(published: &Published, board: &BoardContent) -> Vec<WorkspaceR
             let status = board.workspaces.get(&plan.workspace).cloned().unwrap_or_default();
             let part = published.snapshot.workspaces.get(&plan.workspace);
             let packages = part
-                .and_then(|part| part.manifest.value())
+                .and_then(|part| part.manifest.last_known(Purpose::Display))
                 .map_or(0, |manifest| manifest.packages.len());
             let mainline = plan.subject(&Subject::Mainline).map_or_else(String::new, |subject| {
                 format!("{}: {}", subject.decision.word(), subject.decision.reason())

@@ -1,6 +1,6 @@
 //! The two listeners: TCP, whose hosts are checked, and a Unix socket, whose peers are.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use crate::daemon::Access;
 
 /// Longest time for one request.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// Longest life of a connection: one that asks and never reads must give its place back.
+const LIFETIME: Duration = Duration::from_secs(300);
 /// Connections at once, for each listener.
 const CONNECTIONS: usize = 256;
 
@@ -105,10 +107,7 @@ pub(super) async fn serve_unix(
     let failed = |error: std::io::Error| {
         format!("the socket {} cannot be made: {error}; set CROSSWATCH_SOCKET", socket.display())
     };
-    match std::fs::remove_file(socket) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
+    clear(socket).map_err(failed)?;
     let listener = UnixListener::bind(socket).map_err(failed)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
     let router = router.layer(middleware::from_fn(guard));
@@ -137,20 +136,34 @@ pub(super) async fn serve_unix(
     Ok(())
 }
 
+/// Removes the socket of an earlier run, and never anything else.
+fn clear(socket: &Path) -> std::io::Result<()> {
+    match std::fs::symlink_metadata(socket) {
+        Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(socket),
+        Ok(_) => Err(std::io::Error::new(
+            std::io::ErrorKind::AlreadyExists,
+            "there is something else that is not a socket",
+        )),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 async fn connection<S>(stream: S, router: Router)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let service =
         router.map_request(|request: Request<hyper::body::Incoming>| request.map(Body::new));
-    let served = hyper::server::conn::http1::Builder::new()
+    let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(DEADLINE)
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection broke");
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    match tokio::time::timeout(LIFETIME, serving).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection broke"),
+        Err(_) => tracing::debug!("a connection was open for too long"),
     }
 }
 

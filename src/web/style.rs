@@ -22,7 +22,7 @@ th { text-align: left; font-weight: 600; color: var(--quiet); }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
 section.wrong { border-left: 4px solid var(--bad); padding: .1rem 1rem .6rem; margin-top: 1rem; }
 dt { font-weight: 600; } dd { margin: 0 0 .4rem; white-space: pre-wrap; }
-p.finding, p.wrong, td.bad { color: var(--bad); } p.note { color: var(--quiet); } td p { margin: .1rem 0; }
+p.finding, p.wrong, td.bad { color: var(--bad); } p.good { color: var(--good); } p.note { color: var(--quiet); } td p { margin: .1rem 0; }
 .word { font-weight: 600; } .blocked, .failure, .refused, .lost { color: var(--bad); }
 .unchanged, .success { color: var(--good); } .build, .running, .sent, .sending, .queued { color: var(--busy); }
 .held, .covered, .superseded, .dropped, .unknown, .cancelled { color: var(--quiet); }
