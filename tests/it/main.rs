@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod buildbot;
+mod cli;
 mod forge;
 mod invariants;
 mod ledger;
