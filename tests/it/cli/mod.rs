@@ -1,5 +1,7 @@
 //! The pages, the API and the command line of a running daemon, as their users meet them.
 
+#![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
+
 mod acting;
 mod commands;
 mod pages;
@@ -10,12 +12,15 @@ use std::time::Duration;
 
 use crate::support::site::Site;
 
-/// A site with one workspace of two packages, whose builds end with `script`.
+/// A site with one workspace of two packages, whose builds end with `script`; `more` is said of its CI.
 fn site(script: &str, more: &str) -> Site {
     let site = Site::new();
     let url = site.file_url();
     site.manifest(&url, &[("types", &[]), ("drivers", &["types"])]);
-    let ci = format!("{}{more}", site.local_ci(script));
+    let mut ci = site.local_ci(script);
+    if !more.is_empty() {
+        ci = ci.replace("sandbox: none", &format!("sandbox: none, {more}"));
+    }
     site.configure(&url, &ci, &["one"]);
     site
 }
