@@ -24,8 +24,8 @@ import urllib.request
 PACKAGES = {"base/types": [], "drivers/camera": ["base/types"], "control/planner": ["base/types"],
             "gui/viewer": ["drivers/camera"]}
 WORKSPACES = {"robot": list(PACKAGES), "lab": ["base/types", "drivers/camera", "control/planner"]}
-DEPENDENCY = "mirror/base/types.git#1"
-DEPENDENT = "mirror/drivers/camera.git#1"
+DEPENDENCY = "mirror/base/types#1"
+DEPENDENT = "mirror/drivers/camera#1"
 DEADLINE = 180
 
 WORKSPACE_TOOL = """#!/bin/sh
@@ -287,7 +287,9 @@ def built(site, daemon, heads):
         log = site.state / "builds" / bad[0]["id"] / "build.log"
         raise Failed(f"a build ended {bad[0]['verdict']}:\n{tail(log)}")
     open_rows = [b for b in daemon.builds() if str(b["stage"]) in ("queued", "sending", "sent", "running")]
-    return ({b["workspace"] for b in done} == set(WORKSPACES) and not open_rows) and done, state
+    settled = all(rows.get((w, DEPENDENT), {}).get("decision") == "unchanged" for w in WORKSPACES)
+    whole = settled and not open_rows and {b["workspace"] for b in done} == set(WORKSPACES)
+    return whole and done, state
 
 
 def twice(site):
@@ -313,7 +315,7 @@ def demonstrate(site, daemon, show):
     show.step("Two changes are opened; drivers/camera needs the one of base/types")
     first = site.push("base/types", {"version": "base/types 2.0\n"}, "Add a frame type", "refs/pull/1/head")
     second = site.push("drivers/camera", {"version": "drivers/camera 2.0\n"},
-                       "Use the frame type\n\nIt is new in base/types.\n\nDepends-On: mirror:base/types.git#1",
+                       "Use the frame type\n\nIt is new in base/types.\n\nDepends-On: mirror:base/types#1",
                        "refs/pull/1/head")
     done = show.wait("one build of the set in each workspace", lambda: built(site, daemon, [first, second]))
     show.block(daemon.ask("changes"))

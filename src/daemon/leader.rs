@@ -1,7 +1,6 @@
 //! Keeps the lease, and takes it again when it was lost.
 
 use std::path::Path;
-use std::time::Duration;
 
 use crosswatch_core::model::time::{Span, Timestamp};
 use tokio::sync::watch;
@@ -13,6 +12,9 @@ use crate::task::Tasks;
 
 /// Ended attempts and the history of decisions are kept for this time at least.
 const KEEP_HISTORY: Span = Span::days(90);
+
+/// The lease is asked for again after this time while it is lost.
+const AGAIN: Span = Span::seconds(1);
 
 /// Takes the lease and keeps it by a task. Whoever holds the state directory's lock is the same
 /// holder as before, so a restart waits for nobody.
@@ -34,10 +36,11 @@ pub(super) async fn lead(
     sender.send_replace(Some(term));
     let ledger = ledger.clone();
     tasks.spawn("lease", async move {
-        let period = Duration::from_millis(LEASE.0 / 3);
+        let mut held = true;
         let mut pruned_at: Option<Timestamp> = None;
         loop {
-            tokio::time::sleep(period).await;
+            let period = if held { Span(LEASE.0 / 3) } else { AGAIN };
+            tokio::time::sleep(period.to_std()).await;
             let term = sender.borrow().clone();
             let now = clock.now();
             if let Some(term) = &term
@@ -68,6 +71,7 @@ pub(super) async fn lead(
                     Some(error.to_string())
                 }
             };
+            held = lost.is_none();
             board.update(|board| match lost {
                 Some(why) => {
                     board.not_ready.insert("lease".to_owned(), why);

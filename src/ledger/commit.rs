@@ -23,10 +23,14 @@ pub struct Committed {
 }
 
 impl Ledger {
-    /// Stores facts, attempts, cancel intents and changed decisions of a plan. What did not change is
-    /// not written; a plan that says nothing new begins no transaction.
+    /// Stores facts, attempts, cancel intents and changed decisions of a plan in one transaction; one
+    /// with more than 1,000 subjects to act on takes several. What did not change is not written, and
+    /// a plan that says nothing new begins no transaction.
     pub async fn commit(&self, term: &Term, plan: &Plan) -> Result<Committed, LedgerError> {
         let mut committed = Committed::default();
+        let mut touched: Vec<Name> = Vec::new();
+        let mut write = None;
+        let mut written = 0;
         for workspace in &plan.workspaces {
             let changed = self.changed_decisions(workspace).await?;
             let acts = |subject: &&SubjectPlan| {
@@ -39,24 +43,28 @@ impl Ledger {
             if !facts && subjects.is_empty() && changed.is_empty() {
                 continue;
             }
-            let mut write = self.write(term).await?;
-            self.write_facts(&mut write, workspace).await?;
-            self.write_decisions(&mut write, workspace, &changed, plan.at.0).await?;
-            for (index, chunk) in subjects.chunks(CHUNK).enumerate() {
-                if index > 0 {
-                    self.done(write, &[]).await?;
-                    write = self.write(term).await?;
-                }
-                for subject in chunk {
-                    self.write_subject(&mut write, workspace, subject, &mut committed).await?;
-                }
-            }
-            let touched: &[Name] = if facts || !subjects.is_empty() {
-                std::slice::from_ref(&workspace.id)
-            } else {
-                &[]
+            let mut open = match write.take() {
+                Some(open) => open,
+                None => self.write(term).await?,
             };
-            self.done(write, touched).await?;
+            self.write_facts(&mut open, workspace).await?;
+            self.write_decisions(&mut open, workspace, &changed, plan.at.0).await?;
+            if facts || !subjects.is_empty() {
+                touched.push(workspace.id.clone());
+            }
+            for subject in subjects {
+                if written == CHUNK {
+                    self.done(open, &touched).await?;
+                    open = self.write(term).await?;
+                    written = 0;
+                }
+                self.write_subject(&mut open, workspace, subject, &mut committed).await?;
+                written += 1;
+            }
+            write = Some(open);
+        }
+        if let Some(write) = write {
+            self.done(write, &touched).await?;
         }
         Ok(committed)
     }

@@ -16,6 +16,10 @@ use secrecy::SecretString;
 
 use crate::forge::git::{GitRemote, Mirrors};
 
+/// Reads the token of a forge, if it has one; the error says why it cannot be read.
+pub type TokenReader =
+    Arc<dyn Fn(&ForgeSettings) -> Result<Option<SecretString>, String> + Send + Sync>;
+
 /// What looks and answers are made with.
 #[derive(Clone)]
 pub struct Readers {
@@ -24,7 +28,7 @@ pub struct Readers {
     /// Reads commits.
     pub mirrors: Mirrors,
     /// Reads the token of a forge, each time anew.
-    pub token: Arc<dyn Fn(&ForgeSettings) -> Result<Option<SecretString>, String> + Send + Sync>,
+    pub token: TokenReader,
 }
 
 /// Host and port that a URL is asked at; local paths all share one.

@@ -211,7 +211,7 @@ impl File {
     fn modules(&self) -> Vec<String> {
         let below = self.shown.strip_prefix(if self.core { "core/src" } else { "src" });
         let mut names: Vec<String> = below
-            .unwrap()
+            .expect("a path below the crate")
             .with_extension("")
             .iter()
             .map(|name| name.to_string_lossy().into_owned())
@@ -229,12 +229,15 @@ fn files() -> Vec<File> {
     for (core, root) in [(true, "core/src"), (false, "src")] {
         let mut folders = vec![top.join(root)];
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
                 if path.is_dir() {
                     folders.push(path);
                 } else if path.extension().is_some_and(|ext| ext == "rs") {
-                    found.push(File { core, shown: path.strip_prefix(top).unwrap().to_owned() });
+                    found.push(File {
+                        core,
+                        shown: path.strip_prefix(top).expect("a path below").to_owned(),
+                    });
                 }
             }
         }
@@ -249,7 +252,7 @@ fn forbidden(file: &File, text: &str) -> Vec<String> {
     if modules.iter().any(|name| name == "tests") {
         return Vec::new();
     }
-    let syntax = syn::parse_file(text).unwrap_or_else(|e| panic!("{}: {e}", file.shown.display()));
+    let syntax = syn::parse_file(text).expect("Rust that compiles");
     let mut uses = Uses { core: file.core, modules, found: BTreeSet::new() };
     let root = matches!(uses.modules.as_slice(), [one] if one == "lib" || one == "main");
     let from = match uses.modules.first() {

@@ -1,5 +1,8 @@
 //! The one integration test binary.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod architecture;
 mod buildbot;
 mod cli;
 mod forge;

@@ -155,7 +155,7 @@ pub enum CiKind {
     /// A Buildbot master's change hook and REST interface.
     Buildbot(BuildbotCi),
     /// Any HTTP interface.
-    Http(HttpCi),
+    Http(Box<HttpCi>),
     /// An executable that gets the request as JSON and prints an id.
     Command(CommandCi),
 }

@@ -216,14 +216,6 @@ impl Deciding<'_, '_> {
         {
             return (covered, Vec::new());
         }
-        if rules.dependencies == Dependencies::Tops
-            && !known
-            && rebuild.is_none()
-            && let Some(above) = self.unread_above(id, decided)
-        {
-            let reason = format!("{above} may depend on it and cannot be read now");
-            return (Decision::Unknown { reason }, Vec::new());
-        }
         if let Some(reason) = paused(view) {
             return held(Held::Paused, reason, None);
         }
@@ -264,6 +256,16 @@ impl Deciding<'_, '_> {
             }
         }
         let standing = attempts::standing(view, &subject, fingerprint, parts);
+        if rules.dependencies == Dependencies::Tops
+            && !alone
+            && !standing.due.is_empty()
+            && let Some(above) = self.unread_above(id, decided)
+        {
+            let reason = format!(
+                "{above} may depend on it and cannot be read now; `rebuild --alone` does not wait for it"
+            );
+            return (Decision::Unknown { reason }, Vec::new());
+        }
         (standing.decision, standing.due)
     }
 

@@ -199,10 +199,25 @@ impl Graph<'_> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.members)
     }
 
-    /// Open changes in an order in which everything that depends on a change comes before it.
+    /// Open changes in an order in which everything that depends on a change comes before it; those
+    /// that lead to something unknown come first, since what they cover cannot be seen from here.
     pub(crate) fn tops_first(&self) -> Vec<&ChangeId> {
         let mut order = self.dependencies_first(&self.open.keys().collect());
+        let mut uncertain: BTreeSet<&ChangeId> = BTreeSet::new();
+        loop {
+            let before = uncertain.len();
+            for id in &order {
+                let own = self.edges.get(*id).is_some_and(|edges| !edges.unknown.is_empty());
+                if own || self.members(id).any(|member| uncertain.contains(member)) {
+                    uncertain.insert(id);
+                }
+            }
+            if uncertain.len() == before {
+                break;
+            }
+        }
         order.reverse();
+        order.sort_by_key(|id| !uncertain.contains(id));
         order
     }
 

@@ -31,7 +31,7 @@ pub(super) fn ci(walk: &mut Walk<'_>, name: Name, node: &Node, path: &str) -> Op
     let kind = match kind.as_str() {
         "local" => CiKind::Local(local(walk, &fields)?),
         "buildbot" => CiKind::Buildbot(buildbot(walk, &fields)?),
-        "http" => CiKind::Http(http(walk, &fields)?),
+        "http" => CiKind::Http(Box::new(http(walk, &fields)?)),
         _ => CiKind::Command(command(walk, &fields)?),
     };
     let local = matches!(kind, CiKind::Local(_));

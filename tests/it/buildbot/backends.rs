@@ -157,7 +157,7 @@ async fn http_calls_are_filled_in_signed_and_picked_apart() {
         body: body.map(str::to_owned),
     };
     let kind = |path: &str| {
-        CiKind::Http(HttpCi {
+        CiKind::Http(Box::new(HttpCi {
             send: call("POST", "/builds", Some(r#"{"ref": "{{ branch }}"}"#)),
             id: Some("/build/id".to_owned()),
             link: Some("/build/url".to_owned()),
@@ -169,7 +169,7 @@ async fn http_calls_are_filled_in_signed_and_picked_apart() {
             }),
             cancel: None,
             sign: Some(SecretRef::Env("KEY".to_owned())),
-        })
+        }))
     };
     let dir = tempfile::tempdir().unwrap();
     let main = backend(dir.path(), kind("/builds/by-request/{{ request_id }}"));

@@ -11,10 +11,15 @@ async fn each_subject_says_why_it_is_decided_so() {
     site.configure(&url, &site.local_ci("true"), &["one"]);
     let daemon = site.start().await;
     site.settled(&["one"]).await;
-    let first = site.change("types", 1, "types");
-    site.change("drivers", 1, "drivers\n\nDepends-On: types#1\nDepends-On: nowhere#7");
-    site.change("gui", 1, "gui\n\nDepends-On: gui#2");
-    site.change("gui", 2, "gui, otherwise");
+    let mut first = String::new();
+    let subjects = ["mirror/types#1", "mirror/drivers#1", "mirror/gui#1", "mirror/gui#2"];
+    site.together("one", &subjects, || {
+        first = site.change("types", 1, "types");
+        site.change("drivers", 1, "drivers\n\nDepends-On: types#1\nDepends-On: nowhere#7");
+        site.change("gui", 1, "gui\n\nDepends-On: gui#2");
+        site.change("gui", 2, "gui, otherwise");
+    })
+    .await;
     eventually("it is built", async || site.succeeded("one", "mirror/drivers#1") == 1).await;
     eventually("two changes of one repository are blocked", async || {
         site.decision("one", "mirror/gui#1").starts_with("blocked: two changes")

@@ -14,8 +14,11 @@ async fn an_outage_of_the_forge_changes_no_decision_to_an_act() {
     site.configure(&server.url, &site.local_ci(&script), &["one"]);
     let _daemon = site.start().await;
     site.settled(&["one"]).await;
-    site.change("types", 1, "types");
-    site.change("drivers", 1, "drivers\n\nDepends-On: types#1");
+    site.together("one", &["mirror/types#1", "mirror/drivers#1"], || {
+        site.change("types", 1, "types");
+        site.change("drivers", 1, "drivers\n\nDepends-On: types#1");
+    })
+    .await;
     eventually("a build is under way", async || {
         site.builds().iter().any(|build| build["stage"] == "running" || build["stage"] == "sent")
     })

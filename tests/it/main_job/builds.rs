@@ -16,8 +16,12 @@ async fn two_changes_that_belong_together_are_built_as_one_and_again_when_the_lo
     let site = site("cat \"$CROSSWATCH_OVERRIDES\"");
     let _daemon = site.start().await;
     site.settled(&["one"]).await;
-    let head = site.change("types", 1, "types");
-    site.change("drivers", 1, "drivers\n\nDepends-On: types#1");
+    let mut head = String::new();
+    site.together("one", &["mirror/types#1", "mirror/drivers#1"], || {
+        head = site.change("types", 1, "types");
+        site.change("drivers", 1, "drivers\n\nDepends-On: types#1");
+    })
+    .await;
     eventually("the top is built", async || site.succeeded("one", "mirror/drivers#1") == 1).await;
     assert_eq!(site.succeeded("one", "mirror/types#1"), 0, "the lower change is covered");
     assert!(site.decision("one", "mirror/types#1").starts_with("covered"));

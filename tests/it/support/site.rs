@@ -124,7 +124,7 @@ impl Site {
              update: {{run: [git, pull, -q, --ff-only], timeout: 1m}}\n  \
              manifest: {{format: crosswatch, path: manifest.json}}\n  \
              mainline: {{settle: 1s, settle_at_most: 5s}}\n  \
-             changes: {{settle: {{new: 2s, push: 300ms}}}}\nworkspaces:\n",
+             changes: {{settle: {{new: 300ms, push: 300ms}}}}\nworkspaces:\n",
             state = self.state().display(),
             port = self.port,
         );
@@ -242,6 +242,21 @@ impl Site {
                 format!("{}: {}", text("decision"), text("reason"))
             },
         )
+    }
+
+    /// Opens changes while the workspace is paused and goes on when all of `subjects` are seen, so
+    /// that which of them is seen first does not matter.
+    pub async fn together(&self, workspace: &str, subjects: &[&str], open: impl FnOnce()) {
+        assert!(self.cli(&["pause", workspace]).status.success());
+        open();
+        for subject in subjects {
+            eventually(&format!("{subject} is seen"), async || {
+                let decision = self.decision(workspace, subject);
+                decision.starts_with("held") || decision.starts_with("blocked")
+            })
+            .await;
+        }
+        assert!(self.cli(&["resume", workspace]).status.success());
     }
 
     /// Waits until every workspace is bootstrapped and its mainline was recorded.

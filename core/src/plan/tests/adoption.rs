@@ -51,6 +51,7 @@ fn a_push_to_a_member_of_an_adopted_set_builds_what_stands_above() {
     }
     assert_eq!(world.run(0), [""; 0]);
     assert_eq!(world.decision("a#1"), "held: Adopted");
+    assert_eq!(world.run(60), [""; 0]);
     world.push("b#2", &[]);
     world.run(0);
     assert_eq!(world.run(30), ["a#1"]);
