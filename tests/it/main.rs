@@ -4,6 +4,7 @@
 
 mod architecture;
 mod buildbot;
+mod cli;
 mod forge;
 mod invariants;
 mod ledger;
