@@ -3,6 +3,8 @@
 //!
 //! `CROSSWATCH_SIMULATION_SEED=N cargo test -p crosswatch-core --test simulation` replays one seed.
 
+#![expect(clippy::expect_used, reason = "a simulation that cannot go on fails")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
