@@ -1,0 +1,418 @@
+//! The daemon around the pure parts: a ledger that survives a crash, and everything that does not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crosswatch_core::control::lifecycle::{self, Step};
+use crosswatch_core::control::outbox::{self, CiLimits, Effect, Limits, Mark, Row, Said};
+use crosswatch_core::control::{polling, slots};
+use crosswatch_core::model::build::{BuildRequest, RequestId, Stage, Verdict};
+use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::ledger_view::{AttemptView, LedgerView};
+use crosswatch_core::model::locator::Locator;
+use crosswatch_core::model::observed::Observed;
+use crosswatch_core::model::plan::{Decision, Plan};
+use crosswatch_core::model::settings::Settings;
+use crosswatch_core::model::snapshot::{RepositoryPart, Snapshot, Updated, WorkspacePart};
+use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::plan::incremental::Planner;
+use crosswatch_core::plan::update_inputs;
+
+use super::world::{Ci, Random, Server, manifest};
+
+const DEADLINE: Span = Span::seconds(10);
+
+/// What a crash leaves: the ledger and the state of the workspace.
+pub struct Kept {
+    pub ledger: LedgerView,
+    pub rows: BTreeMap<RequestId, (Row, BuildRequest)>,
+    lifecycle: lifecycle::State,
+    part: WorkspacePart,
+}
+
+pub struct Daemon {
+    pub kept: Kept,
+    settings: Arc<Settings>,
+    pub snapshot: Snapshot,
+    planner: Planner,
+    polling: polling::State,
+    looks: Vec<RepositoryId>,
+    outbox: outbox::State,
+    todo: Vec<Effect>,
+    slots: slots::State,
+    running: Option<Step>,
+    pub plan: Option<Plan>,
+}
+
+/// A request between the daemon and the CI.
+pub struct OnItsWay {
+    pub at: Timestamp,
+    pub id: RequestId,
+}
+
+fn limits() -> Limits {
+    let ci = CiLimits {
+        max_in_flight: 3,
+        poll: Span::seconds(5),
+        can_be_asked: true,
+        lost_after: Span::minutes(10),
+    };
+    Limits { ci: [("ci".into(), ci)].into(), workspaces: [("w".into(), 4)].into() }
+}
+
+impl Daemon {
+    pub fn new(settings: Settings, now: Timestamp) -> Self {
+        let part = WorkspacePart {
+            name: "w".into(),
+            manifest: Observed::not_read_yet(now),
+            updated: None,
+            failure: None,
+            pending: true,
+        };
+        let ledger = LedgerView { ledger_id: "ledger".to_owned(), ..LedgerView::default() };
+        let lifecycle = lifecycle::State::default();
+        let kept = Kept { ledger, rows: BTreeMap::new(), lifecycle, part };
+        Self::start(kept, Arc::new(settings), now)
+    }
+
+    fn start(mut kept: Kept, settings: Arc<Settings>, now: Timestamp) -> Self {
+        // What was running is not written down.
+        let written = serde_json::to_string(&kept.lifecycle).expect("json");
+        kept.lifecycle = serde_json::from_str(&written).expect("json");
+        let snapshot = Snapshot {
+            at: now,
+            locator: Arc::new(Locator::new(&settings)),
+            settings: Arc::clone(&settings),
+            workspaces: [(Name::from("w"), Arc::new(kept.part.clone()))].into(),
+            repositories: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            times: BTreeMap::new(),
+        };
+        Self {
+            kept,
+            settings,
+            snapshot,
+            planner: Planner::new(),
+            polling: polling::State::default(),
+            looks: Vec::new(),
+            outbox: outbox::State::default(),
+            todo: Vec::new(),
+            slots: slots::State::default(),
+            running: None,
+            plan: None,
+        }
+    }
+
+    pub fn crash(self, now: Timestamp) -> Self {
+        Self::start(self.kept, self.settings, now)
+    }
+
+    fn inputs(&self) -> Option<lifecycle::Inputs> {
+        update_inputs(&self.snapshot, self.settings.workspaces.first().expect("one"))
+    }
+
+    /// The workspace asks for a slot, is granted one, or its step ends.
+    pub fn workspace(
+        &mut self,
+        random: &mut Random,
+        server: &Server,
+        faults: bool,
+        now: Timestamp,
+    ) {
+        let mut events = vec![lifecycle::Event::Tick(self.inputs())];
+        if self.running.is_some() && random.once_in(3) {
+            let step = self.running.take();
+            let succeeded = !(faults && random.once_in(3));
+            if succeeded && step == Some(Step::Update) {
+                let part = &mut self.kept.part;
+                part.manifest = part.manifest.replaced_by(Observed::known(manifest()));
+                let inputs = self.inputs().unwrap_or_default();
+                part_updated(&mut self.kept.part, Updated { checkouts: server.heads(), inputs });
+            }
+            self.kept.part.failure = (!succeeded).then(|| "it broke".to_owned());
+            events.push(lifecycle::Event::Ended { succeeded });
+        }
+        while let Some(event) = events.pop() {
+            for effect in lifecycle::step(&mut self.kept.lifecycle, event, "w", now) {
+                let event = match effect {
+                    lifecycle::Effect::Request => slots::Event::Request("w".into()),
+                    lifecycle::Effect::Release => slots::Event::Release("w".into()),
+                    lifecycle::Effect::Run(step) => {
+                        self.running = Some(step);
+                        continue;
+                    }
+                };
+                for slots::Effect::Grant(_) in slots::step(&mut self.slots, event, 1, now) {
+                    events.push(lifecycle::Event::Granted(self.inputs()));
+                }
+            }
+        }
+        self.kept.part.pending = lifecycle::pending(&self.kept.lifecycle, self.inputs().as_ref());
+        let known = self.snapshot.workspaces.get("w").map(|part| &**part);
+        if known != Some(&self.kept.part) {
+            self.snapshot.workspaces.insert("w".into(), Arc::new(self.kept.part.clone()));
+        }
+    }
+
+    /// Looks at repositories; a look reads what is there when it ends.
+    pub fn poll(&mut self, random: &mut Random, server: &Server, now: Timestamp) {
+        let mut events = vec![polling::Event::Tick];
+        if let Some(workspace) = self.plan.as_ref().and_then(|plan| plan.workspaces.first()) {
+            let wanted = workspace.watched.keys().map(|id| polling::Wanted {
+                id: id.clone(),
+                server: "git.example.org".to_owned(),
+                interval: Span::minutes(1),
+            });
+            events.push(polling::Event::Watch(wanted.collect()));
+        }
+        for id in std::mem::take(&mut self.looks) {
+            if random.once_in(3) {
+                self.looks.push(id);
+                continue;
+            }
+            let read = server.listing(&id);
+            let part = self.snapshot.repositories.get(&id);
+            let before =
+                part.map_or_else(|| Observed::not_read_yet(now), |part| part.listing.clone());
+            let answered = read.is_some();
+            let listing = match read {
+                Some(listing) => before.replaced_by(Observed::known(listing)),
+                None => before.failed("timed out", now),
+            };
+            let spelling = id.path.to_string();
+            let url = format!("https://git.example.org/{spelling}");
+            let next = RepositoryPart { id: id.clone(), spelling, url, listing };
+            if part.is_none_or(|part| **part != next) {
+                self.snapshot.repositories.insert(id.clone(), Arc::new(next));
+            }
+            events.push(polling::Event::Looked { id, answered });
+        }
+        for event in events {
+            for polling::Effect::Look(id) in polling::step(&mut self.polling, event, now) {
+                self.looks.push(id);
+            }
+        }
+    }
+
+    /// One pass: plan, commit.
+    pub fn pass(&mut self, random: &mut Random, server: &Server, now: Timestamp) {
+        self.snapshot.at = now;
+        let (plan, equal) = self.planner.check(&self.snapshot, &self.kept.ledger);
+        assert!(equal, "the incremental plan is another one than that from scratch");
+        self.commit(&plan);
+        for question in &plan.wanted {
+            if !random.once_in(5)
+                && let Some(answer) = server.answer(question)
+            {
+                self.snapshot.answers.insert(question.clone(), Observed::known(answer));
+            }
+        }
+        self.plan = Some(plan);
+    }
+
+    fn commit(&mut self, plan: &Plan) {
+        let workspace = plan.workspaces.first().expect("a workspace");
+        let Kept { ledger, rows, .. } = &mut self.kept;
+        let ledger = Arc::make_mut(ledger.workspaces.entry("w".into()).or_default());
+        ledger.looks.extend(workspace.looks.iter().cloned());
+        ledger.changes.extend(workspace.facts.iter().cloned());
+        if let Some(facts) = &workspace.mainline {
+            ledger.mainline = Some(facts.clone());
+        }
+        for planned in &workspace.subjects {
+            for gone in &planned.superseded {
+                if let Some(change) = planned.subject.change() {
+                    let members = planned.set.iter().map(|member| &member.change.repository);
+                    for id in members.chain([&change.repository]) {
+                        let part = self.snapshot.repositories.get(id);
+                        let known = part.is_some_and(|part| part.listing.value().is_some());
+                        assert!(known, "{change} was superseded while {id} was not known");
+                    }
+                }
+                if let Some((row, _)) = rows.get_mut(&gone.request_id) {
+                    row.cancel_wanted |= gone.cancel;
+                    if row.stage == Stage::Queued {
+                        mark(ledger, row, Stage::Dropped, plan.at);
+                    }
+                }
+            }
+            for trigger in &planned.triggers {
+                let request = trigger.request.clone();
+                let row = Row {
+                    id: request.request_id,
+                    ci: trigger.ci.clone(),
+                    workspace: "w".into(),
+                    stage: Stage::Queued,
+                    priority: trigger.priority,
+                    queued_at: plan.at,
+                    not_before: None,
+                    sending_deadline: None,
+                    taken_at: None,
+                    cancel_wanted: false,
+                };
+                ledger.attempts.entry(planned.subject.clone()).or_default().push(AttemptView {
+                    request_id: row.id,
+                    ci: row.ci.clone(),
+                    fingerprint: request.fingerprint,
+                    attempt: request.attempt,
+                    stage: Stage::Queued,
+                    decided_at: plan.at,
+                    ended_at: None,
+                    set: request.set.clone(),
+                    parts: planned.parts.clone(),
+                    link: None,
+                    note: None,
+                });
+                let before = rows.insert(row.id, (row, request));
+                assert!(before.is_none(), "one request id twice");
+            }
+        }
+    }
+
+    fn mark(&mut self, id: RequestId, stage: Stage, now: Timestamp) {
+        let Kept { ledger, rows, .. } = &mut self.kept;
+        let ledger = Arc::make_mut(ledger.workspaces.entry("w".into()).or_default());
+        if let Some((row, _)) = rows.get_mut(&id) {
+            mark(ledger, row, stage, now);
+        }
+    }
+
+    /// Looks at the rows and carries out some of what is to be done; whether it crashed on the way.
+    pub fn send(
+        &mut self,
+        random: &mut Random,
+        ci: &mut Ci,
+        wire: &mut Vec<OnItsWay>,
+        faults: bool,
+        now: Timestamp,
+    ) -> bool {
+        let rows = self.kept.rows.values().map(|(row, _)| row.clone());
+        let rows = outbox::Event::Rows(rows.filter(|row| row.stage.open()).collect());
+        self.todo.extend(outbox::step(&mut self.outbox, rows, &limits(), now));
+        for effect in std::mem::take(&mut self.todo) {
+            if faults && random.once_in(3) {
+                self.todo.push(effect);
+                continue;
+            }
+            let crash = |random: &mut Random| faults && random.once_in(25);
+            if crash(random) {
+                return true;
+            }
+            let id = match effect {
+                Effect::Send(id) => {
+                    let Some((row, request)) = self.kept.rows.get_mut(&id) else { continue };
+                    // Marked only if it is still wanted and queued.
+                    if row.stage == Stage::Queued && !row.cancel_wanted {
+                        row.sending_deadline = Some(now + DEADLINE);
+                        let key = (request.subject.clone(), request.fingerprint);
+                        self.mark(id, Stage::Sending, now);
+                        if crash(random) {
+                            return true;
+                        }
+                        match random.below(if faults { 6 } else { 1 }) {
+                            // The connection was refused: surely nothing was sent.
+                            _ if ci.down => self.mark(id, Stage::Queued, now),
+                            // The answer is late or lost; the request arrives within its deadline.
+                            1 => wire
+                                .push(OnItsWay { at: now + Span::seconds(random.below(10)), id }),
+                            2 => {}
+                            3 => {
+                                ci.take(id, key, false);
+                                if crash(random) {
+                                    return true;
+                                }
+                            }
+                            other => {
+                                ci.take(id, key, other == 4);
+                                if crash(random) {
+                                    return true;
+                                }
+                                self.mark(id, Stage::Sent, now);
+                            }
+                        }
+                    }
+                    id
+                }
+                Effect::Ask(id) | Effect::Cancel(id) => {
+                    if matches!(effect, Effect::Cancel(_)) && !ci.down {
+                        for build in ci.builds.get_mut(&id).into_iter().flatten() {
+                            build.ended.get_or_insert(Verdict::Cancelled);
+                        }
+                        if crash(random) {
+                            return true;
+                        }
+                    }
+                    if !ci.down {
+                        self.hear(id, ci, now);
+                    }
+                    id
+                }
+                Effect::GiveUp(_) => panic!("this CI can be asked"),
+            };
+            outbox::step(&mut self.outbox, outbox::Event::Done(id), &limits(), now);
+        }
+        false
+    }
+
+    fn hear(&mut self, id: RequestId, ci: &Ci, now: Timestamp) {
+        let said = match ci.builds.get(&id).and_then(|builds| builds.last()) {
+            None => Said::Never,
+            Some(build) => match (build.ended, build.running) {
+                (Some(verdict), _) => Said::Ended(verdict),
+                (None, true) => Said::Running,
+                (None, false) => Said::Taken,
+            },
+        };
+        let Some((row, _)) = self.kept.rows.get(&id) else { return };
+        let limits = limits();
+        let Some(ci) = limits.ci.get("ci") else { return };
+        match outbox::heard(row, &said, ci, now) {
+            Mark::Stay => {}
+            Mark::Queued => self.mark(id, Stage::Queued, now),
+            Mark::Sent => self.mark(id, Stage::Sent, now),
+            Mark::Running => self.mark(id, Stage::Running, now),
+            Mark::Ended(verdict, _) => self.mark(id, Stage::Ended(verdict), now),
+            Mark::Dropped => self.mark(id, Stage::Dropped, now),
+        }
+    }
+
+    /// Whether nothing is under way or waits for time.
+    pub fn quiet(&self) -> bool {
+        let Some(plan) = &self.plan else { return false };
+        let waits = |decision: &Decision| {
+            matches!(
+                decision,
+                Decision::Unknown { .. }
+                    | Decision::Build { .. }
+                    | Decision::Superseded { .. }
+                    | Decision::Held { .. }
+            )
+        };
+        plan.wanted.is_empty()
+            && !self.kept.part.pending
+            && plan.workspaces.iter().flat_map(|w| &w.subjects).all(|s| !waits(&s.decision))
+            && self.kept.rows.values().all(|(row, _)| !row.stage.open())
+    }
+}
+
+fn part_updated(part: &mut WorkspacePart, updated: Updated) {
+    part.updated = Some(updated);
+}
+
+fn mark(
+    ledger: &mut crosswatch_core::model::ledger_view::WorkspaceLedger,
+    row: &mut Row,
+    stage: Stage,
+    now: Timestamp,
+) {
+    row.stage = stage;
+    if stage == Stage::Sent {
+        row.taken_at = Some(now);
+    }
+    for attempt in ledger.attempts.values_mut().flatten() {
+        if attempt.request_id == row.id {
+            attempt.stage = stage;
+            attempt.ended_at = (!stage.open()).then_some(now);
+        }
+    }
+}
