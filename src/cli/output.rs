@@ -56,10 +56,12 @@ fn clean(text: &str) -> String {
 
 fn colour(word: &str) -> Option<Color> {
     match word {
-        "success" | "unchanged" | "ready" => Some(Color::Green),
+        "success" | "ready" => Some(Color::Green),
         "failure" | "blocked" | "refused" | "lost" | "failed" => Some(Color::Red),
         "build" | "queued" | "sending" | "sent" | "running" | "updating" => Some(Color::Blue),
-        "held" | "covered" | "unknown" | "superseded" | "dropped" => Some(Color::DarkGrey),
+        "unchanged" | "held" | "covered" | "unknown" | "superseded" | "dropped" => {
+            Some(Color::DarkGrey)
+        }
         _ => None,
     }
 }

@@ -24,8 +24,8 @@ section.wrong { border-left: 4px solid var(--bad); padding: .1rem 1rem .6rem; ma
 dt { font-weight: 600; } dd { margin: 0 0 .4rem; white-space: pre-wrap; }
 p.finding, p.wrong, td.bad { color: var(--bad); } p.good { color: var(--good); } p.note { color: var(--quiet); } td p { margin: .1rem 0; }
 .word { font-weight: 600; } .blocked, .failure, .refused, .lost { color: var(--bad); }
-.unchanged, .success { color: var(--good); } .build, .running, .sent, .sending, .queued { color: var(--busy); }
-.held, .covered, .superseded, .dropped, .unknown, .cancelled { color: var(--quiet); }
+.success { color: var(--good); } .build, .running, .sent, .sending, .queued { color: var(--busy); }
+.unchanged, .held, .covered, .superseded, .dropped, .unknown, .cancelled { color: var(--quiet); }
 pre { overflow-x: auto; padding: .6rem; border: 1px solid var(--line); border-radius: .3rem; font-size: 13px; }
 summary { cursor: pointer; }
 ";
