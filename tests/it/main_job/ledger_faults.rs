@@ -64,3 +64,24 @@ async fn a_stolen_lease_triggers_nothing_until_it_is_free() {
     rival.release(&term).await.expect("given back");
     eventually("it is built", async || site.succeeded("one", "mirror/types#1") == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_triggers_nothing_and_goes_on_when_there_is_room() {
+    let site = site().await;
+    let daemon = site.start_on_a_small_disk().await;
+    site.settled(&["one"]).await;
+    let filler = daemon.inside(&site.state().join("filler"));
+    let mut file = std::fs::File::create(&filler).expect("a file");
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    site.change("types", 1, "types");
+    eventually("readyz says that the disk is full", async || {
+        let (status, said) = readyz(&site).await;
+        status == 503 && said.contains("full")
+    })
+    .await;
+    assert!(site.builds().is_empty());
+    drop(file);
+    std::fs::remove_file(&filler).expect("it goes");
+    eventually("it is built", async || site.succeeded("one", "mirror/types#1") == 1).await;
+    eventually("it is ready", async || readyz(&site).await.0 == 200).await;
+}

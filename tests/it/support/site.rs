@@ -186,6 +186,35 @@ impl Site {
         daemon
     }
 
+    /// Starts the daemon with a state directory on a disk of its own, of 8 MiB, which is seen from
+    /// outside at [`Daemon::inside`]. Wants root, or a system that lets users make namespaces.
+    #[expect(clippy::disallowed_methods, reason = "the daemon itself is what is tested")]
+    pub async fn start_on_a_small_disk(&self) -> Daemon {
+        std::fs::create_dir_all(self.state()).expect("a folder");
+        let log = std::fs::File::create(self.path().join("daemon.log")).expect("a log");
+        let script = "mount -t tmpfs -o size=8m tmpfs \"$0\" && exec \"$@\"";
+        let child = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", script])
+            .arg(self.state())
+            .arg(env!("CARGO_BIN_EXE_crosswatch"))
+            .args(["run", "--config"])
+            .arg(self.path().join("workspaces.yaml"))
+            .env("CROSSWATCH_SOCKET", self.socket())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("unshare starts");
+        let daemon = Daemon { child };
+        eventually("the daemon is ready", async || self.ask(&["workspaces"]).is_some()).await;
+        daemon
+    }
+
+    /// The socket of a daemon whose state directory is not seen from outside.
+    fn socket(&self) -> PathBuf {
+        self.path().join("api.sock")
+    }
+
     /// What the daemon logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path().join("daemon.log")).unwrap_or_default()
@@ -194,7 +223,11 @@ impl Site {
     /// Runs a command of the command line.
     #[expect(clippy::disallowed_methods, reason = "the command line itself is what is tested")]
     pub fn cli(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_crosswatch"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crosswatch"));
+        if self.socket().exists() {
+            command.arg("--socket").arg(self.socket());
+        }
+        command
             .arg("--config")
             .arg(self.path().join("workspaces.yaml"))
             .args(arguments)
@@ -275,6 +308,12 @@ impl Daemon {
     pub fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
+    }
+
+    /// A path as the daemon sees it.
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        let relative = path.strip_prefix("/").expect("an absolute path");
+        Path::new("/proc").join(self.id().to_string()).join("root").join(relative)
     }
 
     /// Its process id.
