@@ -111,6 +111,9 @@ pub(super) enum Command {
         workspace: String,
         /// Change
         change: String,
+        /// Fail unless the set still has this fingerprint, which `explain` shows
+        #[arg(long)]
+        fingerprint: Option<String>,
     },
     /// Trigger nothing in a workspace
     Pause {

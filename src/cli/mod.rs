@@ -131,8 +131,8 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
         Command::Rebuild { workspace, change, alone } => {
             act(&client()?, &Act::Rebuild { workspace, change, alone }).await
         }
-        Command::Approve { workspace, change } => {
-            act(&client()?, &Act::Approve { workspace, change }).await
+        Command::Approve { workspace, change, fingerprint } => {
+            act(&client()?, &Act::Approve { workspace, change, fingerprint }).await
         }
         Command::Pause { workspace } => act(&client()?, &Act::Pause { workspace }).await,
         Command::Resume { workspace } => act(&client()?, &Act::Resume { workspace }).await,

@@ -51,6 +51,9 @@ pub enum Act {
         workspace: String,
         /// Change.
         change: String,
+        /// What was looked at; another set is not approved.
+        #[serde(default)]
+        fingerprint: Option<String>,
     },
     /// Trigger nothing in a workspace.
     Pause {
@@ -101,12 +104,20 @@ async fn act(
             asked.await.map_err(broken)?;
             format!("{} will be built again", subject.subject)
         }
-        Act::Approve { workspace, change } => {
+        Act::Approve { workspace, change, fingerprint } => {
             let published = published(&access)?;
             let (plan, subject) =
                 rows::subject(&published, &workspace, &change).map_err(missing)?;
             if subject.set.is_empty() || subject.trusted {
                 let why = format!("{} needs no approval", subject.subject);
+                return Err(Refusal(StatusCode::CONFLICT, why));
+            }
+            let present = subject.fingerprint.map(|present| present.to_string());
+            if fingerprint.is_some() && fingerprint != present {
+                let why = format!(
+                    "{} is another set now; look at it again with `crosswatch explain`",
+                    subject.subject
+                );
                 return Err(Refusal(StatusCode::CONFLICT, why));
             }
             let approval = Approval {

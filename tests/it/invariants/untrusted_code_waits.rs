@@ -26,6 +26,8 @@ async fn an_untrusted_set_waits_for_an_approval_of_exactly_its_heads() {
     })
     .await;
     assert!(site.builds().is_empty(), "nothing runs before somebody said so");
+    let other = site.cli(&["approve", "one", "types#1", "--fingerprint", "0123"]);
+    assert!(!other.status.success(), "another set than the one that was looked at");
     let approved = site.cli(&["approve", "one", "types#1"]);
     assert!(approved.status.success(), "{}", String::from_utf8_lossy(&approved.stderr));
     eventually("it is built", async || site.succeeded("one", "mirror/types#1") == 1).await;
