@@ -62,9 +62,14 @@ impl Simulation {
     }
 
     fn run(mut self) {
-        for _ in 0..300 {
+        for _ in 0..350 {
             self.world();
-            let longest = if self.random.once_in(10) { 300 } else { 20 };
+            // Slowly while a request is on its way: that is when the order of things matters.
+            let longest = match self.wire.is_empty() {
+                false => 4,
+                true if self.random.once_in(10) => 300,
+                true => 20,
+            };
             self.now = self.now + Span::seconds(self.random.below(longest));
             self.work(true);
             self.check();
@@ -111,7 +116,7 @@ impl Simulation {
                     repository.down = down;
                 }
             }
-            7 => self.ci.down = self.random.once_in(3),
+            7 => self.ci.down = self.random.once_in(5),
             8 if self.random.once_in(4) => self.crash(),
             _ => {}
         }

@@ -294,7 +294,7 @@ impl Daemon {
                 self.todo.push(effect);
                 continue;
             }
-            let crash = |random: &mut Random| faults && random.once_in(25);
+            let crash = |random: &mut Random| faults && random.once_in(50);
             if crash(random) {
                 return true;
             }
@@ -313,8 +313,8 @@ impl Daemon {
                             // The connection was refused: surely nothing was sent.
                             _ if ci.down => self.mark(id, Stage::Queued, now),
                             // The answer is late or lost; the request arrives within its deadline.
-                            1 => wire
-                                .push(OnItsWay { at: now + Span::seconds(random.below(10)), id }),
+                            1 | 5 => wire
+                                .push(OnItsWay { at: now + Span::seconds(random.below(11)), id }),
                             2 => {}
                             3 => {
                                 ci.take(id, key, false);
