@@ -6,6 +6,8 @@
 
 #[path = "simulation/daemon.rs"]
 mod daemon;
+#[path = "simulation/sending.rs"]
+mod sending;
 #[path = "simulation/world.rs"]
 mod world;
 
@@ -16,7 +18,8 @@ use crosswatch_core::model::identity::{ChangeId, Subject};
 use crosswatch_core::model::plan::{Blocked, Decision};
 use crosswatch_core::model::time::{Span, Timestamp};
 
-use daemon::{Daemon, OnItsWay};
+use daemon::Daemon;
+use sending::OnItsWay;
 use world::{Ci, Random, Server};
 
 const SEEDS: u64 = 50;
