@@ -6,6 +6,8 @@
 
 #[path = "simulation/daemon.rs"]
 mod daemon;
+#[path = "simulation/sending.rs"]
+mod sending;
 #[path = "simulation/world.rs"]
 mod world;
 
@@ -16,7 +18,8 @@ use crosswatch_core::model::identity::{ChangeId, Subject};
 use crosswatch_core::model::plan::{Blocked, Decision};
 use crosswatch_core::model::time::{Span, Timestamp};
 
-use daemon::{Daemon, OnItsWay};
+use daemon::Daemon;
+use sending::OnItsWay;
 use world::{Ci, Random, Server};
 
 const SEEDS: u64 = 50;
@@ -62,9 +65,14 @@ impl Simulation {
     }
 
     fn run(mut self) {
-        for _ in 0..300 {
+        for _ in 0..350 {
             self.world();
-            let longest = if self.random.once_in(10) { 300 } else { 20 };
+            // Slowly while a request is on its way: that is when the order of things matters.
+            let longest = match self.wire.is_empty() {
+                false => 4,
+                true if self.random.once_in(10) => 300,
+                true => 20,
+            };
             self.now = self.now + Span::seconds(self.random.below(longest));
             self.work(true);
             self.check();
@@ -111,7 +119,7 @@ impl Simulation {
                     repository.down = down;
                 }
             }
-            7 => self.ci.down = self.random.once_in(3),
+            7 => self.ci.down = self.random.once_in(5),
             8 if self.random.once_in(4) => self.crash(),
             _ => {}
         }

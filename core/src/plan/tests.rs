@@ -5,4 +5,5 @@ mod attempts;
 mod mainline;
 mod properties;
 mod sets;
+mod settings;
 mod world;

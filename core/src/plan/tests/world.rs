@@ -9,17 +9,19 @@ use crate::model::identity::{ChangeId, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView, Rebuild, WorkspaceLedger};
 use crate::model::locator::Locator;
 use crate::model::manifest::{DefinitionRepository, Manifest, Package, Pin, Vcs};
-use crate::model::observed::Observed;
-use crate::model::plan::{Plan, SubjectPlan};
+use crate::model::observed::{Observed, Purpose};
+use crate::model::plan::{Decision, Plan, SubjectPlan};
 use crate::model::question::{Answer, Question};
-use crate::model::settings::*;
+use crate::model::settings::{Authors, ForgeKind, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use crate::model::time::{Span, Timestamp};
 use crate::plan::incremental::Planner;
 use crate::plan::plan;
 use crate::references::{References, Written};
 
-/// What the tests start at.
+use super::settings::settings;
+
+/// When it begins.
 pub(super) const START: i64 = 1_790_000_000_000;
 
 pub(super) struct World {
@@ -72,66 +74,6 @@ pub(super) fn package(name: &str, vcs: Vcs) -> Package {
     }
 }
 
-fn forge() -> ForgeSettings {
-    ForgeSettings {
-        name: "mirror".into(),
-        identity: "mirror".into(),
-        kind: ForgeKind::Git(GitForge {
-            changes: vec!["refs/pull/*/head".to_owned()],
-            base: None,
-            authors: Authors::Any,
-        }),
-        url: "https://git.example.org".to_owned(),
-        also: vec!["ssh://git@git.example.org".to_owned()],
-        token: None,
-        interval: Span::minutes(1),
-        reconcile: Span::minutes(15),
-    }
-}
-
-fn workspace() -> WorkspaceSettings {
-    WorkspaceSettings {
-        name: "w".into(),
-        id: "w".into(),
-        tool: Tool::Custom,
-        source: None,
-        bootstrap: None,
-        update: None,
-        update_on: UpdateOn::Definitions,
-        manifest: ManifestSource {
-            format: ManifestFormat::Crosswatch,
-            from: ManifestFrom::Path("manifest.json".into()),
-            max_bytes: 1 << 20,
-        },
-        ci: vec!["ci".into()],
-        build_changes: true,
-        build_mainline: true,
-        changes: ChangeRules {
-            settle_new: Span::seconds(90),
-            settle_push: Span::seconds(30),
-            settle_bots: Span::minutes(10),
-            drafts: Drafts::Build,
-            max_age: Span::days(120),
-            dependencies: Dependencies::Tops,
-            trusted: Vec::new(),
-            bots: Vec::new(),
-            adopt: Adopt::Recent,
-            max_dependencies: 50,
-            on_closed: OnClosed::Block,
-            ref_kind: RefKind::Auto,
-            same_repository: SameRepository::Block,
-            pinned_roots: false,
-            branch_matching: false,
-        },
-        mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },
-        epoch: 0,
-        max_in_flight: 4,
-        report_to: Vec::new(),
-        env: BTreeMap::new(),
-        paused: false,
-    }
-}
-
 impl World {
     /// A world whose first look is done: nothing was open then.
     pub(super) fn new(paths: &[&str]) -> Self {
@@ -142,16 +84,7 @@ impl World {
 
     /// A world before its first look, with a package for each repository.
     pub(super) fn fresh(paths: &[&str]) -> Self {
-        let settings = Settings {
-            state_dir: "/state".into(),
-            database: Database::Sqlite,
-            listen: String::new(),
-            public_url: None,
-            forges: BTreeMap::from([("mirror".into(), Arc::new(forge()))]),
-            ci: BTreeMap::new(),
-            workspaces: vec![Arc::new(workspace())],
-            max_updates: 1,
-        };
+        let settings = settings();
         let locator = Arc::new(Locator::new(&settings));
         let mut world = Self {
             snapshot: Snapshot {
@@ -247,7 +180,6 @@ impl World {
 
     /// The server stops or starts to answer for a repository.
     pub(super) fn reachable(&mut self, path: &str, reachable: bool) {
-        use crate::model::observed::Purpose;
         let at = self.snapshot.at;
         let part = self.snapshot.repositories.get_mut(&repository(path)).expect("a repository");
         let part = Arc::make_mut(part);
@@ -441,7 +373,6 @@ impl World {
 
     /// `held: settling` and the like.
     pub(super) fn decision(&mut self, text: &str) -> String {
-        use crate::model::plan::Decision;
         let decision = self.planned(text).decision;
         let word = decision.word();
         match decision {
