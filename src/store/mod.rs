@@ -96,21 +96,21 @@ impl Store {
 
     /// Begins the one writing transaction; dropping it rolls it back.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        match self.write.begin_with(self.begin).await {
-            Ok(transaction) => Ok(transaction),
-            Err(error @ (sqlx::Error::Database(_) | sqlx::Error::PoolTimedOut)) => {
-                Err(self.error(&error))
-            }
-            Err(_) => {
-                // SQLite itself rolls back a transaction when its disk is full
-                // (sqlite.org/lang_transaction.html), of which its connection here is not told and
-                // then never begins another one. A fresh connection takes its place.
-                if let Ok(connection) = self.write.acquire().await {
-                    connection.close().await.map_err(|error| self.error(&error))?;
-                }
-                self.write.begin_with(self.begin).await.map_err(|error| self.error(&error))
-            }
+        let error = match self.write.begin_with(self.begin).await {
+            Ok(transaction) => return Ok(transaction),
+            Err(error) => self.error(&error),
+        };
+        if matches!(error, StoreError::Busy { .. } | StoreError::Unreachable { .. }) {
+            return Err(error);
         }
+        // SQLite itself rolls back a transaction when its disk is full
+        // (sqlite.org/lang_transaction.html), of which its connection here is not told and then never
+        // begins another one; and what was opened while its file could only be read stays so. A fresh
+        // connection takes the place of both.
+        if let Ok(connection) = self.write.acquire().await {
+            connection.close().await.map_err(|error| self.error(&error))?;
+        }
+        self.write.begin_with(self.begin).await.map_err(|error| self.error(&error))
     }
 
     /// For reading.
