@@ -71,6 +71,8 @@ fn run(spec: &Spec, stdin: &[u8], control: &UnixStream, signals: &SignalFd) -> R
             let cause = keeper.watch();
             let outcome = keeper.end(cause);
             keeper.drain();
+            keeper.sink.note(&format!("crosswatch: {outcome}"));
+            keeper.sink.finish();
             Report {
                 outcome,
                 tail: keeper.sink.tail(),
@@ -284,6 +286,8 @@ impl Keeper<'_> {
 
     /// Waits for something to happen and takes the output that is there, fairly.
     fn turn(&mut self, timeout: Duration) {
+        let at = now();
+        let timeout = self.sink.tick(at).map_or(timeout, |due| timeout.min(due.saturating_sub(at)));
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.control.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.stdout.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
@@ -304,7 +308,7 @@ impl Keeper<'_> {
                 Some(Ok(length)) if length > 0 => {
                     self.heard = now();
                     let bytes = self.buffer.get(..length).unwrap_or_default();
-                    if standard { self.sink.stdout(bytes) } else { self.sink.output(bytes) }
+                    if standard { self.sink.stdout(bytes) } else { self.sink.stderr(bytes) }
                 }
                 Some(Err(error))
                     if matches!(

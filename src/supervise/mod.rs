@@ -15,6 +15,7 @@
 pub mod descendants;
 pub mod keeper;
 pub mod log;
+mod record;
 mod run;
 pub mod sandbox;
 mod sanitise;
