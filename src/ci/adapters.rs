@@ -93,6 +93,7 @@ fn limits(limits: Limits) -> supervise::Limits {
         wall: limits.timeout,
         silence: Some(limits.silence),
         grace: limits.grace,
+        log_max: limits.output.max.0,
         ..supervise::Limits::default()
     }
 }

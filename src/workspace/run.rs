@@ -18,6 +18,7 @@ pub(super) fn limits(limits: &settings::Limits) -> Limits {
         wall: limits.timeout,
         silence: (limits.silence > Span(0)).then_some(limits.silence),
         grace: limits.grace,
+        log_max: limits.output.max.0,
         ..Limits::default()
     }
 }

@@ -7,7 +7,7 @@ use crosswatch_core::model::build::Verdict;
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::settings::{
     BuildbotCi, CiKind, CiSettings, CommandCi, HeaderValue, HttpCall, HttpCi, HttpPoll, Limits,
-    LocalCi, Sandbox,
+    LocalCi, OutputLimit, Sandbox,
 };
 use crosswatch_core::model::time::Span;
 
@@ -87,7 +87,8 @@ fn local(walk: &mut Walk<'_>, fields: &Fields<'_>) -> Option<LocalCi> {
 }
 
 fn limits(walk: &mut Walk<'_>, fields: &Fields<'_>, timeout: Span) -> Limits {
-    let default = Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10) };
+    let output = OutputLimit::DEFAULT;
+    let default = Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10), output };
     walk.limits(fields, default)
 }
 
