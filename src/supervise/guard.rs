@@ -105,6 +105,8 @@ impl<'a> Guard<'a> {
             Some(group) if group.ran_out_of_memory() => Outcome::OutOfMemory,
             _ => outcome,
         };
+        self.sink.note(&format!("crosswatch: {outcome}"));
+        self.sink.finish();
         if let Some(group) = &self.group {
             group.remove();
         }
@@ -165,6 +167,9 @@ impl<'a> Guard<'a> {
         let held = group.is_some_and(Group::holds_processes);
         if !held && limits.processes.is_some_and(|limit| usage.processes > limit) {
             return Some(Cause::Over(Resource::Processes));
+        }
+        if limits.log_end && self.sink.full() {
+            return Some(Cause::Over(Resource::Output));
         }
         let disk = self.disk.as_mut().zip(limits.disk);
         disk.is_some_and(|(disk, limit)| disk.over(limit)).then_some(Cause::Over(Resource::Disk))
@@ -260,6 +265,8 @@ impl<'a> Guard<'a> {
         poll(&mut fds, timeout).ok();
         drop(fds);
         while let Ok(Some(_)) = self.signals.read_signal() {}
+        // Called often enough that the time it asks for does not matter.
+        self.sink.tick(now());
         for standard in [true, false] {
             let read = match standard {
                 true => self.stdout.as_mut().map(|pipe| pipe.read(&mut self.buffer)),
@@ -273,7 +280,7 @@ impl<'a> Guard<'a> {
                     self.output = self.output.saturating_add(length);
                     let bytes = self.buffer.get(..usize::try_from(length).unwrap_or_default());
                     let bytes = bytes.unwrap_or_default();
-                    if standard { self.sink.stdout(bytes) } else { self.sink.output(bytes) }
+                    if standard { self.sink.stdout(bytes) } else { self.sink.stderr(bytes) }
                 }
                 Some(Err(error)) if is_patient(&error) => {}
                 Some(_) if standard => self.stdout = None,

@@ -22,6 +22,7 @@ pub mod keeper;
 mod launch;
 pub mod log;
 pub mod parent;
+mod record;
 mod run;
 pub mod sandbox;
 mod sanitise;
