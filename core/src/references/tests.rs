@@ -1,0 +1,3 @@
+//! The grammar as tables, and hostile texts.
+
+mod table;
