@@ -126,7 +126,10 @@ impl<'b, 's, 'c> Reader<'b, 's, 'c> {
             }
             Event::InlineHtml(tag) => self.inline_html(&tag, range.start),
             Event::SoftBreak | Event::HardBreak => self.piece(Atom::Break, range.start),
-            Event::Rule => self.flush(),
+            Event::Rule => {
+                self.flush();
+                self.at_once = false;
+            }
             Event::TaskListMarker(ticked) => {
                 if let Some(item) = self.items.last_mut().filter(|item| item.fresh) {
                     item.ticked = Some(ticked);

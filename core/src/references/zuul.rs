@@ -16,11 +16,13 @@ pub(super) fn read(body: &str, scope: &mut Scope<'_>) {
         }
         // Only the first word is looked at, and of an address only what it begins with.
         let Some(word) = value.split_whitespace().next() else { continue };
-        let reference = match scope.parse(address(word)) {
+        let reference = match address(word) {
             _ if !is_http(word) => dropped("Zuul reads addresses alone: write the change's"),
-            Reference::Impossible(why) => Reference::Address(why),
-            Reference::None => dropped("Zuul drops it: an address that is not a change's"),
-            reference => reference,
+            None => dropped("Zuul drops it: an address that is not a change's"),
+            Some(address) => match scope.parse(address) {
+                Reference::Impossible(why) => dropped(&format!("Zuul drops it: {why}")),
+                reference => reference,
+            },
         };
         scope.enter(reference, word, number, Via::Zuul);
     }
@@ -38,16 +40,15 @@ fn is_http(word: &str) -> bool {
 }
 
 /// The page of the change: digits may be followed by anything.
-fn address(word: &str) -> &str {
+fn address(word: &str) -> Option<&str> {
     for marker in ["/pull/", "/merge_requests/", "/pulls/"] {
         let Some(digits) = word.find(marker).and_then(|at| word.get(at + marker.len()..)) else {
             continue;
         };
         let behind = digits.trim_start_matches(|c: char| c.is_ascii_digit());
         if behind.len() < digits.len() {
-            return word.get(..word.len() - behind.len()).unwrap_or(word);
+            return word.get(..word.len() - behind.len());
         }
     }
-    // Neither an issue's page nor a repository with `#12` behind it.
-    word.split(['#', '!']).next().unwrap_or(word)
+    None
 }
