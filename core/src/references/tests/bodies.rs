@@ -133,7 +133,7 @@ You can trigger Dependabot actions by commenting on this PR:
 - [ ] <!-- rebase-check -->If you want to rebase/retry this MR, check this box
 "#,
         &[],
-        (0, 0),
+        (0, 1),
     ),
     (
         "autoproj-daemon's users",
@@ -172,7 +172,11 @@ fn real_bodies() {
     for (name, on, body, references, (findings, notes)) in BODIES {
         let found = read_on(*on, body);
         assert_eq!(written(&found, *on), *references, "{name}: {found:#?}");
-        assert_eq!((found.findings.len(), found.notes.len()), (*findings, *notes), "{name}: {found:#?}");
+        assert_eq!(
+            (found.findings.len(), found.notes.len()),
+            (*findings, *notes),
+            "{name}: {found:#?}"
+        );
     }
 }
 
@@ -186,7 +190,16 @@ fn what_people_are_told() {
     let findings = found.findings.iter().map(|finding| line("finding", finding));
     let told: Vec<String> =
         findings.chain(found.notes.iter().map(|note| line("note", note))).collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r"
+    finding in line 1: !3: for a pull request write #3
+    finding in line 1: #0: changes are numbered from 1
+    finding in line 1: https://…@github.com/a/b/pull/1: the address has a user in it; write it without
+    finding in line 1: https://x.org/a/b/pull/1: not a change: no configured forge serves it on x.org
+    finding in line 1: b#2: no owner is named: write OWNER/b#2; without one it counts only if exactly one watched repository has that name
+    note in line 2: #5: not read: it is code; write it without the backticks
+    note in line 7: a/b#7: not read: below the phrase references stand in a list; begin the line with `- `
+    note in line 9: #8: not read: it is code; write it as plain text
+    ");
 }
 
 /// Small and the same everywhere: a failing round can be run again.
@@ -203,11 +216,55 @@ impl Random {
 
 fn mutated(random: &mut Random) -> String {
     const SCRAPS: &[&str] = &[
-        "Depends on", "Depends on: ", "\n", "\n\n", "- ", "- [ ] ", "- [x] ", "#12", "!12", "a/b#3",
-        "~~", "`", "```\n", "> ", "<!--", "-->", "**", "_", "|", "\n|---|---|\n", "<details>",
-        "<summary>Depends on</summary>\n", "</details>\n", "<del>", "</del>", "<blockquote>\n\n",
-        "https://github.com/a/b/pull/12", "https://", "[x](", ")", "(", ":", "：", "\u{a0}", "\r\n",
-        "🔗", "&amp;", "\\", "    ", "\t", "#", "@", "\u{0}", "[", "]", "1. ", "<", ">", "## ",
+        "Depends on",
+        "Depends on: ",
+        "\n",
+        "\n\n",
+        "- ",
+        "- [ ] ",
+        "- [x] ",
+        "#12",
+        "!12",
+        "a/b#3",
+        "~~",
+        "`",
+        "```\n",
+        "> ",
+        "<!--",
+        "-->",
+        "**",
+        "_",
+        "|",
+        "\n|---|---|\n",
+        "<details>",
+        "<summary>Depends on</summary>\n",
+        "</details>\n",
+        "<del>",
+        "</del>",
+        "<blockquote>\n\n",
+        "https://github.com/a/b/pull/12",
+        "https://",
+        "[x](",
+        ")",
+        "(",
+        ":",
+        "：",
+        "\u{a0}",
+        "\r\n",
+        "🔗",
+        "&amp;",
+        "\\",
+        "    ",
+        "\t",
+        "#",
+        "@",
+        "\u{0}",
+        "[",
+        "]",
+        "1. ",
+        "<",
+        ">",
+        "## ",
     ];
     let (_, _, body, ..) = BODIES[random.below(BODIES.len())];
     let mut chars: Vec<char> = body.chars().collect();
@@ -255,7 +312,10 @@ fn twenty_thousand_torn_bodies() {
         let places = found.references.iter().map(|one| one.line);
         let places = places.chain(found.findings.iter().chain(&found.notes).map(|one| one.line));
         for line in places {
-            assert!((1..=lines).contains(&line), "round {round}: line {line} of {body:?}: {found:?}");
+            assert!(
+                (1..=lines).contains(&line),
+                "round {round}: line {line} of {body:?}: {found:?}"
+            );
         }
         for reference in &found.references {
             assert_ne!(reference.change, *of, "round {round}: {body:?}");
