@@ -13,6 +13,7 @@
 //! ```
 
 pub mod descendants;
+pub mod environment;
 pub mod keeper;
 pub mod log;
 mod run;

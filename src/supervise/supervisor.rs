@@ -16,12 +16,10 @@ use super::descendants::{kill_all, of_run};
 use super::run::{Ended, Outcome, Run};
 use super::sanitise::Sanitiser;
 use super::wire::{CANCEL, Capture, MAX_FRAME, Report, Spec, frame};
-use super::{KEEPER, RUN_MARKER};
+use super::{KEEPER, environment};
 use crate::clock::Clock;
 
 const TAIL_LINES: usize = 40;
-/// Of the daemon's own environment, all that a run may see.
-const INHERITED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR"];
 /// Beyond the run's own deadlines: after that the keeper itself must be stuck.
 const KEEPER_PATIENCE: Span = Span::seconds(60);
 
@@ -100,9 +98,7 @@ impl Supervisor {
         cancel: &CancellationToken,
     ) -> io::Result<Option<Report>> {
         let limits = run.limits;
-        let mut env = base_env();
-        env.extend(run.env);
-        env.insert(RUN_MARKER.to_owned(), id.to_owned());
+        let env = environment::of_run(run.env, id);
         let mut command = run.sandbox.map(|spec| spec.prefix(&run.dir)).unwrap_or_default();
         command.extend(run.command);
         let Run { dir, log, lock, stdin, .. } =
@@ -160,17 +156,6 @@ impl Supervisor {
         command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(false);
         Ok((ours, command.spawn()?))
     }
-}
-
-fn base_env() -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> = INHERITED
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), std::env::var(key).ok()?)))
-        .collect();
-    env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    env.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
-    env.insert("GIT_SSH_COMMAND".to_owned(), "ssh -oBatchMode=yes -oConnectTimeout=10".to_owned());
-    env
 }
 
 /// Unique on this machine, also across restarts of the daemon.
