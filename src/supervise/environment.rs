@@ -2,7 +2,10 @@
 //! nothing of the daemon's own.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
@@ -70,6 +73,20 @@ pub fn harden() -> io::Result<()> {
         prctl::set_dumpable(false)?;
     }
     Ok(())
+}
+
+/// The program that a run finds under this name in the daemon's own `PATH`.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
+    program_in(name, &path)
+}
+
+fn program_in(name: &str, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).filter(|folder| folder.is_absolute()).find_map(|folder| {
+        let file = folder.join(name);
+        let about = std::fs::metadata(&file).ok()?;
+        (about.is_file() && about.permissions().mode() & 0o111 != 0).then_some(file)
+    })
 }
 
 #[cfg(test)]

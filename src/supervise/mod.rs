@@ -12,6 +12,7 @@
 //!        ◄──────report──────          ◄──stdout, stderr────
 //! ```
 
+pub mod bubblewrap;
 pub mod descendants;
 pub mod environment;
 pub mod keeper;

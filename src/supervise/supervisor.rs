@@ -12,11 +12,12 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::bubblewrap::Sandboxes;
 use super::descendants::{kill_all, of_run};
 use super::run::{Ended, Outcome, Run};
 use super::sanitise::Sanitiser;
 use super::wire::{CANCEL, Capture, MAX_FRAME, Report, Spec, frame};
-use super::{KEEPER, environment};
+use super::{KEEPER, environment, sandbox};
 use crate::clock::Clock;
 
 const TAIL_LINES: usize = 40;
@@ -28,6 +29,7 @@ const KEEPER_PATIENCE: Span = Span::seconds(60);
 pub struct Supervisor {
     exe: PathBuf,
     clock: Clock,
+    sandboxes: Sandboxes,
 }
 
 impl Supervisor {
@@ -38,12 +40,16 @@ impl Supervisor {
 
     /// Keepers are started from `exe`, for programs that are not crosswatch themselves (tests).
     pub fn with_exe(exe: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { exe: exe.into(), clock }
+        Self { exe: exe.into(), clock, sandboxes: Sandboxes::default() }
     }
 
     /// Runs to the end, whatever that is. When the future is dropped the run is ended as well.
     pub async fn run(&self, run: Run, cancel: &CancellationToken) -> Ended {
         let started_at = self.clock.now();
+        let run = match sandbox::wrap(self, run).await {
+            Ok(run) => run,
+            Err(error) => return self.not_started(started_at, error.to_string()),
+        };
         let capture = match run.capture.map(|_| tempfile::NamedTempFile::new()).transpose() {
             Ok(capture) => capture,
             Err(error) => return self.not_started(started_at, format!("no room: {error}")),
@@ -74,6 +80,16 @@ impl Supervisor {
         }
     }
 
+    /// What is known of sandboxes here.
+    pub fn sandbox(&self) -> &Sandboxes {
+        &self.sandboxes
+    }
+
+    /// The clock of its runs.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     fn not_started(
         &self,
         started_at: crosswatch_core::model::time::Timestamp,
@@ -99,10 +115,7 @@ impl Supervisor {
     ) -> io::Result<Option<Report>> {
         let limits = run.limits;
         let env = environment::of_run(run.env, id);
-        let mut command = run.sandbox.map(|spec| spec.prefix(&run.dir)).unwrap_or_default();
-        command.extend(run.command);
-        let Run { dir, log, lock, stdin, .. } =
-            Run { command: Vec::new(), env: BTreeMap::new(), sandbox: None, ..run };
+        let Run { command, dir, log, lock, stdin, .. } = Run { env: BTreeMap::new(), ..run };
         let spec = Spec { command, dir, env, limits, log, capture, lock };
         let mut words = frame(&serde_json::to_vec(&spec)?)?;
         words.extend(frame(&stdin)?);
