@@ -179,7 +179,7 @@ const SWITCHES: [(&str, &str, &str); 3] = [
 ];
 
 /// What to do about namespaces that may not be made.
-pub fn way_out(switch: impl Fn(&str) -> Option<String>) -> String {
+fn way_out(switch: impl Fn(&str) -> Option<String>) -> String {
     let wrong = SWITCHES
         .iter()
         .find(|(name, forbids, _)| switch(name).is_some_and(|value| value.trim() == *forbids));
@@ -193,8 +193,16 @@ pub fn way_out(switch: impl Fn(&str) -> Option<String>) -> String {
     )
 }
 
+/// The switch that keeps users from making namespaces here, and how to turn it.
+pub fn forbidden_by() -> Option<String> {
+    SWITCHES
+        .iter()
+        .find(|(name, forbids, _)| read_switch(name).is_some_and(|value| value.trim() == *forbids))
+        .map(|(_, _, what)| (*what).to_owned())
+}
+
 /// The value of a switch below `/proc/sys`.
-pub fn read_switch(name: &str) -> Option<String> {
+fn read_switch(name: &str) -> Option<String> {
     std::fs::read_to_string(Path::new("/proc/sys").join(name)).ok()
 }
 

@@ -114,6 +114,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "supervise::log",
         ],
     ),
+    ("doctor", &["core::model", "config", "http", "store", "supervise"]),
     // The command line shows the rows of the pages, and starts the daemon.
     (
         "cli",
@@ -124,8 +125,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "board",
             "config",
             "daemon",
+            "doctor",
             "ledger",
             "pass",
+            "supervise::bubblewrap",
             "supervise::log",
             "web",
         ],
