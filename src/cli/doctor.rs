@@ -142,7 +142,8 @@ mod tests {
             fault: None,
             shown_by: Some("here".to_owned()),
         });
-        site.database = Err("the database PostgreSQL on db/x cannot be reached: refused".to_owned());
+        site.database =
+            Err("the database PostgreSQL on db/x cannot be reached: refused".to_owned());
         site.peers[0].fault = Some("https://github.com cannot be reached: no route".to_owned());
         facts.uid = 0;
         facts.daemon = Daemon::Silent { pid: 812, socket: "/var/lib/crosswatch/api.sock".into() };

@@ -29,7 +29,8 @@ pub(super) async fn watch(supervisor: Supervisor, world: World, board: Board) {
 }
 
 fn wanted(settings: &Settings) -> bool {
-    settings.ci.values().any(
-        |ci| matches!(&ci.kind, CiKind::Local(local) if local.sandbox == Sandbox::Bubblewrap),
-    )
+    settings
+        .ci
+        .values()
+        .any(|ci| matches!(&ci.kind, CiKind::Local(local) if local.sandbox == Sandbox::Bubblewrap))
 }

@@ -217,9 +217,9 @@ pub async fn gather(usage: &Usage) -> Facts {
 async fn site(settings: &Settings, references: Vec<(String, SecretRef)>) -> Site {
     let secrets = Secrets::from_environment();
     let cis = |wanted: Sandbox| {
-        let here = settings.ci.iter().filter(move |(_, ci)| {
-            matches!(&ci.kind, CiKind::Local(local) if local.sandbox == wanted)
-        });
+        let here = settings.ci.iter().filter(
+            move |(_, ci)| matches!(&ci.kind, CiKind::Local(local) if local.sandbox == wanted),
+        );
         here.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
     };
     Site {

@@ -12,7 +12,8 @@ use serde::Serialize;
 
 pub use checks::judge;
 pub use facts::{
-    Cgroup, Daemon, Facts, Folder, Limit, Peer, ProcMount, Programs, SecretFact, Site, Usage, gather,
+    Cgroup, Daemon, Facts, Folder, Limit, Peer, ProcMount, Programs, SecretFact, Site, Usage,
+    gather,
 };
 
 /// How well something is.

@@ -15,10 +15,8 @@ const AT_ONCE: usize = 16;
 /// Forges and CIs with a plain address; any answer counts.
 pub(super) async fn reach(settings: &Settings) -> Vec<Peer> {
     use futures_util::StreamExt;
-    let forges = settings
-        .forges
-        .values()
-        .map(|forge| (format!("forge {}", forge.name), forge.url.clone()));
+    let forges =
+        settings.forges.values().map(|forge| (format!("forge {}", forge.name), forge.url.clone()));
     let cis = settings.ci.values().filter_map(|ci| match &ci.kind {
         CiKind::Buildbot(bot) => Some((format!("CI {}", ci.name), bot.url.clone())),
         CiKind::Http(http) if !http.send.url.contains(['{', '}']) => {
@@ -51,10 +49,8 @@ pub(super) async fn reach(settings: &Settings) -> Vec<Peer> {
 }
 
 async fn ask(client: &HttpClient, url: &str) -> Option<String> {
-    let request = HttpRequest::new(Method::GET, url)
-        .deadline(DEADLINE)
-        .max_body(64 * 1024)
-        .follow(false);
+    let request =
+        HttpRequest::new(Method::GET, url).deadline(DEADLINE).max_body(64 * 1024).follow(false);
     match client.send(request).await {
         Ok(_) | Err(HttpError::TooLarge { .. }) => None,
         Err(error) => Some(error.to_string()),

@@ -125,9 +125,8 @@ fn hidepid(mounts: &str) -> ProcMount {
         (mount.split_ascii_whitespace().nth(4) == Some("/proc") && kind.starts_with("proc "))
             .then_some(kind)
     });
-    let option = line.and_then(|kind| {
-        kind.split([' ', ',']).find_map(|option| option.strip_prefix("hidepid="))
-    });
+    let option = line
+        .and_then(|kind| kind.split([' ', ',']).find_map(|option| option.strip_prefix("hidepid=")));
     ProcMount {
         mounted: line.is_some(),
         hidepid: option.filter(|value| !["0", "off"].contains(value)).map(str::to_owned),

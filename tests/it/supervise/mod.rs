@@ -4,6 +4,7 @@
 
 mod keeper;
 mod log;
+mod sandbox;
 
 use std::collections::BTreeSet;
 
