@@ -95,8 +95,18 @@ async fn look(supervisor: &Supervisor) -> Result<Bubblewrap, SandboxError> {
         forbids_namespaces: number >= (0, 8),
         bounds_memory: number >= (0, 7),
     };
+    let root = nix::unistd::geteuid().is_root();
+    if root && !found.forbids_namespaces {
+        return Err(SandboxError::Broken {
+            said: format!(
+                "version {} cannot forbid user namespaces inside, with which code that counts as root \
+                 would turn the kernel's switches; install 0.8 or later, or do not run as root",
+                found.version
+            ),
+        });
+    }
     let first = trial(supervisor, &found).await;
-    if first.is_err() && found.forbids_namespaces {
+    if first.is_err() && found.forbids_namespaces && !root {
         found.forbids_namespaces = false;
         if trial(supervisor, &found).await.is_ok() {
             return Ok(found);

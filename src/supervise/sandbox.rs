@@ -193,9 +193,10 @@ fn beginning(bubblewrap: &Bubblewrap, network: bool) -> Vec<String> {
     words
 }
 
-/// What held places for other mounts is made read-only once all of them are there.
+/// What held places for other mounts is made read-only once all of them are there; `/proc` too, for
+/// the switches of the kernel in it can be turned by whoever is root outside, rights or not.
 fn end(masks: &[String]) -> Vec<String> {
-    let places = masks.iter().map(String::as_str).chain(["/dev", "/"]);
+    let places = masks.iter().map(String::as_str).chain(["/proc", "/dev", "/"]);
     places.flat_map(|place| ["--remount-ro".to_owned(), place.to_owned()]).collect()
 }
 

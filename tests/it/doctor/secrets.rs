@@ -11,14 +11,15 @@ tell() { echo "$*" >> "$0"; }
 sleep 100 & cat /proc/$!/environ > /dev/null && tell a child of its own can be read
 p=$PPID
 while :; do
-    case "$(cat /proc/$p/comm)" in crosswatch|exe) ;; *) break ;; esac
+    comm=$(cat /proc/$p/comm) above=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$p/status)
+    case $comm in sh) p=$above; continue ;; crosswatch|exe) ;; *) break ;; esac
     tell looked
     for file in environ maps auxv; do cat /proc/$p/$file > /dev/null 2>&1 && tell "read $file of $p"; done
     (: < /proc/$p/mem) 2> /dev/null && tell "opened mem of $p"
     (: > /proc/$p/mem) 2> /dev/null && tell "wrote mem of $p"
     ls /proc/$p/fd > /dev/null 2>&1 && tell "listed fd of $p"
     ls /proc/$p/cwd/ > /dev/null 2>&1 && tell "went through cwd of $p"
-    p=$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$p/status)
+    p=$above
 done
 for fd in /proc/$$/fd/*; do
     case "$(readlink $fd)" in
