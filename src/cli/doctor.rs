@@ -120,7 +120,26 @@ mod tests {
 
     #[test]
     fn a_healthy_machine_needs_few_words() {
-        insta::assert_snapshot!(shown(&healthy()), @"");
+        insta::assert_snapshot!(shown(&healthy()), @r"
+        CHECK	STATE	FOUND	WHAT IT MEANS → THE WAY OUT
+        configuration	ok	/etc/crosswatch/workspaces.yaml: 17 workspaces
+        daemon	ok	process 812 answers
+        user	ok	an ordinary one (990)
+        state directory	ok	/var/lib/crosswatch: 80 GiB free on ext
+        database	ok	/var/lib/crosswatch/crosswatch.sqlite
+        git	ok	git version 2.47.1
+        ssh	ok	OpenSSH_9.9p1
+        bubblewrap	ok	0.11.0 at /usr/bin/bwrap makes a sandbox
+        user namespaces	ok	no switch of the system forbids them
+        control groups	ok	/sys/fs/cgroup/system.slice/crosswatch.service with cpu, memory, pids
+        orphans	ok	come to their keeper
+        /proc	ok	mounted, all processes are seen
+        open files	ok	65536
+        processes	ok	unlimited
+        clock	ok	it was set
+        secrets	ok	1 can be read
+        forge github	ok	https://github.com answers
+        ");
     }
 
     #[test]
@@ -153,7 +172,30 @@ mod tests {
         facts.namespaces_forbidden = Some("allow them with `sysctl x=1`".to_owned());
         facts.open_files = Limit(Some(1024));
         facts.now = Timestamp(0);
-        insta::assert_snapshot!(shown(&facts), @"");
+        insta::assert_snapshot!(shown(&facts), @r"
+        CHECK	STATE	FOUND	WHAT IT MEANS → THE WAY OUT
+        configuration	ok	/etc/crosswatch/workspaces.yaml: 17 workspaces
+        daemon	weaker	process 812 has the state directory, and nothing answers at /var/lib/crosswatch/api.sock	the command line does not reach it → name its socket with --socket or CROSSWATCH_SOCKET (under systemd /run/crosswatch/api.sock), as root, as its user or as a member of the socket's group
+        user	weaker	root	commands of workspaces run as root too: nothing keeps them from the daemon's secrets, limits of processes do not bind them, and a sandboxed build still counts as root where a file is shown to it → run the daemon as a user of its own, as packaging/crosswatch.service does (look again as that user: a doctor that runs as root sees what root can)
+        state directory	weaker	/var/lib/crosswatch: 80 GiB free on nfs	locks on a file system of the network may be lost or not seen by another machine, so that two daemons could work on one ledger; SQLite is not safe there either → put `state_dir` on a local disk
+        database	broken	the database PostgreSQL on db/x cannot be reached: refused	without its ledger the daemon decides nothing → start the server, or give the daemon's user the right
+        git	broken	not found in PATH	commits cannot be compared, and most workspaces cannot be made → install git 2.30 or later
+        ssh	broken	not found in PATH	forges with an ssh:// address cannot be asked → install an ssh client
+        bubblewrap	broken	bubblewrap is not installed: no program `bwrap` in PATH; install the package `bubblewrap`	builds of changes on here are refused → install the package `bubblewrap`
+        user namespaces	weaker	users may not make them	bubblewrap cannot make a sandbox → allow them with `sysctl x=1`
+        control groups	weaker	/sys/fs/cgroup/system.slice/crosswatch.service cannot be written	every run is still ended by its keeper; memory is bounded by looking every now and then, processes by a limit of the user → let systemd delegate one: `Delegate=yes` in the unit, as packaging/crosswatch.service has
+        orphans	ok	come to their keeper
+        /proc	ok	mounted, all processes are seen
+        open files	weaker	1024	many repositories, builds and pages at once may run out of them → raise it: `LimitNOFILE=65536` in the unit, or `ulimit -n`
+        processes	ok	unlimited
+        clock	broken	1970-01-01T00:00:00Z	settling, deadlines of approvals and certificates of forges are judged by it → set it, and keep it by NTP
+        secrets	ok	1 can be read
+        secret forges.github.token	broken	the secret file /etc/crosswatch/token is empty	no daemon starts without it → mend the place or the reference
+        secret ci.here.push_secret	weaker	credential hook is for the daemon alone and not seen from this shell	whether it can be read shows only when the daemon starts → look at the daemon's log
+        secret database	broken	CI here shows file /srv/ci/database to the code of changes	whoever opens a change that is built may read it → take the folder out of `read_only`, or move the secret
+        CI open	weaker	builds changes with `sandbox: none`	code of changes runs as the daemon's user and can read what that user can → use `sandbox: bubblewrap` unless everybody who can open a change may do that
+        forge github	weaker	https://github.com cannot be reached: no route	what it should say stays as it was last known, and nothing is triggered from that → look at the address in the configuration, the network and the server
+        ");
     }
 
     #[test]

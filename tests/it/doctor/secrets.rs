@@ -61,6 +61,7 @@ async fn an_update_finds_no_secret_of_the_daemon() {
         .arg(&config)
         .env("HOME", site.path())
         .env("CROSSWATCH_CANARY_SECRET", "canary-of-the-environment")
+        .env_remove("CROSSWATCH_DEBUGGABLE")
         .env_remove("CROSSWATCH_SOCKET")
         .env_remove("RUNTIME_DIRECTORY")
         .stdin(Stdio::null())
