@@ -101,7 +101,8 @@ fn cgroup_folder(of: &str, mounts: &str) -> Option<PathBuf> {
         Some((words.nth(3)?, words.next()?))
     })?;
     let below = Path::new(own).strip_prefix(root).ok()?;
-    let folder = Path::new(place).join(below);
+    // Joining nothing would put a `/` at the end.
+    let folder: PathBuf = Path::new(place).join(below).components().collect();
     folder.is_dir().then_some(folder)
 }
 

@@ -65,7 +65,9 @@ const TRIAL: Span = Span::seconds(20);
 
 /// The last answer, shared by all clones of a supervisor.
 #[derive(Clone, Debug, Default)]
-pub struct Sandboxes(Arc<Mutex<Option<(Timestamp, Result<Bubblewrap, SandboxError>)>>>);
+pub struct Sandboxes(Arc<Mutex<Option<Answer>>>);
+
+type Answer = (Timestamp, Result<Bubblewrap, SandboxError>);
 
 impl Sandboxes {
     /// The bubblewrap that works here, or why there is none; asked anew once a minute.
