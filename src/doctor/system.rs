@@ -100,6 +100,8 @@ fn cgroup_folder(of: &str, mounts: &str) -> Option<PathBuf> {
         kind.starts_with("cgroup2 ").then_some(())?;
         Some((words.nth(3)?, words.next()?))
     })?;
+    // A daemon in a delegated group stands aside in one of its own, beside those of its runs.
+    let own = own.strip_suffix("/crosswatch-daemon").unwrap_or(own);
     let below = Path::new(own).strip_prefix(root).ok()?;
     // Joining nothing would put a `/` at the end.
     let folder: PathBuf = Path::new(place).join(below).components().collect();
