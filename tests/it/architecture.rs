@@ -130,6 +130,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pass",
             "supervise::bubblewrap",
             "supervise::log",
+            "supervise::parent",
             "web",
         ],
     ),
