@@ -20,6 +20,8 @@ pub struct BoardContent {
     pub repositories: BTreeMap<RepositoryId, RepositoryStatus>,
     /// CIs that cannot be used, each with the reason.
     pub ci: BTreeMap<Name, String>,
+    /// Why builds of changes on this machine are refused, if they are for want of a sandbox.
+    pub sandbox: Option<String>,
     /// Why the newest configuration was not taken over, if it was not.
     pub configuration: Option<String>,
     /// Why the daemon is not ready, by what is wrong; empty when it is.

@@ -141,6 +141,8 @@ pub(super) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Look at the machine and the configuration: what holds, what is weaker, what is broken
+    Doctor,
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print completions for a shell

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod client;
+mod doctor;
 mod offline;
 mod output;
 mod show;
@@ -168,6 +169,7 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
             act(&client()?, &Act::Update { workspace, fresh: true }).await
         }
         Command::Reload { yes } => act(&client()?, &Act::Reload { yes }).await,
+        Command::Doctor => doctor::doctor(config, socket, json).await,
         Command::Schema => {
             let text = serde_json::to_string_pretty(&config::schema());
             out(&(text.map_err(|error| CliError::Failed(error.to_string()))? + "\n"))

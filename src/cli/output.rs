@@ -56,9 +56,10 @@ fn clean(text: &str) -> String {
 
 fn colour(word: &str) -> Option<Color> {
     match word {
-        "success" | "ready" => Some(Color::Green),
-        "failure" | "blocked" | "refused" | "lost" | "failed" => Some(Color::Red),
+        "success" | "ready" | "ok" => Some(Color::Green),
+        "failure" | "blocked" | "refused" | "lost" | "failed" | "broken" => Some(Color::Red),
         "build" | "queued" | "sending" | "sent" | "running" | "updating" => Some(Color::Blue),
+        "weaker" => Some(Color::Yellow),
         "unchanged" | "held" | "covered" | "unknown" | "superseded" | "dropped" => {
             Some(Color::DarkGrey)
         }

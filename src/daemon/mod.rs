@@ -6,6 +6,7 @@ mod leader;
 mod lock;
 mod memory;
 mod run;
+mod sandbox;
 mod service;
 mod settled;
 mod workspaces;

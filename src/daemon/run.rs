@@ -16,7 +16,7 @@ use super::error::DaemonError;
 use super::leader::lead;
 use super::lock::StateLock;
 use super::workspaces::Workspaces;
-use super::{memory, service, settled};
+use super::{memory, sandbox, service, settled};
 use crate::board::{Board, Wake, World};
 use crate::ci::{self, Backends, Driver};
 use crate::clock::Clock;
@@ -26,7 +26,7 @@ use crate::http::HttpClient;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
 use crate::store::Store;
-use crate::supervise::{Cgroups, Supervisor};
+use crate::supervise::{Cgroups, Supervisor, environment};
 use crate::task::Tasks;
 use crate::watch::{Answers, Memory, Readers, Registry};
 use crate::web;
@@ -64,6 +64,9 @@ pub(super) async fn open_ledger(
 
 /// Runs a daemon. Returns when it was told to stop, or with `once` when nothing is left to do.
 pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
+    if let Err(error) = environment::harden() {
+        tracing::warn!(%error, "runs may be able to look into the daemon through /proc");
+    }
     let secrets = Arc::new(Secrets::from_environment());
     let mut config_watch = Watch::new(&options.config);
     let settings = Arc::new(config::load(&options.config, &secrets).map_err(DaemonError::Config)?);
@@ -195,6 +198,8 @@ impl Daemon {
         };
         tasks.spawn("outbox", driver.run());
 
+        let sandboxes = sandbox::watch(supervisor.clone(), world.clone(), board.clone());
+        tasks.spawn("sandbox", sandboxes);
         let mut workspaces = Workspaces::new(
             tasks.clone(),
             world.clone(),

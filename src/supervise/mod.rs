@@ -15,8 +15,10 @@
 //!
 //! `docs/supervision.md` says what holds against whom.
 
+pub mod bubblewrap;
 mod cgroup;
 pub mod descendants;
+pub mod environment;
 mod guard;
 pub mod keeper;
 mod launch;

@@ -45,6 +45,7 @@ pub(super) fn observed(board: &BoardContent, panicked: &[String]) -> Vec<Wrong> 
     wrong.extend(board.not_ready.iter().map(|(what, why)| Wrong::new(what, why)));
     wrong.extend(board.configuration.iter().map(|why| Wrong::new("configuration", why)));
     wrong.extend(board.ci.iter().map(|(name, why)| Wrong::new(format!("CI {name}"), why)));
+    wrong.extend(board.sandbox.iter().map(|why| Wrong::new("sandbox", why)));
     wrong.extend(board.workspaces.iter().filter_map(|(name, status)| {
         let why = again(status.failure.as_ref()?, status.next_at);
         Some(Wrong::new(format!("workspace {name}"), why).of(name))
