@@ -12,6 +12,7 @@
 //!        ◄──────report──────          ◄──stdout, stderr────
 //! ```
 
+pub mod archive;
 pub mod descendants;
 pub mod keeper;
 pub mod log;

@@ -101,6 +101,8 @@ impl Sink {
 
     /// Writes a line of the keeper's own into the log.
     pub(super) fn note(&mut self, text: &str) {
+        self.store_partial(Stream::Output);
+        self.store_partial(Stream::Error);
         for line in text.lines() {
             self.record(wall(), Stream::Note, false, line.as_bytes());
         }
