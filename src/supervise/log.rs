@@ -316,7 +316,9 @@ mod tests {
             assert_eq!(lines, expected);
             let all = tail(&path, usize::MAX).unwrap();
             assert!(all.len() > 10_000 && all.iter().all(|line| line.at.is_some()));
-            super::super::archive::compress(&path).unwrap();
+            if path.exists() {
+                super::super::archive::compress(&path).unwrap();
+            }
         }
         assert!(!path.exists() && exists(&path) && is_over(&path));
         assert_eq!(newest(folder.path()), Some(path));

@@ -212,7 +212,10 @@ mod tests {
             stream: log::Stream::Error,
             text: "<script>x</script>".to_owned(),
         };
-        insta::assert_snapshot!(rows(&[line]).into_string(), @r#"<pre class="log"><span class="at" title="2023-11-14T22:13:20Z">22:13:20</span> <span class="stream-error">e &lt;script&gt;x&lt;/script&gt;</span>
-"#);
+        let page = rows(&[line]).into_string();
+        insta::assert_snapshot!(page.trim_end(), @r#"
+        <pre class="log"><span class="at" title="2023-11-14T22:13:20Z">22:13:20</span> <span class="stream-error">e &lt;script&gt;x&lt;/script&gt;</span>
+        </pre>
+        "#);
     }
 }
