@@ -74,10 +74,12 @@ impl Runner for Supervisor {
                 outcome: match ended.outcome {
                     supervise::Outcome::Finished(code) => Outcome::Exit(code),
                     supervise::Outcome::Signalled(signal) => Outcome::Signal(signal),
-                    supervise::Outcome::TimedOut(_) => Outcome::Deadline(text),
+                    supervise::Outcome::TimedOut(_)
+                    | supervise::Outcome::OverLimit(_)
+                    | supervise::Outcome::OutOfMemory => Outcome::Deadline(text),
                     supervise::Outcome::Cancelled => Outcome::Cancelled,
                     supervise::Outcome::CouldNotStart(_) => Outcome::NotStarted(text),
-                    supervise::Outcome::Unkillable | supervise::Outcome::KeeperLost => {
+                    supervise::Outcome::Unkillable { .. } | supervise::Outcome::KeeperLost => {
                         Outcome::Lost(text)
                     }
                 },

@@ -13,12 +13,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use nix::fcntl::OFlag;
 
+use super::run::RunResult;
 use super::sink::{pieces, splice};
-
-/// Where the result of a run with that log is written when everything is over.
-pub(super) fn result(log: &Path) -> PathBuf {
-    log.with_extension("json")
-}
 
 /// Where a log is after it was compressed.
 pub(super) fn packed(log: &Path) -> PathBuf {
@@ -166,7 +162,7 @@ impl Care {
             let Some(at) = about.is_file().then(|| modified(&about)) else { continue };
             let path = folder.join(log);
             let entry = found.entry(path.clone()).or_insert_with(|| Found {
-                finished: result(&path).is_file(),
+                finished: RunResult::path(&path).is_file(),
                 path,
                 at,
                 size: 0,
@@ -193,7 +189,7 @@ struct Found {
 }
 
 fn remove(log: &Path) -> io::Result<()> {
-    let mut all = vec![log.to_owned(), packed(log), beside(log, ".gz.part"), result(log)];
+    let mut all = vec![log.to_owned(), packed(log), beside(log, ".gz.part"), RunResult::path(log)];
     all.extend(pieces(log));
     for path in all {
         match fs::remove_file(path) {

@@ -12,8 +12,9 @@ use flate2::read::MultiGzDecoder;
 
 pub use super::record::Stream;
 
-use super::archive::{packed, result};
+use super::archive::packed;
 use super::record::Record;
+use super::run::RunResult;
 use super::sanitise::Sanitiser;
 use super::sink::pieces;
 
@@ -54,7 +55,7 @@ pub fn exists(path: &Path) -> bool {
 
 /// Whether the run with that log is over: its result stands beside it, or it was compressed.
 pub fn is_over(path: &Path) -> bool {
-    result(path).is_file() || packed(path).is_file()
+    RunResult::path(path).is_file() || packed(path).is_file()
 }
 
 /// The newest log in the folder of a workspace's logs.
