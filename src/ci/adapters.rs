@@ -1,6 +1,5 @@
 //! The ports of the backends, served by the daemon's own client and supervisor.
 
-use crosswatch_core::model::settings::Limits;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +56,7 @@ impl Runner for Supervisor {
         Box::pin(async move {
             let run = Run {
                 env: job.env,
-                limits: limits(job.limits),
+                limits: job.limits.into(),
                 log: job.log,
                 stdin: job.stdin,
                 capture: (job.capture > 0).then_some(job.capture),
@@ -87,15 +86,5 @@ impl Runner for Supervisor {
                 last_line: ended.tail.into_iter().rev().find(|line| !line.trim().is_empty()),
             }
         })
-    }
-}
-
-fn limits(limits: Limits) -> supervise::Limits {
-    supervise::Limits {
-        wall: limits.timeout,
-        silence: Some(limits.silence),
-        grace: limits.grace,
-        log_max: limits.output.max.0,
-        ..supervise::Limits::default()
     }
 }

@@ -109,6 +109,14 @@ pub static OUTPUT: Table = Table(&[
     key("over", Kind::Words(&["cut", "end"]), "Whether a run that writes more goes on or ends."),
 ]);
 
+/// Keys of `limits`.
+pub static LIMITS: Table = Table(&[
+    key("memory", Kind::Size, "Memory of all its processes together; no limit when left out."),
+    key("processes", Kind::Count(1, 4_000_000), "Processes at once."),
+    key("open_files", Kind::Count(16, 1 << 30), "Open files of each process."),
+    key("disk", Kind::Size, "What its folder may take on the disk; no limit when left out."),
+]);
+
 /// A forge.
 pub static FORGE: Table = Table(&[
     key("kind", Kind::Words(&["git"]), "Kind of server."),
@@ -141,6 +149,7 @@ pub static CI: Table = Table(&[
     key("silence", POSITIVE, "local, command: longest time without output."),
     key("grace", ANY, "local, command: time from TERM to KILL."),
     key("output", Kind::Table(&OUTPUT), "local: how much a build may write."),
+    key("limits", Kind::Table(&LIMITS), "local: what a build may use."),
     key(
         "sandbox",
         Kind::Words(&["bubblewrap", "none"]),
@@ -182,6 +191,7 @@ pub fn ci_keys(kind: &str) -> &'static [&'static str] {
             "silence",
             "grace",
             "output",
+            "limits",
             "sandbox",
             "read_only",
             "network",
@@ -253,6 +263,7 @@ pub static STEP: Table = Table(&[
     key("silence", POSITIVE, "Without any output."),
     key("grace", ANY, "From TERM to KILL."),
     key("output", Kind::Table(&OUTPUT), "How much it may write."),
+    key("limits", Kind::Table(&LIMITS), "What it may use."),
 ]);
 
 /// Keys of `update`.
@@ -262,6 +273,7 @@ pub static UPDATE: Table = Table(&[
     key("silence", POSITIVE, "Without any output."),
     key("grace", ANY, "From TERM to KILL."),
     key("output", Kind::Table(&OUTPUT), "How much it may write."),
+    key("limits", Kind::Table(&LIMITS), "What it may use."),
     key("on", Kind::Words(&["definitions", "any"]), "When it runs."),
 ]);
 

@@ -71,9 +71,15 @@ fn limits(limits: &Limits) -> Value {
     json!({"timeout": span(limits.timeout), "silence": span(limits.silence), "grace": span(limits.grace)})
 }
 
-fn output(limits: &Limits) -> Value {
-    let output = limits.output;
-    json!({"output": {"max": output.max.to_string(), "over": output.over}})
+fn measures(limits: &Limits) -> Value {
+    let (output, bounds) = (limits.output, limits.bounds);
+    json!({
+        "output": {"max": output.max.to_string(), "over": output.over},
+        "limits": {
+            "memory": bounds.memory.map(|size| size.to_string()), "processes": bounds.processes,
+            "open_files": bounds.open_files, "disk": bounds.disk.map(|size| size.to_string()),
+        },
+    })
 }
 
 fn asked(step: &Step) -> Value {
@@ -84,7 +90,7 @@ fn asked(step: &Step) -> Value {
 
 fn step(step: &Step) -> Value {
     let mut value = asked(step);
-    add(&mut value, output(&step.limits));
+    add(&mut value, measures(&step.limits));
     value
 }
 
@@ -104,7 +110,7 @@ fn ci(ci: &CiSettings) -> Value {
                 }),
             );
             add(&mut value, limits(&local.limits));
-            add(&mut value, output(&local.limits));
+            add(&mut value, measures(&local.limits));
         }
         CiKind::Buildbot(bot) => add(
             &mut value,

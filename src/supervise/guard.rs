@@ -106,6 +106,8 @@ impl<'a> Guard<'a> {
             Some(group) if group.ran_out_of_memory() => Outcome::OutOfMemory,
             _ => outcome,
         };
+        self.sink.note(&format!("crosswatch: {outcome}"));
+        self.sink.finish();
         if let Some(group) = &self.group {
             group.remove();
         }
@@ -166,6 +168,9 @@ impl<'a> Guard<'a> {
         let held = group.is_some_and(Group::holds_processes);
         if !held && limits.processes.is_some_and(|limit| usage.processes > limit) {
             return Some(Cause::Over(Resource::Processes));
+        }
+        if limits.log_end && self.sink.full() {
+            return Some(Cause::Over(Resource::Output));
         }
         let disk = self.disk.as_mut().zip(limits.disk);
         disk.is_some_and(|(disk, limit)| disk.over(limit)).then_some(Cause::Over(Resource::Disk))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crosswatch_core::model::settings::{self, Bounds, OutputLimit, Over};
 use crosswatch_core::model::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,8 @@ pub struct Limits {
     pub grace: Span,
     /// Bytes of output that the log keeps.
     pub log_max: u64,
+    /// Whether a run that writes more than that is ended.
+    pub log_end: bool,
     /// Bytes of memory of all its processes together.
     pub memory: Option<u64>,
     /// Processes at once.
@@ -88,23 +91,32 @@ pub struct Limits {
     pub disk: Option<u64>,
 }
 
-impl Limits {
-    /// Processes at once where nothing else is said: enough for a build on a large machine, and
-    /// far from what makes a machine unusable.
-    pub const PROCESSES: u64 = 4096;
-}
-
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            wall: Span::hours(1),
-            silence: None,
+        Self::from(settings::Limits {
+            timeout: Span::hours(1),
+            silence: Span(0),
             grace: Span::seconds(10),
-            log_max: 64 * 1024 * 1024,
-            memory: None,
-            processes: Some(Self::PROCESSES),
-            open_files: None,
-            disk: None,
+            output: OutputLimit::DEFAULT,
+            bounds: Bounds::DEFAULT,
+        })
+    }
+}
+
+impl From<settings::Limits> for Limits {
+    /// No silence is no deadline.
+    fn from(limits: settings::Limits) -> Self {
+        let (output, bounds) = (limits.output, limits.bounds);
+        Self {
+            wall: limits.timeout,
+            silence: (limits.silence > Span(0)).then_some(limits.silence),
+            grace: limits.grace,
+            log_max: output.max.0,
+            log_end: output.over == Over::End,
+            memory: bounds.memory.map(|size| size.0),
+            processes: Some(bounds.processes),
+            open_files: bounds.open_files,
+            disk: bounds.disk.map(|size| size.0),
         }
     }
 }
@@ -127,6 +139,8 @@ pub enum Resource {
     Processes,
     /// Room on the disk.
     Disk,
+    /// Output.
+    Output,
 }
 
 /// How a run ended.
@@ -184,6 +198,9 @@ impl fmt::Display for Outcome {
             }
             Self::OverLimit(Resource::Disk) => {
                 f.write_str("filled its folder beyond its limit (`disk`)")
+            }
+            Self::OverLimit(Resource::Output) => {
+                f.write_str("wrote more than its limit (`output.max`)")
             }
             Self::OutOfMemory => f.write_str("ran out of its memory limit (`memory`)"),
             Self::Cancelled => f.write_str("was cancelled"),

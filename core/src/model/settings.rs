@@ -306,6 +306,27 @@ pub struct Limits {
     pub grace: Span,
     /// How much it may write.
     pub output: OutputLimit,
+    /// What it may use.
+    pub bounds: Bounds,
+}
+
+/// What a supervised run may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Memory of all its processes together.
+    pub memory: Option<Size>,
+    /// Processes at once.
+    pub processes: u64,
+    /// Open files of each of its processes.
+    pub open_files: Option<u64>,
+    /// What the folder that it runs in may take on the disk.
+    pub disk: Option<Size>,
+}
+
+impl Bounds {
+    /// What holds when nothing is said: enough processes for a build on a large machine, and far
+    /// from what makes a machine unusable. The others depend on the machine.
+    pub const DEFAULT: Self = Self { memory: None, processes: 4096, open_files: None, disk: None };
 }
 
 /// How much a supervised run may write.

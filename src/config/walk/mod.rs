@@ -365,6 +365,7 @@ impl Walk<'_> {
             silence: self.duration(fields.get("silence"), default.silence),
             grace: self.duration(fields.get("grace"), default.grace),
             output: self.output(fields.get("output"), default.output),
+            bounds: self.bounds(fields.get("limits"), default.bounds),
         }
     }
 

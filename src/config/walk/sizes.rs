@@ -1,6 +1,6 @@
 //! What runs may write, and how much of it is kept.
 
-use crosswatch_core::model::settings::{LogRules, OutputLimit};
+use crosswatch_core::model::settings::{Bounds, LogRules, OutputLimit};
 use crosswatch_core::model::size::Size;
 
 use super::super::keys;
@@ -37,6 +37,26 @@ impl Walk<'_> {
         OutputLimit {
             max: self.bytes(fields.get("max"), default.max),
             over: self.choice(fields.get("over"), default.over),
+        }
+    }
+
+    pub(super) fn bounds(&mut self, at: Option<At<'_>>, default: Bounds) -> Bounds {
+        let Some(at) = at else { return default };
+        let fields = self.fields(at.node, at.path, &keys::LIMITS);
+        let mut size = |key, default: Option<Size>| match fields.get(key) {
+            Some(at) => Some(self.bytes(Some(at), default.unwrap_or(SMALLEST))),
+            None => default,
+        };
+        let (memory, disk) = (size("memory", default.memory), size("disk", default.disk));
+        let files = fields.get("open_files");
+        Bounds {
+            memory,
+            disk,
+            processes: self.count(fields.get("processes"), default.processes),
+            open_files: match files {
+                Some(at) => Some(self.count(Some(at), 1024)),
+                None => default.open_files,
+            },
         }
     }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
-    Adopt, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, ManifestFormat, ManifestFrom,
-    ManifestSource, OnClosed, OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
-    WorkspaceSettings,
+    Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, ManifestFormat,
+    ManifestFrom, ManifestSource, OnClosed, OutputLimit, RefKind, SameRepository, Source, Step,
+    Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -267,8 +267,8 @@ fn name(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<Name> {
 }
 
 fn limits(timeout: Span) -> Limits {
-    let output = OutputLimit::DEFAULT;
-    Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10), output }
+    let (output, bounds) = (OutputLimit::DEFAULT, Bounds::DEFAULT);
+    Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10), output, bounds }
 }
 
 fn step(
@@ -283,7 +283,7 @@ fn step(
     let said = |key| own.is_some_and(|own| own.get(key).is_some());
     if !fields.has("run")
         && preset.is_none()
-        && ["timeout", "silence", "grace", "output"].into_iter().any(said)
+        && ["timeout", "silence", "grace", "output", "limits"].into_iter().any(said)
     {
         walk.missing(fields, "run", "write the command, such as run: [./update.sh]");
     }

@@ -14,7 +14,7 @@ use crosswatch_core::model::build::{
     BuildRequest, Override, Primary, RequestId, SetMember, Verdict,
 };
 use crosswatch_core::model::identity::{Fingerprint, Oid, RepositoryId, Subject};
-use crosswatch_core::model::settings::{CiKind, CiSettings, Limits, OutputLimit};
+use crosswatch_core::model::settings::{Bounds, CiKind, CiSettings, Limits, OutputLimit};
 use crosswatch_core::model::time::Span;
 
 use crate::support::{eventually, supervisor};
@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     silence: Span::seconds(30),
     grace: Span::seconds(1),
     output: OutputLimit::DEFAULT,
+    bounds: Bounds::DEFAULT,
 };
 
 #[expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]

@@ -324,6 +324,16 @@ impl Daemon {
         Path::new("/proc").join(self.id().to_string()).join("root").join(relative)
     }
 
+    /// Waits until the process that was started is over.
+    pub fn wait(&mut self) {
+        self.child.wait().expect("it ends");
+    }
+
+    /// The process that was started: the daemon's parent.
+    pub fn parent_id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its process id: the only child of the process that was started, which is its parent.
     pub fn id(&self) -> u32 {
         let parent = self.child.id();
