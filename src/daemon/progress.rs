@@ -37,7 +37,10 @@ impl Progress {
 
     /// Shows what the board says until it is dropped; does nothing where nobody looks.
     pub(super) async fn run(self, board: Board, clock: Clock) {
-        while self.terminal {
+        if !self.terminal {
+            return;
+        }
+        loop {
             let text = board.look(|board| line(board, clock.now()));
             self.draw(text.as_deref());
             tokio::time::sleep(PERIOD).await;

@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 use nix::fcntl::OFlag;
 
 use super::run::RunResult;
-use super::sink::{pieces, splice};
+use super::spool::{pieces, splice};
 
 /// Where a log is after it was compressed.
 pub(super) fn packed(log: &Path) -> PathBuf {

@@ -100,7 +100,6 @@ impl<'a> Guard<'a> {
         let cause = self.watch();
         let outcome = self.end(cause);
         self.drain();
-        self.sink.finish();
         let outcome = match &self.group {
             // A part of the run was killed, whatever the rest made of it.
             Some(group) if group.ran_out_of_memory() => Outcome::OutOfMemory,

@@ -16,7 +16,7 @@ use super::archive::packed;
 use super::record::Record;
 use super::run::RunResult;
 use super::sanitise::Sanitiser;
-use super::sink::pieces;
+use super::spool::pieces;
 
 /// No more than this is looked at for a tail, and read at once when following.
 const WINDOW: usize = 1024 * 1024;

@@ -28,6 +28,7 @@ mod run;
 pub mod sandbox;
 mod sanitise;
 mod sink;
+mod spool;
 mod supervisor;
 mod usage;
 mod wire;

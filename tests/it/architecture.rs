@@ -127,6 +127,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ledger",
             "pass",
             "supervise::log",
+            "supervise::parent",
             "web",
         ],
     ),

@@ -95,8 +95,11 @@ async fn a_log_is_printed_and_followed_from_one_run_to_the_next() {
         status == 200 && !page.contains("http-equiv=\"refresh\"") && page.contains("o done")
     })
     .await;
-    let (status, plain) = get(&site, "/workspaces/one/log.txt");
-    assert!(status == 200 && plain.contains("\ndone\n"), "{plain}");
+    eventually("the same as text", async || {
+        let (status, plain) = get(&site, "/workspaces/one/log.txt");
+        status == 200 && plain.contains("\ndone\n")
+    })
+    .await;
 
     let before = following.said().matches("aside\n").count();
     assert!(site.cli(&["update", "one"]).status.success());
