@@ -4,6 +4,7 @@
 //! then two pieces beside the file take turns, so that the newest part is always there; at the end
 //! they are put after the first half.
 
+use std::cmp::Reverse;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -116,15 +117,18 @@ pub(super) fn splice(path: &Path) -> io::Result<()> {
     let mut found = Vec::new();
     for piece in pieces(path) {
         match std::fs::symlink_metadata(&piece) {
-            Ok(about) if about.is_file() => found.push((about.modified()?, piece)),
+            Ok(about) if about.is_file() => {
+                found.push((about.modified()?, Reverse(about.len()), piece))
+            }
             _ => {}
         }
     }
     if found.is_empty() {
         return Ok(());
     }
+    // Of two that were written within one tick of the kernel, the older one is full.
     found.sort();
-    let order: Vec<PathBuf> = found.into_iter().map(|(_, piece)| piece).collect();
+    let order: Vec<PathBuf> = found.into_iter().map(|(.., piece)| piece).collect();
     let mut head = options().append(true).create(true).open(path)?;
     let text = "crosswatch: the run was interrupted; parts of the log may be missing here";
     head.write_all(&noted(wall(), text))?;
