@@ -50,7 +50,7 @@ pub(super) fn plain(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Foreign text without anything that moves a cursor or breaks a row.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 

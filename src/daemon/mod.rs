@@ -4,7 +4,9 @@ pub mod access;
 mod error;
 mod leader;
 mod lock;
+mod logs;
 mod memory;
+mod progress;
 mod run;
 mod sandbox;
 mod service;
@@ -13,4 +15,5 @@ mod workspaces;
 
 pub use access::{Access, Order};
 pub use error::DaemonError;
+pub use progress::Progress;
 pub use run::{RunOptions, offline, run};

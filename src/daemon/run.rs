@@ -15,8 +15,9 @@ use super::access::{Access, Order};
 use super::error::DaemonError;
 use super::leader::lead;
 use super::lock::StateLock;
+use super::progress::Progress;
 use super::workspaces::Workspaces;
-use super::{memory, sandbox, service, settled};
+use super::{logs, memory, sandbox, service, settled};
 use crate::board::{Board, Wake, World};
 use crate::ci::{self, Backends, Driver};
 use crate::clock::Clock;
@@ -40,6 +41,8 @@ pub struct RunOptions {
     pub once: bool,
     /// A test of the periods: nothing wakes a pass but time, which comes this often.
     pub passes_every: Option<Span>,
+    /// Shows people on a terminal what runs.
+    pub progress: Progress,
 }
 
 /// Opens the ledger of a configuration.
@@ -80,6 +83,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let daemon = Daemon::start(&options, settings, secrets, clock, ledger).await?;
     let ended = daemon.serve(&mut config_watch, options.once).await;
     daemon.stop().await;
+    options.progress.end();
     drop(lock);
     ended
 }
@@ -225,6 +229,8 @@ impl Daemon {
             longest: options.passes_every.or_else(service::longest_pass),
         };
         tasks.spawn("pass", runner.run());
+        tasks.spawn("logs", logs::keep(world.clone(), publications.clone(), clock.clone()));
+        tasks.spawn("progress", options.progress.clone().run(board.clone(), clock.clone()));
 
         let (order_sender, orders) = mpsc::channel(100);
         let access = Access {

@@ -15,6 +15,7 @@
 //!
 //! `docs/supervision.md` says what holds against whom.
 
+pub mod archive;
 pub mod bubblewrap;
 mod cgroup;
 pub mod descendants;
@@ -29,6 +30,7 @@ mod run;
 pub mod sandbox;
 mod sanitise;
 mod sink;
+mod spool;
 mod supervisor;
 mod usage;
 mod wire;
