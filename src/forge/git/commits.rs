@@ -176,7 +176,8 @@ impl Mirror<'_> {
         if !ended.outcome.success() || ended.stdout_truncated {
             return Err(failed("git cat-file", self.0.source.url, ended));
         }
-        parse_batch(&ended.stdout).ok_or_else(|| self.0.broken("git cat-file printed another format"))
+        parse_batch(&ended.stdout)
+            .ok_or_else(|| self.0.broken("git cat-file printed another format"))
     }
 }
 

@@ -152,12 +152,8 @@ impl SharedMirrors {
     ) -> Result<Held, GitError> {
         let dir = self.dir(origin, seen.listing);
         let sha256 = listing_is_sha256(seen.listing);
-        let source = Source {
-            url: &origin.url,
-            auth: origin.auth.as_ref(),
-            deadline: DEADLINE,
-            cancel,
-        };
+        let source =
+            Source { url: &origin.url, auth: origin.auth.as_ref(), deadline: DEADLINE, cancel };
         way(&origin.url)?;
         std::fs::create_dir_all(&self.root).map_err(|error| GitError::Mirror {
             path: self.root.display().to_string(),
@@ -357,7 +353,8 @@ impl SharedMirrors {
             return;
         };
         if !self.is_leased(dir)
-            && let Ok(all) = every_ref(&bare).await {
+            && let Ok(all) = every_ref(&bare).await
+        {
             let lost: String = all
                 .lines()
                 .filter_map(|line| line.split_once(' '))
