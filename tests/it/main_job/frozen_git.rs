@@ -1,0 +1,67 @@
+//! A git server that stops in the middle of a pack, through the real git of an update.
+
+use crate::support::eventually;
+use crate::support::git_http::GitHttpServer;
+use crate::support::git_repo::git;
+use crate::support::site::Site;
+
+/// Processes whose arguments hold `text`.
+fn running(text: &str) -> Vec<String> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter(|process| process.file_name() != std::process::id().to_string().as_str())
+        .map(|process| std::fs::read(process.path().join("cmdline")).unwrap_or_default())
+        .map(|arguments| String::from_utf8_lossy(&arguments).replace('\0', " "))
+        .filter(|arguments| arguments.contains(text))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_freezes_ends_by_silence_and_the_next_one_works() {
+    let site = Site::new();
+    let server = GitHttpServer::start(&site.git_root()).await;
+    site.manifest(&server.url, &[("types", &[])]);
+    let ci = site.local_ci("true");
+    site.configure(&server.url, &ci, &[]);
+    let path = site.path().join("workspaces.yaml");
+    let mut text = std::fs::read_to_string(&path).expect("the configuration");
+    text.push_str(
+        "  - name: one\n    update: {run: [git, pull, --ff-only], timeout: 1m, silence: 2s, grace: \
+         500ms}\n",
+    );
+    site.write_config(&text);
+    let _daemon = site.start().await;
+    site.settled(&["one"]).await;
+
+    // Enough that half of it is a real part of a pack.
+    server.set_freeze(true);
+    let noise: String =
+        (0..4000).map(|n| blake3::hash(&[n as u8, (n >> 8) as u8]).to_string()).collect();
+    site.source_file(&format!(
+        "{{\"version\":1,\"packages\":[],\"definitions\":[],\"x-noise\":\"{noise}\"}}"
+    ));
+    let head = git(&site.repo("conf"), &["rev-parse", "refs/heads/main"]);
+    eventually("a pack stops in the middle", async || server.frozen() > 0).await;
+    eventually(&format!("its end is said:\n{}", site.log()), async || {
+        site.ask(&["workspaces"]).is_some_and(|rows| {
+            rows.to_string().contains("wrote nothing for longer than its silence limit")
+        })
+    })
+    .await;
+    // Pull, fetch, remote-http and index-pack: all of them name the server or the pack's folder.
+    let port = server.url.rsplit_once(':').expect("a port").1.to_owned();
+    eventually("no git of the update is left", async || {
+        running(&port).is_empty() && running("index-pack").iter().all(|git| !git.contains("one"))
+    })
+    .await;
+
+    // What a killed git may leave: the next one must not fail on it.
+    server.set_freeze(false);
+    assert!(site.cli(&["update", "one"]).status.success());
+    let checkout = site.state().join("workspaces/one");
+    eventually(&format!("the next update works:\n{}", site.log()), async || {
+        git(&checkout, &["rev-parse", "HEAD"]) == head
+            && site.ask(&["workspaces"]).is_some_and(|rows| rows[0]["phase"] == "ready")
+    })
+    .await;
+}
