@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, Oid, RepositoryId};
 use crosswatch_core::model::locator::Located;
 use crosswatch_core::model::manifest::{Manifest, Vcs};
@@ -18,7 +19,7 @@ use super::TokenReader;
 use super::registry::chain;
 use crate::board::World;
 use crate::clock::Clock;
-use crate::forge::git::mirror::{Held, Need, Origin, Seen};
+use crate::forge::git::mirror::{Held, Need, Origin, Seen, Standing};
 use crate::forge::git::{GitError, Lent, SharedMirrors};
 use crate::pass::{Publications, Published};
 
@@ -66,6 +67,7 @@ impl Mirroring {
         let never = CancellationToken::new();
         let mut swept: Option<Timestamp> = None;
         let mut busy: BTreeSet<RepositoryId> = BTreeSet::new();
+        let mut current: BTreeMap<RepositoryId, Arc<Listing>> = BTreeMap::new();
         let mut fetches: FuturesUnordered<_> = FuturesUnordered::new();
         loop {
             let now = self.clock.now();
@@ -76,7 +78,17 @@ impl Mirroring {
             let published = self.publications.borrow_and_update().clone();
             let snapshot = self.world.freeze(now);
             for id in published.iter().flat_map(|published| wanted(published, &snapshot)) {
-                if busy.len() < AT_ONCE && !busy.contains(&id) && self.is_behind(&snapshot, &id) {
+                let listing = snapshot.repositories.get(&id).and_then(|part| part.listing.value());
+                let Some(listing) = listing else { continue };
+                // A listing that is what it was is the same one.
+                let same = current.get(&id).is_some_and(|before| Arc::ptr_eq(before, listing));
+                if same || busy.len() >= AT_ONCE || busy.contains(&id) {
+                    continue;
+                }
+                let standing = self.standing(&snapshot, &id, listing);
+                if standing == Standing::Current {
+                    current.insert(id, Arc::clone(listing));
+                } else if standing == Standing::Behind {
                     busy.insert(id.clone());
                     let (this, never) = (self.clone(), never.clone());
                     fetches.push(async move {
@@ -196,11 +208,11 @@ impl Mirroring {
         reads
     }
 
-    fn is_behind(&self, snapshot: &Snapshot, id: &RepositoryId) -> bool {
-        let Some(part) = snapshot.repositories.get(id) else { return false };
-        let Some((origin, read_at)) = self.origin(snapshot, id, None) else { return false };
-        let Some(listing) = part.listing.value() else { return false };
-        self.mirrors.behind(&origin, Seen { listing, read_at })
+    fn standing(&self, snapshot: &Snapshot, id: &RepositoryId, listing: &Listing) -> Standing {
+        // What needs no mirror is as it should be.
+        self.origin(snapshot, id, None).map_or(Standing::Current, |(origin, read_at)| {
+            self.mirrors.standing(&origin, Seen { listing, read_at })
+        })
     }
 
     async fn bring(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -55,23 +56,29 @@ pub(super) struct Bare<'a> {
     supervisor: &'a Supervisor,
     pub(super) source: Source<'a>,
     pub(super) dir: PathBuf,
+    /// Whether it was made just now and is empty.
+    pub(super) fresh: bool,
     sha256: bool,
+    settings: &'static str,
     silence: Option<Span>,
     _alone: OwnedMutexGuard<()>,
 }
 
 impl<'a> Bare<'a> {
-    /// Waits for the folder's lock and makes the repository unless it is there.
+    /// Waits for the folder's lock and makes the repository unless it is there; a new one gets
+    /// `settings` behind git's own.
     pub(super) async fn open(
         supervisor: &'a Supervisor,
         locks: &Locks,
         source: Source<'a>,
         dir: PathBuf,
         sha256: bool,
+        settings: &'static str,
     ) -> Result<Self, GitError> {
-        let alone = locks.take(&dir).await;
-        let bare = Self { supervisor, source, dir, sha256, silence: None, _alone: alone };
-        bare.make().await?;
+        let _alone = locks.take(&dir).await;
+        let (fresh, silence) = (false, None);
+        let mut bare = Self { supervisor, source, dir, fresh, sha256, settings, silence, _alone };
+        bare.fresh = bare.make().await?;
         Ok(bare)
     }
 
@@ -99,24 +106,28 @@ impl<'a> Bare<'a> {
     pub(super) async fn make_again(&self) -> Result<(), GitError> {
         tracing::warn!(mirror = %self.dir.display(), "a damaged mirror is made again");
         std::fs::remove_dir_all(&self.dir).map_err(|error| self.broken(&error.to_string()))?;
-        self.make().await
+        self.make().await.map(drop)
     }
 
-    async fn make(&self) -> Result<(), GitError> {
+    async fn make(&self) -> Result<bool, GitError> {
         std::fs::create_dir_all(&self.dir).map_err(|error| self.broken(&error.to_string()))?;
         if self.dir.join("HEAD").is_file() && self.dir.join("config").is_file() {
             remove_stale_locks(&self.dir);
-            return Ok(());
+            return Ok(false);
         }
         let format = if self.sha256 { "sha256" } else { "sha1" };
         let path = self.dir.display().to_string();
         let words = ["git", "init", "-q", "--bare", "--template="].map(str::to_owned);
         let words = words.into_iter().chain([format!("--object-format={format}"), path]);
         let ended = self.run(words.collect(), Vec::new()).await;
-        match ended.outcome.success() {
-            true => Ok(()),
-            false => Err(failed("git init", self.source.url, ended)),
+        if !ended.outcome.success() {
+            return Err(failed("git init", self.source.url, ended));
         }
+        let config = std::fs::OpenOptions::new().append(true).open(self.dir.join("config"));
+        config
+            .and_then(|mut config| config.write_all(self.settings.as_bytes()))
+            .map_err(|error| self.broken(&error.to_string()))?;
+        Ok(true)
     }
 
     /// Fetches `wanted` from the source with `settings` and `options`. The credential reaches this

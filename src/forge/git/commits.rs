@@ -99,7 +99,7 @@ impl Mirrors {
         let name = blake3::hash(source.url.as_bytes()).to_hex();
         let format = if sha256 { "-sha256" } else { "" };
         let dir = self.root.join(name.as_str()).join(format!("{kind}{format}.git"));
-        Bare::open(&self.supervisor, &self.locks, source, dir, sha256).await.map(Mirror)
+        Bare::open(&self.supervisor, &self.locks, source, dir, sha256, "").await.map(Mirror)
     }
 }
 

@@ -76,6 +76,17 @@ pub enum Need {
     Now,
 }
 
+/// How a mirror compares with what was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It has that.
+    Current,
+    /// A fetch would bring it.
+    Behind,
+    /// The last fetch failed; it is too early for another.
+    Resting,
+}
+
 /// A mirror that may be read while this lives.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -87,7 +98,7 @@ pub struct Held {
 #[derive(Clone, Debug, Default)]
 struct Known {
     /// Refs after the last fetch, without tags; `None` before they were first read.
-    refs: Option<BTreeMap<String, Oid>>,
+    refs: Option<Arc<BTreeMap<String, Oid>>>,
     /// When the last good fetch began.
     fetched_at: Option<Timestamp>,
     failures: u32,
@@ -134,10 +145,16 @@ impl SharedMirrors {
         way(url).is_ok_and(|way| !matches!(way, Way::Local { .. }))
     }
 
-    /// Whether the mirror is behind what was seen, and may be fetched now.
-    pub fn behind(&self, origin: &Origin, seen: Seen<'_>) -> bool {
+    /// How the mirror compares with what was seen.
+    pub fn standing(&self, origin: &Origin, seen: Seen<'_>) -> Standing {
         let known = self.known(&self.dir(origin, seen.listing));
-        !known.is_current(seen) && self.clock.now() >= known.not_before
+        if known.is_current(seen) {
+            Standing::Current
+        } else if self.clock.now() < known.not_before {
+            Standing::Resting
+        } else {
+            Standing::Behind
+        }
     }
 
     /// The mirror, as new as `need` says; fetches when it has to, once for all who ask at the same
@@ -159,9 +176,14 @@ impl SharedMirrors {
             path: self.root.display().to_string(),
             why: error.to_string(),
         })?;
-        let bare = Bare::open(&self.supervisor, &self.locks, source, dir.clone(), sha256).await?;
+        let bare = Bare::open(&self.supervisor, &self.locks, source, dir.clone(), sha256, SETTINGS)
+            .await?;
         let bare = bare.silence(self.silence);
         let mut known = self.known(&dir);
+        if bare.fresh {
+            // Somebody removed it meanwhile, or it never was: nothing that is remembered holds.
+            (known.refs, known.fetched_at) = (None, None);
+        }
         let now = self.clock.now();
         if now < known.not_before {
             return Err(bare.broken(&format!("{}; it is tried again later", known.why)));
@@ -208,7 +230,7 @@ impl SharedMirrors {
             }
         }
         if known.refs.is_none() {
-            known.refs = Some(refs(bare).await?);
+            known.refs = Some(Arc::new(refs(bare).await?));
         }
         let recent = known.fetched_at.is_some_and(|at| self.clock.now().since(at) <= FRESH);
         let current = known.is_current(seen) && (need == Need::Seen || recent);
@@ -229,7 +251,7 @@ impl SharedMirrors {
         let grown = self::size(&bare.dir).saturating_sub(size);
         metrics::counter!("crosswatch_mirror_fetched_bytes_total").increment(grown);
         let now = refs(bare).await?;
-        if before.as_ref() != Some(&now) {
+        if before.as_deref() != Some(&now) {
             set_head(bare, seen.listing).await?;
             if has_lfs(bare, &now, seen.listing).await? {
                 return Err(Failure::Lfs);
@@ -245,7 +267,7 @@ impl SharedMirrors {
                 return Err(Failure::Older(branch));
             }
         }
-        known.refs = Some(now);
+        known.refs = Some(Arc::new(now));
         known.fetched_at = Some(began);
         known.failures = 0;
         match known.has(more) {
@@ -348,7 +370,8 @@ impl SharedMirrors {
         let source = Source { url: "", auth: None, deadline: Span::minutes(10), cancel };
         let sha256 = dir.to_string_lossy().ends_with("-sha256.git");
         let Ok(bare) =
-            Bare::open(&self.supervisor, &self.locks, source, dir.to_owned(), sha256).await
+            Bare::open(&self.supervisor, &self.locks, source, dir.to_owned(), sha256, SETTINGS)
+                .await
         else {
             return;
         };
@@ -413,6 +436,11 @@ impl Known {
 
 const HEADS: &str = "refs/heads/";
 
+/// Whoever reads asks for commits by name, or without files, as the server would let them; and nobody
+/// writes, whatever an explicit push address was turned into.
+const SETTINGS: &str = "[uploadpack]\n\tallowAnySHA1InWant = true\n\tallowFilter = true\n\
+    [receive]\n\thideRefs = refs\n";
+
 /// Why a mirror is of no use now.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -449,20 +477,7 @@ async fn fetch(bare: &Bare<'_>, more: &BTreeMap<String, Oid>) -> Result<(), GitE
     let mut wanted = vec!["+refs/heads/*:refs/heads/*".to_owned()];
     wanted.push("+refs/tags/*:refs/tags/*".to_owned());
     wanted.extend(more.keys().map(|name| format!("+{name}:{name}")));
-    bare.fetch(&[], &["--prune", "--progress"], wanted).await?;
-    // Whoever reads asks for commits by name, or without files, as the server would let them; and
-    // nobody writes, whatever an explicit push address was turned into.
-    for (key, value) in [
-        ("uploadpack.allowAnySHA1InWant", "true"),
-        ("uploadpack.allowFilter", "true"),
-        ("receive.hideRefs", "refs"),
-    ] {
-        let ended = bare.run(bare.git(["config", key, value]), Vec::new()).await;
-        if !ended.outcome.success() {
-            return Err(failed("git config", bare.source.url, ended));
-        }
-    }
-    Ok(())
+    bare.fetch(&[], &["--prune", "--progress"], wanted).await
 }
 
 async fn every_ref(bare: &Bare<'_>) -> Result<String, GitError> {

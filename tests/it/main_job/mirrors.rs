@@ -128,11 +128,28 @@ async fn damaged_or_impossible_mirrors_stop_no_update() {
     let _daemon = site.start().await;
     site.settled(&["one", "two"]).await;
     eventually("mirrors of three repositories", async || mirrors(&site).len() == 3).await;
-    for mirror in mirrors(&site) {
-        std::fs::write(mirror.join("packed-refs"), "garbage\n").expect("written");
-        std::fs::write(mirror.join("config"), "[garbage\n").expect("written");
-    }
+    let of = |name: &str| {
+        let head = git(&site.repo(name), &["rev-parse", "refs/heads/main"]);
+        let all = mirrors(&site);
+        let mirror = all.into_iter().find(|mirror| git(mirror, &["rev-parse", "main"]) == head);
+        mirror.expect("its mirror")
+    };
+    // Damage that a fetch meets: the mirror is made again.
+    std::fs::write(of("types").join("config"), "[garbage\n").expect("written");
     let head = site.push("types", "after the damage");
+    have(&site, &["one", "two"], "types", &head).await;
+    assert!(site.log().contains("a damaged mirror is made again"), "{}", site.log());
+    // Damage that only a reader meets: it goes without.
+    std::fs::write(of("conf").join("packed-refs"), "garbage\n").expect("written");
+    std::fs::write(of("conf").join("config"), "[garbage\n").expect("written");
+    let head = site.push("types", "after more damage");
+    eventually("an update fails", async || {
+        site.ask(&["workspaces"]).is_some_and(|rows| rows.to_string().contains("exited with code"))
+    })
+    .await;
+    for name in ["one", "two"] {
+        site.cli(&["update", name]);
+    }
     have(&site, &["one", "two"], "types", &head).await;
     std::fs::remove_dir_all(site.state().join("mirrors")).expect("removed");
     std::fs::write(site.state().join("mirrors"), "no folder").expect("written");
