@@ -236,7 +236,7 @@ async fn a_doubted_mirror_is_looked_at_and_made_again() {
     std::fs::remove_dir_all(&objects).expect("removed");
     std::fs::create_dir_all(objects.join("info")).expect("made");
     std::fs::create_dir_all(objects.join("pack")).expect("made");
-    scene.mirrors.doubt(&[mirror.clone()]);
+    scene.mirrors.doubt(std::slice::from_ref(&mirror));
     scene.bring(&scene.listing(), &[]).await.expect("brought");
     git(&mirror, &["fsck", "--full"]);
     assert_eq!(git(&mirror, &["log", "--format=%s", "main"]), "first");

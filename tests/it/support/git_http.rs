@@ -11,7 +11,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode, header};
 use crosswatch::task::Tasks;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -183,16 +184,13 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if let Some(pack) = pack.filter(|_| shared.freeze.load(Ordering::SeqCst)) {
         shared.frozen.fetch_add(1, Ordering::SeqCst);
         let half = pack + (output.len() - pack) / 2;
-        return cgi(&output[..half], futures_util::stream::pending().left_stream());
+        return cgi(&output[..half], futures_util::stream::pending().boxed());
     }
-    cgi(&output, futures_util::stream::empty().right_stream())
+    cgi(&output, futures_util::stream::empty().boxed())
 }
 
 /// The answer of a CGI program, and what follows it.
-fn cgi(
-    output: &[u8],
-    rest: impl Stream<Item = Result<Vec<u8>, Infallible>> + Send + 'static,
-) -> Response<Body> {
+fn cgi(output: &[u8], rest: BoxStream<'static, Result<Vec<u8>, Infallible>>) -> Response<Body> {
     let end = output.windows(4).position(|four| four == b"\r\n\r\n").expect("a header");
     let mut response = Response::builder();
     for line in String::from_utf8_lossy(&output[..end]).lines() {
