@@ -425,7 +425,7 @@ impl Known {
         let Some(refs) = &self.refs else { return false };
         let heads = refs.keys().filter(|name| name.starts_with(HEADS)).count();
         let same = heads == seen.listing.branches.len() && missing(refs, seen.listing).is_empty();
-        same || self.fetched_at.is_some_and(|at| at >= seen.read_at)
+        same || self.fetched_at.is_some_and(|at| at > seen.read_at)
     }
 
     fn has(&self, more: &BTreeMap<String, Oid>) -> bool {

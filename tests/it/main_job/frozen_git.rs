@@ -33,14 +33,18 @@ async fn an_update_that_freezes_ends_by_silence_and_the_next_one_works() {
     let _daemon = site.start().await;
     site.settled(&["one"]).await;
 
-    // Enough that half of it is a real part of a pack.
+    // White space that cannot be compressed away, so that half of the pack is a real part of it.
     server.set_freeze(true);
-    let noise: String =
-        (0..4000).map(|n| blake3::hash(&[n as u8, (n >> 8) as u8]).to_string()).collect();
-    site.source_file(&format!(
-        "{{\"version\":1,\"packages\":[],\"definitions\":[],\"x-noise\":\"{noise}\"}}"
-    ));
-    let head = git(&site.repo("conf"), &["rev-parse", "refs/heads/main"]);
+    let noise: String = (0..1000_u16)
+        .flat_map(|n| *blake3::hash(&n.to_le_bytes()).as_bytes())
+        .flat_map(|byte| (0..8).map(move |bit| if byte >> bit & 1 == 0 { ' ' } else { '\t' }))
+        .collect();
+    let conf = site.repo("conf");
+    let before = git(&conf, &["rev-parse", "refs/heads/main"]);
+    site.source_file(&format!("{{\"version\":1,\"packages\":[],\"definitions\":[]{noise}}}"));
+    let tree = git(&conf, &["rev-parse", "refs/heads/main^{tree}"]);
+    let head = git(&conf, &["commit-tree", "-m", "noise", "-p", &before, &tree]);
+    git(&conf, &["update-ref", "refs/heads/main", &head]);
     eventually("a pack stops in the middle", async || server.frozen() > 0).await;
     eventually(&format!("its end is said:\n{}", site.log()), async || {
         site.ask(&["workspaces"]).is_some_and(|rows| {

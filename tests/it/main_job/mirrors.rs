@@ -48,7 +48,14 @@ async fn have(site: &Site, workspaces: &[&str], name: &str, head: &str) {
 fn mirrors(site: &Site) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(site.state().join("mirrors")).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
-    paths.filter(|path| path.extension().is_some_and(|ending| ending == "git")).collect()
+    let mirrors = paths.filter(|path| path.extension().is_some_and(|ending| ending == "git"));
+    // One that is just being made has no branch yet.
+    mirrors
+        .filter(|dir| {
+            let packed = std::fs::read_to_string(dir.join("packed-refs")).unwrap_or_default();
+            dir.join("refs/heads/main").exists() || packed.contains("refs/heads/main")
+        })
+        .collect()
 }
 
 /// Files below `dir` that hold `text`.
