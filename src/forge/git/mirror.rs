@@ -230,7 +230,8 @@ impl SharedMirrors {
             }
         }
         if known.refs.is_none() {
-            known.refs = Some(Arc::new(refs(bare).await?));
+            // A mirror that cannot be read is fetched, which says what is wrong with it.
+            known.refs = refs(bare).await.ok().map(Arc::new);
         }
         let recent = known.fetched_at.is_some_and(|at| self.clock.now().since(at) <= FRESH);
         let current = known.is_current(seen) && (need == Need::Seen || recent);
@@ -240,22 +241,18 @@ impl SharedMirrors {
         let before = known.refs.take();
         let began = self.clock.now();
         let size = size(&bare.dir);
-        let mut fetched = fetch(bare, more).await;
-        if bare.made_again(fetched.as_ref().err()).await? {
-            fetched = fetch(bare, more).await;
+        let mut renewed = renew(bare, before.as_deref(), seen.listing, more).await;
+        if bare.made_again(renewed.as_ref().err()).await? {
+            renewed = renew(bare, None, seen.listing, more).await;
         }
         metrics::counter!("crosswatch_mirror_fetches_total",
-            "succeeded" => fetched.is_ok().to_string())
+            "succeeded" => renewed.is_ok().to_string())
         .increment(1);
-        fetched?;
+        let (now, lfs) = renewed?;
         let grown = self::size(&bare.dir).saturating_sub(size);
         metrics::counter!("crosswatch_mirror_fetched_bytes_total").increment(grown);
-        let now = refs(bare).await?;
-        if before.as_deref() != Some(&now) {
-            set_head(bare, seen.listing).await?;
-            if has_lfs(bare, &now, seen.listing).await? {
-                return Err(Failure::Lfs);
-            }
+        if lfs {
+            return Err(Failure::Lfs);
         }
         let moved = missing(&now, seen.listing);
         if moved.len() > MOST_MOVED {
@@ -478,6 +475,23 @@ async fn fetch(bare: &Bare<'_>, more: &BTreeMap<String, Oid>) -> Result<(), GitE
     wanted.push("+refs/tags/*:refs/tags/*".to_owned());
     wanted.extend(more.keys().map(|name| format!("+{name}:{name}")));
     bare.fetch(&[], &["--prune", "--progress"], wanted).await
+}
+
+/// Fetches; what the mirror has then, and whether its repository keeps files elsewhere.
+async fn renew(
+    bare: &Bare<'_>,
+    before: Option<&BTreeMap<String, Oid>>,
+    listing: &Listing,
+    more: &BTreeMap<String, Oid>,
+) -> Result<(BTreeMap<String, Oid>, bool), GitError> {
+    fetch(bare, more).await?;
+    let now = refs(bare).await?;
+    if before == Some(&now) {
+        return Ok((now, false));
+    }
+    set_head(bare, listing).await?;
+    let lfs = has_lfs(bare, &now, listing).await?;
+    Ok((now, lfs))
 }
 
 async fn every_ref(bare: &Bare<'_>) -> Result<String, GitError> {

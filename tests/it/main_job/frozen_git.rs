@@ -1,18 +1,24 @@
 //! A git server that stops in the middle of a pack, through the real git of an update.
 
+use std::path::Path;
+
 use crate::support::eventually;
 use crate::support::git_http::GitHttpServer;
 use crate::support::git_repo::git;
 use crate::support::site::Site;
 
-/// Processes whose arguments hold `text`.
-fn running(text: &str) -> Vec<String> {
+/// Processes that are in `folder` or have `text` among their arguments.
+fn running(folder: &Path, text: &str) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter(|process| process.file_name() != std::process::id().to_string().as_str())
-        .map(|process| std::fs::read(process.path().join("cmdline")).unwrap_or_default())
-        .map(|arguments| String::from_utf8_lossy(&arguments).replace('\0', " "))
-        .filter(|arguments| arguments.contains(text))
+        .filter_map(|process| {
+            let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let arguments = String::from_utf8_lossy(&arguments).replace('\0', " ");
+            let there = std::fs::read_link(process.path().join("cwd"));
+            let there = there.is_ok_and(|there| there.starts_with(folder));
+            (there || arguments.contains(text)).then_some(arguments)
+        })
         .collect()
 }
 
@@ -41,7 +47,8 @@ async fn an_update_that_freezes_ends_by_silence_and_the_next_one_works() {
         .collect();
     let conf = site.repo("conf");
     let before = git(&conf, &["rev-parse", "refs/heads/main"]);
-    site.source_file(&format!("{{\"version\":1,\"packages\":[],\"definitions\":[]{noise}}}"));
+    let manifest = std::fs::read_to_string(site.path().join("manifest.json")).expect("a file");
+    site.source_file(&format!("{manifest}{noise}"));
     let tree = git(&conf, &["rev-parse", "refs/heads/main^{tree}"]);
     let head = git(&conf, &["commit-tree", "-m", "noise", "-p", &before, &tree]);
     git(&conf, &["update-ref", "refs/heads/main", &head]);
@@ -52,17 +59,13 @@ async fn an_update_that_freezes_ends_by_silence_and_the_next_one_works() {
         })
     })
     .await;
-    // Pull, fetch, remote-http and index-pack: all of them name the server or the pack's folder.
-    let port = server.url.rsplit_once(':').expect("a port").1.to_owned();
-    eventually("no git of the update is left", async || {
-        running(&port).is_empty() && running("index-pack").iter().all(|git| !git.contains("one"))
-    })
-    .await;
+    let checkout = site.state().join("workspaces/one");
+    let left = running(&checkout, &format!("{}/conf.git", server.url));
+    assert!(left.is_empty(), "a git of the update is left: {left:?}");
 
     // What a killed git may leave: the next one must not fail on it.
     server.set_freeze(false);
     assert!(site.cli(&["update", "one"]).status.success());
-    let checkout = site.state().join("workspaces/one");
     eventually(&format!("the next update works:\n{}", site.log()), async || {
         git(&checkout, &["rev-parse", "HEAD"]) == head
             && site.ask(&["workspaces"]).is_some_and(|rows| rows[0]["phase"] == "ready")
