@@ -148,8 +148,9 @@ async fn damaged_or_impossible_mirrors_stop_no_update() {
     have(&site, &["one", "two"], "types", &head).await;
     assert!(site.log().contains("a damaged mirror is made again"), "{}", site.log());
     // Damage that only a reader meets: it goes without.
-    std::fs::write(of("conf").join("packed-refs"), "garbage\n").expect("written");
-    std::fs::write(of("conf").join("config"), "[garbage\n").expect("written");
+    let conf = of("conf");
+    std::fs::write(conf.join("packed-refs"), "garbage\n").expect("written");
+    std::fs::write(conf.join("config"), "[garbage\n").expect("written");
     let head = site.push("types", "after more damage");
     eventually("an update fails", async || {
         site.ask(&["workspaces"]).is_some_and(|rows| rows.to_string().contains("exited with code"))
