@@ -247,6 +247,11 @@ pub static WORKSPACE: Table = Table(&[
     key("max_in_flight", Kind::Count(1, 10_000), "Builds between sending and ending at once."),
     key("report", Kind::Table(&REPORT), "What may be written to forges."),
     key("env", Kind::Texts, "Variables of the environment of its commands."),
+    key(
+        "mirror",
+        Kind::Words(&["on", "off"]),
+        "Whether git in its commands reads shared mirrors; on with autoproj, else off.",
+    ),
     key("paused", Kind::Bool, "Switched off."),
 ]);
 

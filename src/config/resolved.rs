@@ -194,6 +194,7 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
             "settle_at_most": span(workspace.mainline.settle_at_most),
         },
         "epoch": workspace.epoch, "max_in_flight": workspace.max_in_flight,
-        "report": {"to": workspace.report_to}, "env": workspace.env, "paused": workspace.paused,
+        "report": {"to": workspace.report_to}, "env": workspace.env, "mirror": workspace.mirror,
+        "paused": workspace.paused,
     })
 }

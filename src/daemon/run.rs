@@ -22,14 +22,14 @@ use crate::board::{Board, Wake, World};
 use crate::ci::{self, Backends, Driver};
 use crate::clock::Clock;
 use crate::config::{self, Secrets, Watch};
-use crate::forge::git::{GitRemote, Mirrors};
+use crate::forge::git::{GitRemote, Mirrors, SharedMirrors};
 use crate::http::HttpClient;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
 use crate::store::Store;
 use crate::supervise::{Cgroups, Supervisor, environment};
 use crate::task::Tasks;
-use crate::watch::{Answers, Memory, Readers, Registry};
+use crate::watch::{Answers, Memory, Mirroring, Readers, Registry};
 use crate::web;
 
 /// How a daemon is started.
@@ -171,6 +171,18 @@ impl Daemon {
             clock: clock.clone(),
         };
         tasks.spawn("registry", registry.run());
+        let mirroring = Mirroring::new(
+            world.clone(),
+            publications.clone(),
+            Arc::clone(&readers.token),
+            SharedMirrors::new(
+                supervisor.clone(),
+                settings.state_dir.join("mirrors"),
+                clock.clone(),
+            ),
+            clock.clone(),
+        );
+        tasks.spawn("mirrors", mirroring.clone().run());
         let answers = Answers {
             world: world.clone(),
             publications: publications.clone(),
@@ -210,6 +222,10 @@ impl Daemon {
             board.clone(),
             publications.clone(),
             supervisor,
+            Arc::new(move |workspace| {
+                let mirroring = mirroring.clone();
+                Box::pin(async move { mirroring.lend(&workspace).await })
+            }),
             ledger.clone(),
             term.clone(),
             clock.clone(),

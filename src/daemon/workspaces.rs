@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, LedgerError, Term};
 use crate::pass::Publications;
 use crate::supervise::Supervisor;
 use crate::task::Tasks;
-use crate::workspace::{Life, Orders, Slots, Store};
+use crate::workspace::{Lender, Life, Orders, Slots, Store};
 
 /// All workspaces of the configuration in force.
 pub(super) struct Workspaces {
@@ -24,6 +24,7 @@ pub(super) struct Workspaces {
     board: Board,
     publications: Publications,
     supervisor: Supervisor,
+    lender: Lender,
     ledger: Ledger,
     term: watch::Receiver<Option<Term>>,
     clock: Clock,
@@ -46,13 +47,26 @@ impl Workspaces {
         board: Board,
         publications: Publications,
         supervisor: Supervisor,
+        lender: Lender,
         ledger: Ledger,
         term: watch::Receiver<Option<Term>>,
         clock: Clock,
     ) -> Self {
         let slots = Slots::new(clock.clone());
         let running = BTreeMap::new();
-        Self { tasks, world, board, publications, supervisor, ledger, term, clock, slots, running }
+        Self {
+            tasks,
+            world,
+            board,
+            publications,
+            supervisor,
+            lender,
+            ledger,
+            term,
+            clock,
+            slots,
+            running,
+        }
     }
 
     /// Starts workspaces that are new or other than before, and ends those that are gone.
@@ -108,6 +122,7 @@ impl Workspaces {
             orders: receiver,
             slots: self.slots.clone(),
             supervisor: self.supervisor.clone(),
+            lender: Arc::clone(&self.lender),
             store,
             saved,
             clock: self.clock.clone(),

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Slots;
 use super::checkouts::checkouts;
-use super::run::{Folders, read_manifest, run};
+use super::run::{Folders, Lender, read_manifest, run};
 use crate::board::{Board, World};
 use crate::clock::Clock;
 use crate::pass::Publications;
@@ -78,6 +78,8 @@ pub struct Life {
     pub slots: Slots,
     /// Runs commands.
     pub supervisor: Supervisor,
+    /// Lends it mirrors to read.
+    pub lender: Lender,
     /// Keeps what must survive a restart.
     pub store: Store,
     /// What was kept.
@@ -196,8 +198,10 @@ impl Life {
                 board.workspaces.entry(name).or_default().log = Some(log.clone());
             });
             let (supervisor, stop) = (&self.supervisor, &self.stop);
+            let lent = (self.lender)(Arc::clone(&settings)).await;
             let ended =
-                run(supervisor, &settings, folders, command, Some(log.clone()), None, stop).await;
+                run(supervisor, &settings, folders, command, lent, Some(log.clone()), None, stop)
+                    .await;
             metrics::counter!("crosswatch_runs_total", "step" => step.word(),
                 "succeeded" => ended.outcome.success().to_string())
             .increment(1);

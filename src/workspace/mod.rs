@@ -6,4 +6,5 @@ mod run;
 mod slots;
 
 pub use life::{Life, Orders, Saved, Store};
+pub use run::Lender;
 pub use slots::Slots;

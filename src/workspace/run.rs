@@ -1,16 +1,19 @@
 //! One step of a workspace, and the manifest after it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crosswatch_core::control::lifecycle;
 use crosswatch_core::manifest;
 use crosswatch_core::model::manifest::Manifest;
 use crosswatch_core::model::settings::{ManifestFrom, Step, WorkspaceSettings};
 use crosswatch_core::model::time::Timestamp;
+use futures_util::future::BoxFuture;
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::supervise::{Ended, Run, Supervisor};
+use crate::forge::git::Lent;
+use crate::supervise::{Ended, Outcome, Run, Supervisor};
 
 /// The folders of one workspace.
 #[derive(Clone, Debug)]
@@ -42,12 +45,17 @@ impl Folders {
     }
 }
 
-/// Runs a command of a workspace in its folder.
+/// The port to whoever lends a bootstrap or an update mirrors to read instead of servers.
+pub type Lender = Arc<dyn Fn(Arc<WorkspaceSettings>) -> BoxFuture<'static, Lent> + Send + Sync>;
+
+/// Runs a command of a workspace in its folder, with mirrors if some are lent.
+#[expect(clippy::too_many_arguments, reason = "one for each thing that a run has to know")]
 pub(super) async fn run(
     supervisor: &Supervisor,
     settings: &WorkspaceSettings,
     folders: &Folders,
     step: &Step,
+    lent: Lent,
     log: Option<PathBuf>,
     capture: Option<usize>,
     cancel: &CancellationToken,
@@ -55,11 +63,16 @@ pub(super) async fn run(
     let mut run = Run::new(step.run.iter().cloned(), &folders.root);
     run.env = settings.env.clone();
     run.env.insert("CROSSWATCH_WORKSPACE".to_owned(), settings.name.to_string());
+    lent.extend(&mut run.env);
     run.limits = step.limits.into();
     run.log = log;
     run.capture = capture;
     run.lock = Some(folders.lock.clone());
-    supervisor.run(run, cancel).await
+    let ended = supervisor.run(run, cancel).await;
+    if ended.outcome != Outcome::Cancelled {
+        lent.ended(ended.outcome.success());
+    }
+    ended
 }
 
 /// The manifest that the workspace's tool exported, with what its reader noted.
@@ -87,7 +100,9 @@ pub(super) async fn read_manifest(
         ManifestFrom::Run(step) => {
             let place = format!("the manifest that `{}` prints", step.run.join(" "));
             let most = max.saturating_add(1);
-            let ended = run(supervisor, settings, folders, step, None, Some(most), cancel).await;
+            let ended =
+                run(supervisor, settings, folders, step, Lent::default(), None, Some(most), cancel)
+                    .await;
             if !ended.outcome.success() {
                 return Err(format!("{place}: it {}; {}", ended.outcome, ended.tail.join(" | ")));
             }

@@ -390,6 +390,8 @@ pub struct WorkspaceSettings {
     pub report_to: Vec<RepositoryId>,
     /// Variables of the environment of its commands, beside the allowed ones.
     pub env: BTreeMap<String, String>,
+    /// Whether git in its commands reads shared mirrors.
+    pub mirror: Mirror,
     /// Switched off by the configuration.
     pub paused: bool,
 }
@@ -402,6 +404,16 @@ pub enum Tool {
     Autoproj,
     /// Commands and manifest are given in the configuration.
     Custom,
+}
+
+/// Whether a workspace's git reads the daemon's mirrors instead of the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirror {
+    /// It does: its commands fetch branches and tags alone.
+    On,
+    /// It asks the servers.
+    Off,
 }
 
 /// The repository that a workspace is made from.

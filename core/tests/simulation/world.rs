@@ -293,6 +293,7 @@ pub fn settings() -> Settings {
         max_in_flight: 4,
         report_to: Vec::new(),
         env: BTreeMap::new(),
+        mirror: crosswatch_core::model::settings::Mirror::Off,
         paused: false,
     };
     Settings {

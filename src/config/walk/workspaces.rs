@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
     Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, ManifestFormat,
-    ManifestFrom, ManifestSource, OnClosed, OutputLimit, RefKind, SameRepository, Source, Step,
-    Tool, UpdateOn, WorkspaceSettings,
+    ManifestFrom, ManifestSource, Mirror, OnClosed, OutputLimit, RefKind, SameRepository, Source,
+    Step, Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -218,6 +218,9 @@ fn build(
     let env = env(walk, fields.get("env"));
     let epoch = walk.count(fields.get("epoch"), 0);
     let max_in_flight = walk.size(fields.get("max_in_flight"), 4);
+    // Its commands are known to fetch branches and tags alone; what others fetch is not known.
+    let mirror = if tool == Tool::Autoproj { Mirror::On } else { Mirror::Off };
+    let mirror = walk.choice(fields.get("mirror"), mirror);
     let paused = walk.bool(fields.get("paused"), false);
     let name = name?;
     Some(WorkspaceSettings {
@@ -238,6 +241,7 @@ fn build(
         max_in_flight,
         report_to,
         env,
+        mirror,
         paused,
     })
 }

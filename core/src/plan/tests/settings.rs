@@ -77,6 +77,7 @@ fn workspace() -> WorkspaceSettings {
         max_in_flight: 4,
         report_to: Vec::new(),
         env: BTreeMap::new(),
+        mirror: crate::model::settings::Mirror::Off,
         paused: false,
     }
 }
