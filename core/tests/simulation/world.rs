@@ -293,6 +293,8 @@ pub fn settings() -> Settings {
         report_to: Vec::new(),
         env: BTreeMap::new(),
         paused: false,
+        rebootstrap_after: 5,
+        max_shrink: 50,
     };
     Settings {
         state_dir: "/state".into(),
@@ -303,5 +305,6 @@ pub fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
+        max_load: None,
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace())],
         max_updates: 1,
+        max_load: None,
     }
 }
 
@@ -77,5 +78,7 @@ fn workspace() -> WorkspaceSettings {
         report_to: Vec::new(),
         env: BTreeMap::new(),
         paused: false,
+        rebootstrap_after: 5,
+        max_shrink: 50,
     }
 }
