@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ pub struct BoardContent {
 /// Life of one workspace.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct WorkspaceStatus {
-    /// absent, bootstrapping, ready, updating, failed.
+    /// absent, bootstrapping, ready, updating, rebootstrapping, failed, fenced.
     pub phase: String,
     /// Since when.
     pub since: Option<Timestamp>,
@@ -43,6 +44,12 @@ pub struct WorkspaceStatus {
     pub log: Option<std::path::PathBuf>,
     /// Last success.
     pub updated_at: Option<Timestamp>,
+    /// Why the newest manifest is not believed, and where it is kept.
+    pub suspicion: Option<String>,
+    /// What else is not as usual.
+    pub notes: Vec<String>,
+    /// The last runs, oldest first.
+    pub runs: Arc<Vec<RunRecord>>,
 }
 
 /// Looks at one repository.

@@ -23,6 +23,7 @@ pub fn resolved(settings: &Settings) -> String {
         "listen": settings.listen,
         "public_url": settings.public_url,
         "max_updates": settings.max_updates,
+        "max_load": settings.max_load,
         "forges": forges,
         "ci": cis,
         "workspaces": workspaces,
@@ -174,5 +175,6 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
         },
         "epoch": workspace.epoch, "max_in_flight": workspace.max_in_flight,
         "report": {"to": workspace.report_to}, "env": workspace.env, "paused": workspace.paused,
+        "rebootstrap_after": workspace.rebootstrap_after, "max_shrink": workspace.max_shrink,
     })
 }

@@ -39,6 +39,7 @@ fn the_example_is_right_and_comes_back_from_its_own_writing() {
 
 const FULL: &str = r#"
 version: 1
+max_load: 12
 database: {env: DATABASE_URL}
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
@@ -55,7 +56,7 @@ defaults:
   env: &env {A: "1", B: "true"}
   update: {run: [up], timeout: 5m}
 workspaces:
-  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], report: {to: [m/x/y]}, epoch: 3, env: {<<: *env, A: two}}
+  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [m/x/y]}, epoch: 3, env: {<<: *env, A: two}}
   - {name: a, tool: autoproj, source: {url: "git@h:b.git"}, ci: [web], changes: {pinned: roots, settle: {new: 0s}}, build: [mainline]}
 "#;
 
@@ -72,11 +73,14 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
         bootstrap.run.join(" "),
         "ruby -S autoproj_bootstrap --no-interactive --no-color --no-progress git git@h:b.git"
     );
+    assert_eq!((a.rebootstrap_after, a.max_shrink), (5, 50));
+    assert_eq!((b.rebootstrap_after, b.max_shrink), (0, 30));
+    assert_eq!(settings.max_load, Some(12));
     assert!(!a.build_changes && a.build_mainline && a.changes.pinned_roots);
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 42] = [
+const WRONG: [(&str, &str, &str, &str); 49] = [
     ("timeout: 1h", "timout: 1h", "5:39", "did you mean \"timeout\"?"),
     ("timeout: 1h", "slots: two", "5:46", "a whole number from 1"),
     ("timeout: 1h", "network: yes", "5:48", "write true or false"),
@@ -149,6 +153,13 @@ const WRONG: [(&str, &str, &str, &str); 42] = [
     ("version: 1\n", "", "1:1", "write `version: 1` first"),
     ("version: 1", "version: 1\nlisten: nowhere", "2:9", "127.0.0.1:8020"),
     ("ci: [here]\n", "ci: [here]\n---\nversion: 1\n", "10:1", "one document"),
+    ("version: 1", "version: 1\nmax_load: 0", "2:11", "a whole number from 1"),
+    ("version: 1", "version: 1\nmax_load: 2.5", "2:11", "a whole number from 1"),
+    ("version: 1", "version: 1\nmax_updates: 0", "2:14", "a whole number from 1"),
+    ("ci: [here]\n", "ci: [here]\n    max_shrink: 101\n", "10:17", "from 0 to 100"),
+    ("ci: [here]\n", "ci: [here]\n    max_shrink: 50%\n", "10:17", "write the digits alone"),
+    ("ci: [here]\n", "ci: [here]\n    rebootstrap_after: -1\n", "10:24", "from 0 to 1000"),
+    ("ci: [here]\n", "ci: [here]\n    rebootstrap_after: never\n", "10:24", "from 0 to 1000"),
 ];
 
 #[test]

@@ -219,6 +219,8 @@ fn build(
     let epoch = walk.count(fields.get("epoch"), 0);
     let max_in_flight = walk.size(fields.get("max_in_flight"), 4);
     let paused = walk.bool(fields.get("paused"), false);
+    let rebootstrap_after = walk.count(fields.get("rebootstrap_after"), 5);
+    let max_shrink = walk.count(fields.get("max_shrink"), 50);
     let name = name?;
     Some(WorkspaceSettings {
         id: id.unwrap_or_else(|| name.clone()),
@@ -239,6 +241,8 @@ fn build(
         report_to,
         env,
         paused,
+        rebootstrap_after: u32::try_from(rebootstrap_after).unwrap_or(u32::MAX),
+        max_shrink,
     })
 }
 
