@@ -8,6 +8,7 @@ mod cli;
 mod forge;
 mod invariants;
 mod ledger;
+mod lifecycle;
 mod main_job;
 mod supervise;
 mod support;
