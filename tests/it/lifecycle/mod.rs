@@ -98,6 +98,14 @@ impl Farm {
         self.row(name)["packages"].as_u64().unwrap_or_default()
     }
 
+    /// Waits for the pass that brings the manifest in force to what is shown.
+    async fn shows(&self, name: &str, packages: u64) {
+        eventually(&format!("{name} has {packages} packages"), async || {
+            self.packages(name) == packages
+        })
+        .await;
+    }
+
     /// Runs of a workspace, newest first, each as `command: how it ended`.
     fn runs(&self, name: &str) -> Vec<String> {
         let row = self.row(name);

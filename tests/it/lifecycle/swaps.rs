@@ -24,6 +24,7 @@ async fn the_old_directory_is_kept_until_a_new_one_works() {
     let farm = farm();
     let _daemon = farm.site.start().await;
     farm.ready("one").await;
+    farm.shows("one", 4).await;
     std::fs::write(farm.workspace("one/broken"), "").expect("a file");
     farm.mark("no-bootstrap", true);
     assert_eq!(farm.update("one").await, "failed");
@@ -55,6 +56,7 @@ async fn a_daemon_that_is_killed_during_a_rebootstrap_puts_the_old_one_back() {
     let farm = farm();
     let daemon = farm.site.start().await;
     farm.ready("one").await;
+    farm.shows("one", 4).await;
     std::fs::write(farm.workspace("one/keepsake"), "").expect("a file");
     farm.mark("hold", true);
     assert!(farm.site.cli(&["rebootstrap", "one"]).status.success());
@@ -94,7 +96,7 @@ async fn states_in_the_middle_of_a_swap_are_mended_at_the_start() {
         eventually("it is mended", async || !left_over(&farm) && one.is_dir()).await;
         farm.ready("one").await;
         assert!(one.join("keepsake").exists() && !one.join("half").exists(), "{aside} {name:?}");
-        assert_eq!(farm.packages("one"), 4);
+        farm.shows("one", 4).await;
         daemon.kill();
     }
 }
