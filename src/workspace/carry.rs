@@ -120,7 +120,7 @@ impl Life {
         let mut why = format!("the {kind} {}; its log is {}", ended.outcome, log.display());
         let end = match &ended.outcome {
             Outcome::TimedOut(Exceeded::Silence) => End::Silent(kind),
-            outcome @ (Outcome::Unkillable { .. } | Outcome::KeeperLost) => {
+            outcome if unfinished(outcome) => {
                 let unkillable = *outcome != Outcome::KeeperLost;
                 let named: Vec<_> = fence::named(outcome).into_iter().collect();
                 if self.held_after(&named) || unkillable {
@@ -207,6 +207,11 @@ impl Life {
         drop(lock);
         done.map_err(io::Error::other)?
     }
+}
+
+/// Whether processes of the run may live on.
+fn unfinished(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Unkillable { .. } | Outcome::KeeperLost)
 }
 
 fn broken(_: tokio::task::JoinError) -> Failure {
