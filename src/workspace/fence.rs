@@ -49,9 +49,10 @@ pub(super) fn held(name: &str, folders: &[&Path], before: &[Held]) -> Vec<Held> 
 
 /// The process that an outcome names, if it does.
 pub(super) fn named(outcome: &Outcome) -> Option<Held> {
-    let value = serde_json::to_value(outcome).ok()?;
-    let pid = value.as_object()?.values().next()?.get("pid")?.as_u64()?;
-    living(u32::try_from(pid).ok()?)
+    match outcome {
+        Outcome::Unkillable { pid, .. } => living(u32::try_from(*pid).ok()?),
+        _ => None,
+    }
 }
 
 /// A process that is there and is more than a name that nobody waited for.

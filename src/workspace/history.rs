@@ -4,24 +4,14 @@ use std::path::Path;
 
 use crosswatch_core::model::run::{RunKind, RunRecord};
 use crosswatch_core::model::time::Timestamp;
-use serde::Deserialize;
-use serde_json::Value;
 
 use super::files::read_regular;
-use crate::supervise::Outcome;
+use crate::supervise::{Outcome, RunResult};
 
 /// Runs that are remembered of one workspace.
 const MAX_RUNS: usize = 20;
 /// A result is a few lines.
 const MAX_BYTES: u64 = 64 * 1024;
-
-/// What a keeper writes beside the log of its run.
-#[derive(Debug, Deserialize)]
-struct Written {
-    outcome: Value,
-    started_at: Timestamp,
-    ended_at: Timestamp,
-}
 
 /// Adds a run that is about to start.
 pub(super) fn begin(runs: &mut Vec<RunRecord>, kind: RunKind, at: Timestamp, log: &Path) {
@@ -44,13 +34,13 @@ pub(super) fn end(runs: &mut [RunRecord], at: Timestamp, outcome: &Outcome) {
 pub(super) fn recover(runs: &mut Vec<RunRecord>, logs: &Path, now: Timestamp) -> Option<Timestamp> {
     let mut unclean = None;
     for run in runs.iter_mut().filter(|run| run.outcome.is_none()) {
-        let written = run.log.as_deref().and_then(|log| written(&log.with_extension("json")));
+        let written = run.log.as_deref().and_then(|log| written(&RunResult::path(log)));
         // A result of an earlier run under the same name says nothing about this one.
         let written = written.filter(|written| written.ended_at >= run.started_at);
         let (outcome, at, clean) = match written {
             Some(written) => {
-                let (outcome, clean) = words(&written.outcome);
-                (outcome, written.ended_at, clean)
+                let clean = ended_by_itself(&written.outcome);
+                (written.outcome.to_string(), written.ended_at, clean)
             }
             None => ("lost: no result was written".to_owned(), now, false),
         };
@@ -97,12 +87,12 @@ fn unheard(logs: &Path, runs: &[RunRecord], newest: Option<Timestamp>) -> Vec<(b
             if newest.is_some_and(|newest| written.started_at <= newest) {
                 return None;
             }
-            let (outcome, clean) = words(&written.outcome);
+            let clean = ended_by_itself(&written.outcome);
             let run = RunRecord {
                 kind,
                 started_at: written.started_at,
                 ended_at: Some(written.ended_at),
-                outcome: Some(outcome),
+                outcome: Some(written.outcome.to_string()),
                 log: Some(log),
             };
             Some((clean, run))
@@ -110,17 +100,8 @@ fn unheard(logs: &Path, runs: &[RunRecord], newest: Option<Timestamp>) -> Vec<(b
         .collect()
 }
 
-fn written(path: &Path) -> Option<Written> {
+fn written(path: &Path) -> Option<RunResult> {
     serde_json::from_slice(&read_regular(path, MAX_BYTES).ok()?).ok()
-}
-
-/// An outcome for people, and whether the run ended by itself.
-fn words(outcome: &Value) -> (String, bool) {
-    match (serde_json::from_value::<Outcome>(outcome.clone()), outcome) {
-        (Ok(outcome), _) => (outcome.to_string(), ended_by_itself(&outcome)),
-        (Err(_), Value::String(text)) => (text.chars().take(200).collect(), false),
-        (Err(_), other) => (other.to_string().chars().take(200).collect(), false),
-    }
 }
 
 /// Whether nothing of the run was killed: only then did its tools clean up behind themselves.
@@ -135,15 +116,17 @@ fn trim(runs: &mut Vec<RunRecord>) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn write(logs: &Path, name: &str, outcome: Value, times: (i64, i64)) {
-        let text = json!({
-            "outcome": outcome, "started_at": times.0, "ended_at": times.1, "command": ["x"],
-        });
-        std::fs::write(logs.join(name), text.to_string()).expect("a file");
+    fn write(logs: &Path, name: &str, outcome: Outcome, times: (i64, i64)) {
+        let result = RunResult {
+            command: vec!["x".to_owned()],
+            text: outcome.to_string(),
+            outcome,
+            started_at: Timestamp(times.0),
+            ended_at: Timestamp(times.1),
+        };
+        result.write(&logs.join(name)).expect("written");
     }
 
     fn told(runs: &[RunRecord]) -> Vec<(RunKind, &str, Option<i64>)> {
@@ -167,12 +150,11 @@ mod tests {
                 end(&mut runs, Timestamp(15), &Outcome::Finished(0));
             }
         }
-        let result = |outcome: Outcome| serde_json::to_value(outcome).expect("json");
-        write(logs, "20-update.json", result(Outcome::Finished(3)), (20, 25));
-        write(logs, "30-update.json", result(Outcome::Cancelled), (1, 2));
-        write(logs, "40-update.json", json!({"out_of_memory": {"limit": 7}}), (40, 45));
-        write(logs, "50-update.json", result(Outcome::Cancelled), (50, 55));
-        write(logs, "05-update.json", result(Outcome::Cancelled), (5, 6));
+        write(logs, "20-update.json", Outcome::Finished(3), (20, 25));
+        write(logs, "30-update.json", Outcome::Cancelled, (1, 2));
+        write(logs, "40-update.json", Outcome::OutOfMemory, (40, 45));
+        write(logs, "50-update.json", Outcome::Cancelled, (50, 55));
+        write(logs, "05-update.json", Outcome::Cancelled, (5, 6));
         std::fs::write(logs.join("60-update.json"), "{\"outcome\":").expect("a file");
         let unclean = recover(&mut runs, logs, Timestamp(100));
         let lost = "lost: no result was written";
@@ -182,8 +164,8 @@ mod tests {
                 (Bootstrap, "exited with code 0", Some(15)),
                 (Update, "exited with code 3", Some(25)),
                 (Update, lost, Some(100)),
-                (Update, "{\"out_of_memory\":{\"limit\":7}}", Some(45)),
-                (Update, "cancelled", Some(55)),
+                (Update, "ran out of its memory limit (`memory`)", Some(45)),
+                (Update, "was cancelled", Some(55)),
             ]
         );
         assert_eq!(unclean, Some(Timestamp(55)));

@@ -11,5 +11,6 @@ pub mod plan;
 pub mod question;
 pub mod run;
 pub mod settings;
+pub mod size;
 pub mod snapshot;
 pub mod time;

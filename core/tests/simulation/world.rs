@@ -306,5 +306,6 @@ pub fn settings() -> Settings {
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
         max_load: None,
+        logs: LogRules::DEFAULT,
     }
 }

@@ -72,6 +72,7 @@ pub(super) fn settings(walk: &mut Walk<'_>, root: &Node) -> Settings {
             .get("max_load")
             .and_then(|at| u32::try_from(walk.count(Some(at), 0)).ok())
             .filter(|load| *load > 0),
+        logs: walk.logs(fields.get("logs")),
     }
 }
 

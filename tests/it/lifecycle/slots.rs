@@ -55,7 +55,9 @@ async fn under_load_one_runs_at_a_time() {
     let load = std::fs::read_to_string("/proc/loadavg").expect("a load");
     let load: f64 = load.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
     if load < 1.5 {
-        eprintln!("skipped: under_load_one_runs_at_a_time, the load is {load}; core tests the rule");
+        eprintln!(
+            "skipped: under_load_one_runs_at_a_time, the load is {load}; core tests the rule"
+        );
         return;
     }
     let farm = Farm::new();

@@ -18,6 +18,7 @@ pub(super) fn settings() -> Settings {
         workspaces: vec![Arc::new(workspace())],
         max_updates: 1,
         max_load: None,
+        logs: LogRules::DEFAULT,
     }
 }
 
