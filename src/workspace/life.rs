@@ -126,11 +126,11 @@ impl Life {
                             return;
                         }
                         self.publications.mark_unchanged();
-                        Event::Inputs(self.inputs())
+                        Event::Inputs(self.asked_inputs())
                     }
                     Some(fresh) = self.orders.recv() => Event::Ordered { fresh },
                     _ = granted.changed() => continue,
-                    () = tokio::time::sleep(wait) => Event::Tick(self.inputs()),
+                    () = tokio::time::sleep(wait) => Event::Tick(self.asked_inputs()),
                 }
             };
             let mut effects = VecDeque::from(self.step(event));
@@ -265,6 +265,11 @@ impl Life {
         update_inputs(&self.world.freeze(self.clock.now()), &self.settings)
     }
 
+    /// The same, where it could make a difference.
+    fn asked_inputs(&self) -> Option<Inputs> {
+        lifecycle::asks_for_inputs(&self.saved.life).then(|| self.inputs()).flatten()
+    }
+
     fn wait(&self) -> Duration {
         let now = self.clock.now();
         if self.saved.life.fenced {
@@ -281,7 +286,7 @@ impl Life {
     /// Tells world and people where it is.
     pub(super) fn publish(&self) {
         let now = self.clock.now();
-        let inputs = self.inputs();
+        let inputs = self.asked_inputs();
         let life = &self.saved.life;
         let mut part = self.saved.part(&self.settings);
         if let Some(before) = self.world.workspace(&self.settings.name) {

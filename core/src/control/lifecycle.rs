@@ -253,7 +253,15 @@ pub fn phase(state: &State) -> Phase {
 
 /// Whether an update is running or wanted, so that the mainline waits for it.
 pub fn pending(state: &State, inputs: Option<&Inputs>) -> bool {
-    state.running.is_some() || wants(state, inputs)
+    state.running.is_some() || state.waiting.is_some() || wants(state, inputs)
+}
+
+/// Whether what the heads look like could make a difference now. Finding out costs something, and many
+/// workspaces ask after every pass.
+pub fn asks_for_inputs(state: &State) -> bool {
+    let settled = state.bootstrapped && state.failures == 0 && state.inputs.is_some();
+    let may_rise = state.waiting.is_none_or(|asked| asked < Priority::Waited);
+    settled && may_rise && state.running.is_none() && !state.fenced
 }
 
 /// When it is tried again by itself.

@@ -282,3 +282,30 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// Where nobody asks for the heads, knowing them changes nothing.
+    #[test]
+    fn heads_that_are_not_asked_for_make_no_difference(
+        events in proptest::collection::vec((events(), 0_i64..200_000), 1..60),
+        head in 0_u8..3,
+    ) {
+        let mut state = State::default();
+        let mut now = 0;
+        for (event, later) in events {
+            now += later;
+            go(&mut state, event, now);
+            if asks_for_inputs(&state) {
+                continue;
+            }
+            let (mut knowing, mut unknowing) = (state.clone(), state.clone());
+            prop_assert_eq!(
+                go(&mut knowing, Event::Tick(Some(heads(head))), now),
+                go(&mut unknowing, Event::Tick(None), now)
+            );
+            prop_assert_eq!(knowing, unknowing);
+            let inputs = heads(head);
+            prop_assert!(pending(&state, Some(&inputs)) == pending(&state, None) || state.fenced);
+        }
+    }
+}
