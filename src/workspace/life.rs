@@ -175,9 +175,9 @@ impl Life {
             }
             Effect::KeepNew => {
                 let kept = self.swap(Folders::keep_new).await;
-                self.save().await;
                 // What was killed in the old one is of no more interest.
                 self.saved.unclean = None;
+                self.save().await;
                 let cleared = match kept {
                     Ok(()) => self.swap(Folders::clear).await,
                     failed => failed,
