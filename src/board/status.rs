@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ pub struct BoardContent {
 /// Life of one workspace.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct WorkspaceStatus {
-    /// absent, bootstrapping, ready, updating, failed.
+    /// absent, bootstrapping, ready, updating, rebootstrapping, failed, fenced.
     pub phase: String,
     /// Since when.
     pub since: Option<Timestamp>,
@@ -47,6 +48,12 @@ pub struct WorkspaceStatus {
     pub updated_at: Option<Timestamp>,
     /// How long each step took when it was last carried out, by the phase in which it runs.
     pub took: BTreeMap<String, Span>,
+    /// Why the newest manifest is not believed, and where it is kept.
+    pub suspicion: Option<String>,
+    /// What else is not as usual.
+    pub notes: Vec<String>,
+    /// The last runs, oldest first.
+    pub runs: Arc<Vec<RunRecord>>,
 }
 
 /// Phases in which a command runs.

@@ -70,8 +70,11 @@ pub(super) enum Command {
         #[arg(long, default_value = "json")]
         format: Spelling,
     },
-    /// List workspaces
-    Workspaces,
+    /// List workspaces, or show one with its last runs
+    Workspaces {
+        /// Only this workspace
+        workspace: Option<String>,
+    },
     /// List mainlines and changes with their decisions
     Changes {
         /// Only this workspace

@@ -149,7 +149,10 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
             let wanted = show::Overrides { workspace, change, fingerprint, format };
             show::overrides(&client()?, &config, &wanted).await
         }
-        Command::Workspaces => show::workspaces(&client()?, json).await,
+        Command::Workspaces { workspace: None } => show::workspaces(&client()?, json).await,
+        Command::Workspaces { workspace: Some(name) } => {
+            show::workspace(&client()?, &name, json).await
+        }
         Command::Changes { workspace } => show::changes(&client()?, workspace, json).await,
         Command::Builds { workspace, limit } => {
             show::builds(&client()?, workspace, limit, json).await

@@ -65,6 +65,35 @@ fn ends(workspaces: &[WorkspaceRow]) -> String {
     text
 }
 
+pub(super) async fn workspace(client: &Client, name: &str, json: bool) -> Result<(), CliError> {
+    let text = client.get("/api/v1/workspaces", &[("workspace", name)]).await?;
+    if json {
+        return out(&(text + "\n"));
+    }
+    let row: WorkspaceRow = parse(&text)?;
+    let mut lines = vec![
+        format!("{}: {}, {} packages", row.name, row.phase, row.packages),
+        format!("mainline: {}", row.mainline),
+    ];
+    let again = row.next_at.map(|at| format!("; tried again at {at}")).unwrap_or_default();
+    lines.extend(row.failure.map(|why| format!("failed: {why}{again}")));
+    lines.extend(row.tail.iter().map(|line| format!("  | {line}")));
+    lines.extend(row.suspicion.map(|why| format!("not believed: {why}")));
+    lines.extend(row.notes);
+    out(&(lines.join("\n") + "\n"))?;
+    let runs: Vec<Vec<String>> = row
+        .runs
+        .into_iter()
+        .map(|run| {
+            let took = run.took().map_or_else(|| "-".to_owned(), |took| took.to_string());
+            let log = run.log.map_or_else(|| "-".to_owned(), |log| log.display().to_string());
+            let outcome = run.outcome.unwrap_or_else(|| "runs".to_owned());
+            vec![run.started_at.to_string(), run.kind.to_string(), outcome, took, log]
+        })
+        .collect();
+    table(&["started", "command", "end", "took", "log"], &runs)
+}
+
 fn change_rows(rows: Vec<ChangeRow>) -> Vec<Vec<String>> {
     rows.into_iter()
         .map(|row| {

@@ -23,6 +23,7 @@ pub fn resolved(settings: &Settings) -> String {
         "listen": settings.listen,
         "public_url": settings.public_url,
         "max_updates": settings.max_updates,
+        "max_load": settings.max_load,
         "logs": {
             "keep": span(settings.logs.keep), "max_size": settings.logs.max_size.to_string(),
         },
@@ -195,6 +196,7 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
         },
         "epoch": workspace.epoch, "max_in_flight": workspace.max_in_flight,
         "report": {"to": workspace.report_to}, "env": workspace.env, "mirror": workspace.mirror,
-        "paused": workspace.paused,
+        "paused": workspace.paused, "rebootstrap_after": workspace.rebootstrap_after,
+        "max_shrink": workspace.max_shrink,
     })
 }

@@ -91,8 +91,17 @@ fn json(value: &impl serde::Serialize) -> Response {
     axum::Json(value).into_response()
 }
 
-async fn workspaces(State(access): Shared) -> Result<Response, Refusal> {
-    Ok(json(&rows::workspaces(&*published(&access)?, &access.board.read())))
+async fn workspaces(
+    State(access): Shared,
+    Query(which): Query<Which>,
+) -> Result<Response, Refusal> {
+    let (published, board) = (published(&access)?, access.board.read());
+    match &which.workspace {
+        Some(name) => {
+            rows::workspace(&published, &board, name).map(|row| json(&row)).map_err(missing)
+        }
+        None => Ok(json(&rows::workspaces(&published, &board))),
+    }
 }
 
 #[derive(Deserialize)]

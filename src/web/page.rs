@@ -2,6 +2,7 @@
 
 use axum::extract::{Path, State};
 use crosswatch_core::model::build::Stage;
+use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
@@ -101,8 +102,7 @@ pub(super) async fn workspace(
 ) -> Result<Markup, Refusal> {
     let published = published(&access)?;
     let board = access.board.read();
-    let row = rows::workspaces(&published, &board).into_iter().find(|row| *row.name == *name);
-    let row = row.ok_or_else(|| missing(format!("there is no workspace {name}")))?;
+    let row = rows::workspace(&published, &board, &name).map_err(missing)?;
     let changes = rows::changes(&published, Some(&name));
     let id = workspace_id(&published, &name).map_err(missing)?;
     let filter = BuildFilter { workspace: Some(id), limit: Some(100), ..BuildFilter::default() };
@@ -120,6 +120,8 @@ pub(super) async fn workspace(
                     p.wrong { (failure) }
                     pre { @for line in &row.tail { (line) "\n" } }
                 }
+                @if let Some(suspicion) = &row.suspicion { p.wrong { "Not believed: " (suspicion) } }
+                @for note in &row.notes { p.note { (note) } }
                 @if !row.unwatched.is_empty() {
                     details { summary { (row.unwatched.len()) " packages are not watched" }
                         ul { @for text in &row.unwatched { li { (text) } } } }
@@ -127,6 +129,7 @@ pub(super) async fn workspace(
             }
             section { h2 { "Changes" } (change_table(&changes, Place::Workspace)) }
             section { h2 { "Builds" } (build_part(&builds, &ends, Place::Workspace)) }
+            section { h2 { "Runs" } (run_table(&row.runs)) }
             section {
                 h2 { "Why" }
                 @for change in &changes {
@@ -154,6 +157,27 @@ fn workspace_table(rows: &[WorkspaceRow]) -> Markup {
                         td { (row.packages) }
                         td { (row.changes) }
                         td { (row.mainline) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn run_table(runs: &[RunRecord]) -> Markup {
+    html! {
+        @if runs.is_empty() { p { "Nothing has run yet." } } @else {
+            table {
+                thead { tr { th { "Started" } th { "Command" } th { "End" } th { "Took" } th { "Log" } } }
+                tbody {
+                    @for run in runs {
+                        tr {
+                            td { (run.started_at) }
+                            td { (run.kind) }
+                            td { (run.outcome.as_deref().unwrap_or("runs")) }
+                            td { @if let Some(took) = run.took() { (took) } }
+                            td { @if let Some(log) = &run.log { (log.display()) } }
+                        }
                     }
                 }
             }

@@ -57,6 +57,10 @@ pub(super) fn observed(board: &BoardContent, panicked: &[String]) -> Vec<Wrong> 
         let skip = status.tail.len().saturating_sub(TAIL);
         Some(Wrong { tail: status.tail.iter().skip(skip).cloned().collect(), ..wrong })
     }));
+    wrong.extend(board.workspaces.iter().filter_map(|(name, status)| {
+        let why = status.suspicion.as_ref().filter(|why| status.failure.as_ref() != Some(*why))?;
+        Some(Wrong::new(format!("manifest of {name}"), why).of(name))
+    }));
     wrong.extend(board.repositories.iter().filter_map(|(id, status)| {
         Some(Wrong::new(id.to_string(), again(status.failure.as_ref()?, status.next_at)))
     }));

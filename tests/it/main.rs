@@ -9,6 +9,7 @@ mod doctor;
 mod forge;
 mod invariants;
 mod ledger;
+mod lifecycle;
 mod main_job;
 mod supervise;
 mod support;

@@ -32,6 +32,8 @@ pub struct Settings {
     pub workspaces: Vec<Arc<WorkspaceSettings>>,
     /// Updates and bootstraps that may run at once.
     pub max_updates: usize,
+    /// While the 1-minute load average is above it, no further update is started.
+    pub max_load: Option<u32>,
     /// How long logs are kept.
     pub logs: LogRules,
 }
@@ -394,6 +396,10 @@ pub struct WorkspaceSettings {
     pub mirror: Mirror,
     /// Switched off by the configuration.
     pub paused: bool,
+    /// After so many failed updates in a row it is bootstrapped into a fresh directory; 0 for never.
+    pub rebootstrap_after: u32,
+    /// Packages in percent that a manifest may lose at once and still be believed.
+    pub max_shrink: u64,
 }
 
 /// Presets of commands, manifest, overrides spelling and defining files.

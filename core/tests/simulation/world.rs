@@ -295,6 +295,8 @@ pub fn settings() -> Settings {
         env: BTreeMap::new(),
         mirror: crosswatch_core::model::settings::Mirror::Off,
         paused: false,
+        rebootstrap_after: 5,
+        max_shrink: 50,
     };
     Settings {
         state_dir: "/state".into(),
@@ -305,6 +307,7 @@ pub fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
+        max_load: None,
         logs: LogRules::DEFAULT,
     }
 }

@@ -222,6 +222,8 @@ fn build(
     let mirror = if tool == Tool::Autoproj { Mirror::On } else { Mirror::Off };
     let mirror = walk.choice(fields.get("mirror"), mirror);
     let paused = walk.bool(fields.get("paused"), false);
+    let rebootstrap_after = walk.count(fields.get("rebootstrap_after"), 5);
+    let max_shrink = walk.count(fields.get("max_shrink"), 50);
     let name = name?;
     Some(WorkspaceSettings {
         id: id.unwrap_or_else(|| name.clone()),
@@ -243,6 +245,8 @@ fn build(
         env,
         mirror,
         paused,
+        rebootstrap_after: u32::try_from(rebootstrap_after).unwrap_or(u32::MAX),
+        max_shrink,
     })
 }
 

@@ -81,6 +81,7 @@ impl Scene {
             writable: dir.to_owned(),
             readable: lent.readable(),
             network: false,
+            ..SandboxSpec::default()
         });
         supervisor().run(run, &CancellationToken::new()).await
     }

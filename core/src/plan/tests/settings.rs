@@ -17,6 +17,7 @@ pub(super) fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace())],
         max_updates: 1,
+        max_load: None,
         logs: LogRules::DEFAULT,
     }
 }
@@ -79,5 +80,7 @@ fn workspace() -> WorkspaceSettings {
         env: BTreeMap::new(),
         mirror: crate::model::settings::Mirror::Off,
         paused: false,
+        rebootstrap_after: 5,
+        max_shrink: 50,
     }
 }
