@@ -6,6 +6,7 @@ mod architecture;
 mod buildbot;
 mod cli;
 mod forge;
+mod gallery;
 mod invariants;
 mod ledger;
 mod main_job;
