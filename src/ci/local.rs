@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crosswatch_core::model::build::{BuildRequest, RequestId, Verdict};
-use crosswatch_core::model::settings::{CiSettings, Limits, LocalCi, Sandbox};
+use crosswatch_core::model::settings::{Bounds, CiSettings, Limits, LocalCi, OutputLimit, Sandbox};
 use crosswatch_core::model::time::{Span, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -265,7 +265,9 @@ impl Inner {
         if let Err(error) = tokio::fs::create_dir_all(&dir).await {
             return Some(format!("{}: {error}", dir.display()));
         }
-        let limits = Limits { timeout: TRIAL, silence: TRIAL, grace: Span::seconds(1) };
+        let (output, bounds) = (OutputLimit::DEFAULT, Bounds::DEFAULT);
+        let grace = Span::seconds(1);
+        let limits = Limits { timeout: TRIAL, silence: TRIAL, grace, output, bounds };
         let job = Job {
             argv: vec!["true".to_owned()],
             dir: dir.clone(),

@@ -119,7 +119,7 @@ pub enum Outcome {
     Exit(i32),
     /// By a signal that nobody of ours sent.
     Signal(i32),
-    /// It was ended at a deadline; the text says which.
+    /// It was ended at a deadline or a limit; the text says which.
     Deadline(String),
     /// It was ended since it was no longer wanted.
     Cancelled,

@@ -6,14 +6,17 @@ mod offline;
 mod output;
 mod show;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use crosswatch_core::model::time::Span;
+use nix::unistd::Pid;
 
 use crate::config::{self, Secrets};
 use crate::daemon::{self, RunOptions};
+use crate::supervise::parent;
 use crate::web::Act;
 use arguments::{Arguments, Command};
 use client::Client;
@@ -64,7 +67,18 @@ impl From<daemon::DaemonError> for CliError {
 
 /// Runs the command that the arguments say.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let (words, parent) = words();
+    let arguments = Arguments::parse_from(&words);
+    if matches!(arguments.command, Command::Run { .. }) {
+        let begun = match parent {
+            Some(pid) => parent::bind(pid),
+            None => Err(parent::start(words.into_iter().skip(1))),
+        };
+        if let Err(error) = begun {
+            eprintln!("crosswatch: the daemon cannot be started: {error}");
+            return ExitCode::from(1);
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -83,6 +97,17 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The arguments of this program, and the parent that started it as a daemon, if one did.
+fn words() -> (Vec<OsString>, Option<Pid>) {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_none_or(|word| word != parent::DAEMON) {
+        return (words, None);
+    }
+    let pid = words.get(2).and_then(|pid| pid.to_str()?.parse().ok()).unwrap_or_default();
+    words.drain(1..words.len().min(3));
+    (words, Some(Pid::from_raw(pid)))
 }
 
 async fn command(arguments: Arguments) -> Result<(), CliError> {

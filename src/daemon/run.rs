@@ -26,7 +26,7 @@ use crate::http::HttpClient;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
 use crate::store::Store;
-use crate::supervise::Supervisor;
+use crate::supervise::{Cgroups, Supervisor};
 use crate::task::Tasks;
 use crate::watch::{Answers, Memory, Readers, Registry};
 use crate::web;
@@ -116,7 +116,7 @@ impl Daemon {
         let silent = Wake::new();
         let observed = if options.passes_every.is_some() { silent } else { pass.clone() };
         let world = World::new(Arc::clone(&settings), observed.clone());
-        let supervisor = Supervisor::new(clock.clone());
+        let supervisor = Supervisor::new(clock.clone()).with_cgroups(cgroups(&settings.state_dir));
         let http =
             HttpClient::new().map_err(|error| DaemonError::Http { why: error.to_string() })?;
         let (term_sender, term) = watch::channel(None);
@@ -378,6 +378,17 @@ impl Daemon {
         self.ledger.close().await;
         // A socket that nobody serves would only mislead; if it stays, the next start replaces it.
         std::fs::remove_file(&self.socket).ok();
+    }
+}
+
+/// Control groups for the runs, where the system lets us make some.
+fn cgroups(state_dir: &Path) -> Option<Cgroups> {
+    match Cgroups::find() {
+        Ok(found) => Some(found.prepare(state_dir)),
+        Err(error) => {
+            tracing::info!(%error, "runs have no control groups; `crosswatch doctor` says what that means");
+            None
+        }
     }
 }
 

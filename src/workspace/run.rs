@@ -5,22 +5,12 @@ use std::path::{Path, PathBuf};
 use crosswatch_core::control::lifecycle;
 use crosswatch_core::manifest;
 use crosswatch_core::model::manifest::Manifest;
-use crosswatch_core::model::settings::{self, ManifestFrom, Step, WorkspaceSettings};
-use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::model::settings::{ManifestFrom, Step, WorkspaceSettings};
+use crosswatch_core::model::time::Timestamp;
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::supervise::{Ended, Limits, Run, Supervisor};
-
-/// Deadlines of commands of a workspace.
-pub(super) fn limits(limits: &settings::Limits) -> Limits {
-    Limits {
-        wall: limits.timeout,
-        silence: (limits.silence > Span(0)).then_some(limits.silence),
-        grace: limits.grace,
-        ..Limits::default()
-    }
-}
+use crate::supervise::{Ended, Run, Supervisor};
 
 /// The folders of one workspace.
 #[derive(Clone, Debug)]
@@ -63,7 +53,7 @@ pub(super) async fn run(
     let mut run = Run::new(step.run.iter().cloned(), &folders.root);
     run.env = settings.env.clone();
     run.env.insert("CROSSWATCH_WORKSPACE".to_owned(), settings.name.to_string());
-    run.limits = limits(&step.limits);
+    run.limits = step.limits.into();
     run.log = log;
     run.capture = capture;
     run.lock = Some(folders.lock.clone());

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
-    Adopt, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, ManifestFormat, ManifestFrom,
-    ManifestSource, OnClosed, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
-    WorkspaceSettings,
+    Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, ManifestFormat,
+    ManifestFrom, ManifestSource, OnClosed, OutputLimit, RefKind, SameRepository, Source, Step,
+    Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -267,7 +267,8 @@ fn name(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<Name> {
 }
 
 fn limits(timeout: Span) -> Limits {
-    Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10) }
+    let (output, bounds) = (OutputLimit::DEFAULT, Bounds::DEFAULT);
+    Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10), output, bounds }
 }
 
 fn step(
@@ -282,7 +283,7 @@ fn step(
     let said = |key| own.is_some_and(|own| own.get(key).is_some());
     if !fields.has("run")
         && preset.is_none()
-        && ["timeout", "silence", "grace"].into_iter().any(said)
+        && ["timeout", "silence", "grace", "output", "limits"].into_iter().any(said)
     {
         walk.missing(fields, "run", "write the command, such as run: [./update.sh]");
     }
@@ -302,8 +303,7 @@ fn manifest(
     let format = if autoproj { ManifestFormat::Autoproj } else { ManifestFormat::Crosswatch };
     let format = walk.choice(get("format"), format);
     let max_bytes = walk.count(get("max_bytes"), 32 << 20);
-    let default =
-        Limits { timeout: Span::minutes(5), silence: Span::minutes(5), grace: Span::seconds(10) };
+    let default = Limits { silence: Span::minutes(5), ..limits(Span::minutes(5)) };
     let from = match (get("path"), get("run")) {
         (Some(_), Some(run)) => {
             walk.error(

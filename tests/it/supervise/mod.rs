@@ -2,7 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
 
+mod guardians;
 mod keeper;
+mod limits;
 mod log;
 
 use std::collections::BTreeSet;
