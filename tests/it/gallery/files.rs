@@ -4,8 +4,7 @@ use super::{Check, Does, End, Needs, Next, PIECE, Piece, pieces};
 
 const NO_KILL: &str = "23-no-kill-after-term";
 const LIMITS: &str = "29-limits-are-not-set";
-const GONE_FOLDER: &str = "38-a-folder-that-is-gone-stays-gone";
-const ANY_FILE: &str = "39-any-file-is-a-manifest";
+const NO_MANIFEST: &str = "39-no-manifest-is-no-failure";
 const SURVIVORS: &str = "05-only-the-group-is-ended";
 
 pieces! {
@@ -17,8 +16,7 @@ for number in range(24):
     time.sleep(0.1)
 hold()
 "),
-        limits: "disk: 32MiB",
-        needs: &[Needs::Limits],
+        keys: "limits: {disk: 32MiB}",
         timeout: 8000,
         end: &[End::Disk],
         fails_against: LIMITS,
@@ -31,7 +29,7 @@ shutil.rmtree(os.getcwd())
 "),
         end: &[End::NoManifest],
         next: Next::Fresh,
-        fails_against: GONE_FOLDER,
+        fails_against: NO_MANIFEST,
         ..PIECE
     },
     deletes_its_directory_and_stays: Piece {
@@ -53,7 +51,7 @@ os.symlink(there, here)
         end: &[End::NoManifest],
         next: Next::Fresh,
         check: Check::ElsewhereUntouched,
-        fails_against: GONE_FOLDER,
+        fails_against: NO_MANIFEST,
         ..PIECE
     },
     changes_the_manifest_while_it_is_read: Piece {
@@ -81,7 +79,7 @@ os.mkfifo('manifest.json')
 "),
         needs: &[Needs::PlainManifest],
         end: &[End::NoManifest],
-        fails_against: ANY_FILE,
+        fails_against: NO_MANIFEST,
         ..PIECE
     },
     makes_the_manifest_endless: Piece {
@@ -90,7 +88,7 @@ os.unlink('manifest.json')
 os.symlink('/dev/zero', 'manifest.json')
 "),
         end: &[End::NoManifest],
-        fails_against: ANY_FILE,
+        fails_against: NO_MANIFEST,
         ..PIECE
     },
     unlinks_its_log: Piece {
@@ -127,7 +125,7 @@ os.mkfifo('types/.git/HEAD')
 "),
         needs: &[Needs::PlainManifest],
         end: &[End::Code(0)],
-        fails_against: ANY_FILE,
+        fails_against: NO_MANIFEST,
         ..PIECE
     },
 }

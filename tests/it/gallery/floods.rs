@@ -15,13 +15,16 @@ pieces! {
     },
     forks_without_bound: Piece {
         does: Does::Crowd("bomb"),
-        limits: "processes: 300",
+        keys: "limits: {processes: 300}",
         needs: &[Needs::OrdinaryUser],
+        end: &[End::Processes, End::Wall],
         fails_against: NO_KILL,
         ..PIECE
     },
     ten_thousand_zombies: Piece {
         does: Does::Crowd("zombies"),
+        keys: "limits: {processes: 20000}",
+        timeout: 4000,
         fails_against: NO_KILL,
         ..PIECE
     },
@@ -33,6 +36,7 @@ for _ in range(10 * 1024 * 16):
     os.write(1, block)
 hold()
 "),
+        keys: "output: {max: 4MiB}",
         check: Check::BoundedLog,
         fails_against: ENDLESS_LOG,
         ..PIECE
@@ -44,6 +48,7 @@ for _ in range(10 * 1024 * 16):
     os.write(2, block)
 hold()
 "),
+        keys: "output: {max: 4MiB}",
         check: Check::BoundedLog,
         fails_against: ENDLESS_LOG,
         ..PIECE
@@ -79,8 +84,7 @@ for _ in range(40):
     time.sleep(0.02)
 hold()
 "),
-        limits: "memory: 128MiB",
-        needs: &[Needs::Limits],
+        keys: "limits: {memory: 128MiB}",
         timeout: 8000,
         end: &[End::Memory],
         fails_against: LIMITS,
@@ -96,30 +100,41 @@ except OSError:
     pass
 sys.exit(100 if len(kept) < 128 else 101)
 "),
-        limits: "open_files: 128",
-        needs: &[Needs::Limits],
+        keys: "limits: {open_files: 128}",
         end: &[End::Code(100)],
         fails_against: LIMITS,
         ..PIECE
     },
     process_eater: Piece {
-        // Root may have more processes than its limit: that is what a cgroup is for.
+        // Where the kernel holds the limit it sees a refusal, else it is ended.
         does: Does::Python("
-import threading
-def sleep():
-    time.sleep(50)
-count = 0
+refused = False
 try:
-    for count in range(400):
-        threading.Thread(target=sleep, daemon=True).start()
-except RuntimeError:
-    pass
-os._exit(100 if count < 399 else 101)
+    for _ in range(400):
+        spawn(hold)
+except OSError:
+    refused = True
+time.sleep(1)
+sys.exit(100 if refused else 101)
 "),
-        limits: "processes: 200",
-        needs: &[Needs::Limits, Needs::OrdinaryUserOrPidsController],
-        end: &[End::Code(100)],
+        keys: "limits: {processes: 200}",
+        timeout: 8000,
+        end: &[End::Processes, End::Code(100)],
         fails_against: LIMITS,
+        ..PIECE
+    },
+    output_beyond_its_limit: Piece {
+        does: Does::Python("
+ignore()
+block = b'z' * 65536
+for _ in range(16 * 1024):
+    os.write(1, block)
+"),
+        keys: "output: {max: 1MiB, over: end}",
+        timeout: 8000,
+        end: &[End::Output],
+        check: Check::BoundedLog,
+        fails_against: ENDLESS_LOG,
         ..PIECE
     },
     talks_through_its_grace: Piece {

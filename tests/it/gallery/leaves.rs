@@ -4,7 +4,6 @@ use super::{Does, End, PIECE, Piece, pieces};
 
 const GROUP_ALONE: &str = "05-only-the-group-is-ended";
 const MARKER_ALONE: &str = "20-found-by-the-marker-alone";
-const ONE_LOOK: &str = "21-one-look-is-enough";
 
 pieces! {
     double_fork_and_setsid: Piece {
@@ -98,12 +97,12 @@ for _ in range(4):
     spawn(begin, session=True)
 hold()
 "),
-        fails_against: ONE_LOOK,
+        fails_against: GROUP_ALONE,
         ..PIECE
     },
     hops_from_process_to_process: Piece {
         does: Does::Crowd("hop"),
-        fails_against: ONE_LOOK,
+        fails_against: GROUP_ALONE,
         ..PIECE
     },
     execs_without_end: Piece {

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::traces::{MARK, cgroups};
+use super::traces::MARK;
 use super::{Does, End, Piece, Who};
 use crate::support::git_http::GitHttpServer;
 use crate::support::site::{Daemon, Launch, Site};
@@ -78,6 +78,16 @@ impl Stage {
         self.site.path().join("good").join(name).exists()
     }
 
+    /// How its first update ended, by the result beside its log.
+    pub(super) fn outcome(&self, name: &str) -> Value {
+        let logs = std::fs::read_dir(self.site.state().join("logs").join(name));
+        let paths = logs.into_iter().flatten().flatten().map(|entry| entry.path());
+        let first = paths.filter(|path| path.to_string_lossy().ends_with("-update.json")).min();
+        let text = first.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default();
+        let result: Value = serde_json::from_str(&text).unwrap_or_default();
+        result["outcome"].clone()
+    }
+
     pub(super) fn size_of_logs(&self, name: &str) -> u64 {
         let logs = std::fs::read_dir(self.site.state().join("logs").join(name));
         let sizes = logs.into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok());
@@ -100,26 +110,38 @@ impl Stage {
     }
 }
 
-/// Whether the daemon says with `failure` that a run ended so.
-pub(super) fn said(end: End, failure: &str) -> bool {
-    match end {
-        End::Code(0) => failure.is_empty(),
-        End::Code(code) => failure.contains(&format!("exited with code {code};")),
-        End::NoManifest => failure.contains("manifest"),
-        End::Signal(signal) => failure.contains(&format!("ended by signal {signal};")),
-        End::Wall => failure.contains("took longer than its timeout"),
-        End::Silence => failure.contains("wrote nothing for longer than its silence"),
-        End::Memory => failure.contains("memory"),
-        End::Disk => failure.contains("disk"),
-        End::KeeperLost => failure.contains("lost: its keeper"),
-    }
+/// Whether the daemon shows with `failure` that a run had this end.
+pub(super) fn shown(end: End, failure: &str) -> bool {
+    let words = match end {
+        End::Code(0) => return failure.is_empty(),
+        End::Code(code) => return failure.contains(&format!("exited with code {code};")),
+        End::Signal(signal) => return failure.contains(&format!("ended by signal {signal}")),
+        End::NoManifest => "manifest",
+        End::Wall => "took longer than its timeout",
+        End::Silence => "wrote nothing for longer than its silence",
+        End::Memory => "memory",
+        End::Processes => "processes",
+        End::Disk => "disk",
+        End::Output => "output",
+        End::KeeperLost => "lost: its keeper",
+    };
+    failure.contains(words)
 }
 
-/// Whether runs here can be given this controller of cgroups.
-pub(super) fn controller(name: &str) -> bool {
-    let Some(root) = cgroups() else { return false };
-    let text = std::fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
-    text.split_ascii_whitespace().any(|one| one == name)
+/// How the same is written in the result beside the log.
+pub(super) fn recorded(end: End) -> Value {
+    match end {
+        End::Code(code) => serde_json::json!({ "finished": code }),
+        End::NoManifest => serde_json::json!({ "finished": 0 }),
+        End::Signal(signal) => serde_json::json!({ "signalled": signal }),
+        End::Wall => serde_json::json!({ "timed_out": "wall" }),
+        End::Silence => serde_json::json!({ "timed_out": "silence" }),
+        End::Memory => serde_json::json!("out_of_memory"),
+        End::Processes => serde_json::json!({ "over_limit": "processes" }),
+        End::Disk => serde_json::json!({ "over_limit": "disk" }),
+        End::Output => serde_json::json!({ "over_limit": "output" }),
+        End::KeeperLost => serde_json::json!("keeper_lost"),
+    }
 }
 
 /// Whether programs of the gallery find this one.
@@ -177,14 +199,13 @@ fn configure(site: &Site, who: Who, pieces: &[&Piece]) {
         let name = piece.name;
         let silence =
             piece.silence.map(|silence| format!(", silence: {silence}")).unwrap_or_default();
-        let limits = match piece.limits {
+        let keys = match piece.keys {
             "" => String::new(),
-            _ if super::MISSING.contains(&super::Needs::Limits) => String::new(),
-            limits => format!(", limits: {{{limits}}}"),
+            keys => format!(", {keys}"),
         };
         text.push_str(&format!(
             "  - {{name: {name}, update: {{run: [sh, \"{root}/act.sh\", \"{root}\", {name}, \
-             {marker}], timeout: {timeout}ms, grace: {grace}ms{silence}{limits}}}}}\n",
+             {marker}], timeout: {timeout}ms, grace: {grace}ms{silence}{keys}}}}}\n",
             root = site.path().display(),
             marker = marker(who, name),
             timeout = piece.timeout,

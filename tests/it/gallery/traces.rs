@@ -104,11 +104,11 @@ impl Snapshot {
         found.iter().map(|(pid, why)| format!("{pid}: {why}; {}", self.describe(*pid))).collect()
     }
 
-    /// The daemon and its children: what is in their sessions and cgroups is not the run's for that.
+    /// The daemon and its parent: what is in their sessions and cgroups is not the run's for that.
     fn family(&self, daemon: u32) -> BTreeSet<u32> {
         let children = self.processes.iter().filter(|(_, process)| process.parent == daemon);
         children
-            .filter(|(_, process)| !contains(&process.words, crosswatch::supervise::KEEPER))
+            .filter(|(_, process)| contains(&process.words, crosswatch::supervise::parent::DAEMON))
             .map(|(pid, _)| *pid)
             .chain([daemon, std::process::id()])
             .collect()
@@ -160,7 +160,7 @@ pub(super) fn uptime() -> u64 {
 }
 
 /// Where cgroups of the second version are, if they are.
-pub(super) fn cgroups() -> Option<PathBuf> {
+fn cgroups() -> Option<PathBuf> {
     ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
         .into_iter()
         .map(PathBuf::from)

@@ -8,16 +8,16 @@ use crosswatch::clock::Clock;
 use crosswatch_core::model::time::{Span, Timestamp};
 use serde_json::Value;
 
-use super::stage::{Stage, said};
+use super::stage::{Stage, recorded, shown};
 use super::traces::{Noted, Snapshot, uptime};
-use super::{Check, Needs, Next, Piece, Who, of};
+use super::{Check, End, Needs, Next, Piece, Who, floods, of};
 
-/// Beyond deadline and grace.
+/// Beyond deadline and grace, in milliseconds, where the machine has a core for the daemon.
 const SLACK: u64 = 2000;
 /// A verdict is not awaited longer than this.
 const PATIENCE: Span = Span::minutes(2);
 /// No run's log is larger; what runs say beyond their limit is dropped.
-const LARGEST_LOG: u64 = 80 << 20;
+const LARGEST_LOG: u64 = 10 << 20;
 
 type Verdicts = BTreeMap<&'static str, Verdict>;
 
@@ -52,16 +52,19 @@ fn play(who: Who) -> Verdicts {
             None => pieces.push(piece),
         }
     }
-    let shown = pieces.clone();
-    let played = std::panic::catch_unwind(|| {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(perform(who, pieces))
-    });
-    match played {
-        Ok(played) => verdicts.extend(played),
-        Err(_) => verdicts.extend(
-            shown.iter().map(|p| (p.name, Verdict::Bad("the gallery did not open".to_owned()))),
-        ),
+    // Crowds apart: thousands of processes slow down whoever has to look at all of them.
+    let crowd = |piece: &&Piece| floods::PIECES.iter().any(|one| one.name == piece.name);
+    let (crowds, others): (Vec<_>, Vec<_>) = pieces.into_iter().partition(crowd);
+    for pieces in [others, crowds] {
+        let names: Vec<_> = pieces.iter().map(|piece| piece.name).collect();
+        let played = std::panic::catch_unwind(|| {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(perform(who, pieces))
+        });
+        let closed = || Verdict::Bad("the gallery did not open".to_owned());
+        let played =
+            played.unwrap_or_else(|_| names.iter().map(|name| (*name, closed())).collect());
+        verdicts.extend(played);
     }
     verdicts
 }
@@ -84,9 +87,9 @@ fn skipped(piece: &Piece, who: Who) -> Option<&'static str> {
     }
     let ordinary = !root || who == Who::OrdinaryUser;
     piece.needs.iter().find_map(|needs| match needs {
+        // Root is held by the controller `pids` alone, which runs get where the daemon is alone in
+        // its own control group.
         Needs::OrdinaryUser => (!ordinary).then_some("only as an ordinary user"),
-        Needs::OrdinaryUserOrPidsController => (!ordinary && !super::stage::controller("pids"))
-            .then_some("there is no cgroup with the controller `pids`, and root has no such limit"),
         Needs::Ssh => {
             (!super::stage::installed("ssh")).then_some("there is no `ssh` on this machine")
         }
@@ -160,13 +163,13 @@ impl Player {
             Act::Over(_) => {}
             Act::Waits => {
                 if let Some(first) = Noted::read(&stage.notes(self.piece.name)).first() {
-                    let limit = self.piece.limit() + Stage::GRACE + SLACK;
+                    let limit = self.piece.limit() + Stage::GRACE + self.piece.late;
                     self.act = Act::Runs { due: first.started() + limit };
                 }
             }
             Act::Runs { due } => {
                 let ended = ended(status);
-                let late = uptime() > due;
+                let late = uptime() > due + slack();
                 if !ended && !late {
                     return;
                 }
@@ -192,7 +195,7 @@ impl Player {
                         }
                         Err(why) => self.bad(why),
                     }
-                } else if uptime() > due + 10_000 {
+                } else if uptime() > due + slack() + 10_000 {
                     self.bad(format!("its end is not recorded: {status}"));
                 }
             }
@@ -226,9 +229,11 @@ impl Player {
 
     fn judge(&self, stage: &Stage, status: &Value) -> Result<(), String> {
         let failure = status["failure"].as_str().unwrap_or_default();
-        if !self.piece.end.iter().any(|end| said(*end, failure)) {
+        let outcome = stage.outcome(self.piece.name);
+        let right = |end: &End| shown(*end, failure) && recorded(*end) == outcome;
+        if !self.piece.end.iter().any(right) {
             let expected = self.piece.end;
-            return Err(format!("it was recorded as `{failure}` and not as {expected:?}"));
+            return Err(format!("its end is {outcome}, `{failure}`, and not {expected:?}"));
         }
         match self.piece.check {
             Check::BoundedLog => {
@@ -262,7 +267,7 @@ impl Player {
 impl Piece {
     /// After this many milliseconds it is ended at the latest.
     fn limit(&self) -> u64 {
-        let silence = self.silence.filter(|_| self.end == [super::End::Silence]);
+        let silence = self.silence.filter(|_| self.end == [End::Silence]);
         // Of the table's own spellings.
         let silence = silence.map(|text| match text {
             "1s" => 1000,
@@ -275,6 +280,14 @@ impl Piece {
     pub(super) fn fresh(&self) -> bool {
         self.next == Next::Fresh
     }
+}
+
+/// How late the machine may make everything: a busy one lets whoever has to end a run wait.
+fn slack() -> u64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    (SLACK as f64 * (load / cores).clamp(1.0, 5.0)) as u64
 }
 
 fn ended(status: &Value) -> bool {
