@@ -12,11 +12,11 @@ const LOOKS: usize = 16;
 
 /// Every process below the calling one, the living and the dead that nobody waited for.
 pub fn below_self() -> BTreeSet<Pid> {
-    below(getpid(), None)
+    below(getpid(), &BTreeSet::new())
 }
 
-/// Every process below `root`, without `except` and what is below that.
-pub fn below(root: Pid, except: Option<Pid>) -> BTreeSet<Pid> {
+/// Every process below `root`, without those of `except` and what is below them.
+pub fn below(root: Pid, except: &BTreeSet<Pid>) -> BTreeSet<Pid> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for pid in processes() {
         if let Some(stat) = Stat::of(pid) {
@@ -28,7 +28,7 @@ pub fn below(root: Pid, except: Option<Pid>) -> BTreeSet<Pid> {
     while let Some(parent) = open.pop() {
         for pid in children.remove(&parent).unwrap_or_default() {
             let pid = Pid::from_raw(pid);
-            if Some(pid) != except && found.insert(pid) {
+            if !except.contains(&pid) && found.insert(pid) {
                 open.push(pid.as_raw());
             }
         }

@@ -31,7 +31,8 @@ use nix::unistd::{Pid, getpid, getppid};
 use super::descendants::{below, children, kill_all, signal};
 use super::keeper::now;
 
-/// The first argument that makes this program the parent of a daemon.
+/// The first argument that makes this program the parent of a daemon, followed by the process ids
+/// of the daemon and of children that it had before, which are nobody's strays.
 pub const PARENT: &str = "__parent";
 /// The first argument that makes this program a daemon, followed by its parent's process id and the
 /// arguments of `crosswatch`.
@@ -47,6 +48,7 @@ const KILLED: Duration = Duration::from_secs(5);
 /// Starts a daemon with these arguments and becomes its parent. Returns only if that fails.
 #[expect(clippy::disallowed_methods, reason = "the daemon is the process that is started here")]
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> io::Error {
+    let before = children(getpid().as_raw());
     let started = || -> io::Result<u32> {
         prctl::set_child_subreaper(true)?;
         let mut daemon = Command::new("/proc/self/exe");
@@ -60,6 +62,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> io::Error {
         Ok(pid) => Command::new("/proc/self/exe")
             .arg0("crosswatch")
             .args([PARENT, &pid.to_string()])
+            .args(before.iter().map(i32::to_string))
             .env_clear()
             .exec(),
         Err(error) => error,
@@ -80,17 +83,23 @@ pub fn bind(parent: Pid) -> io::Result<()> {
 pub(super) fn strays() -> BTreeSet<Pid> {
     let parent = getppid();
     let line = std::fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default();
-    if is_parent(&line) { below(parent, Some(getpid())) } else { BTreeSet::new() }
+    let mut words = line.split(|byte| *byte == 0).filter_map(|word| str::from_utf8(word).ok());
+    match words.nth(1) {
+        Some(PARENT) => below(parent, &pids(words)),
+        _ => BTreeSet::new(),
+    }
 }
 
-fn is_parent(line: &[u8]) -> bool {
-    line.split(|byte| *byte == 0).nth(1).is_some_and(|word| word == PARENT.as_bytes())
+fn pids<S: AsRef<str>>(words: impl Iterator<Item = S>) -> BTreeSet<Pid> {
+    words.filter_map(|word| word.as_ref().parse().ok().map(Pid::from_raw)).collect()
 }
 
-/// Waits for the daemon whose process id is the argument, and ends with its code.
+/// Waits for the daemon that the first argument names, and ends with its code.
 pub fn main() -> ExitCode {
     let daemon = std::env::args().nth(2).and_then(|pid| pid.parse().ok()).map(Pid::from_raw);
-    let watched = daemon.ok_or(io::ErrorKind::InvalidInput.into()).and_then(watch);
+    let known = pids(std::env::args().skip(2));
+    let watched =
+        daemon.ok_or(io::ErrorKind::InvalidInput.into()).and_then(|pid| watch(pid, known));
     match watched {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -100,7 +109,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn watch(daemon: Pid) -> io::Result<u8> {
+fn watch(daemon: Pid, mut known: BTreeSet<Pid>) -> io::Result<u8> {
     prctl::set_child_subreaper(true)?;
     prctl::set_dumpable(false)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
@@ -114,20 +123,20 @@ fn watch(daemon: Pid) -> io::Result<u8> {
         if let Some(code) = reap(daemon) {
             break code;
         }
-        let others = children(getpid().as_raw());
-        if others.iter().any(|child| *child != daemon.as_raw()) {
-            kill_all(|| below(getpid(), Some(daemon)));
+        if strangers(&known) {
+            kill_all(|| below(getpid(), &known));
         }
         wait(&signals, PERIOD, |signalled| signal(daemon, signalled));
     };
+    known.remove(&daemon);
     // Keepers end their runs by themselves now, in their own order; what else is there is killed.
     let end = now().saturating_add(KEEPERS);
-    while now() < end && alive() {
+    while now() < end && left(&known) {
         wait(&signals, Duration::from_millis(20), |_| {});
     }
     let end = now().saturating_add(KILLED);
-    while now() < end && alive() {
-        kill_all(|| below(getpid(), None));
+    while now() < end && left(&known) {
+        kill_all(|| below(getpid(), &known));
         wait(&signals, Duration::from_millis(20), |_| {});
     }
     Ok(code)
@@ -172,8 +181,12 @@ fn reap(daemon: Pid) -> Option<u8> {
     }
 }
 
-/// Reaps, and says whether a child is left.
-fn alive() -> bool {
+/// Reaps, and says whether a child is left that is not known.
+fn left(known: &BTreeSet<Pid>) -> bool {
     reap(Pid::from_raw(0));
-    !children(getpid().as_raw()).is_empty()
+    strangers(known)
+}
+
+fn strangers(known: &BTreeSet<Pid>) -> bool {
+    children(getpid().as_raw()).iter().any(|child| !known.contains(&Pid::from_raw(*child)))
 }

@@ -137,6 +137,19 @@ fn the_code_of_the_daemon_is_the_code_of_its_parent() {
     assert_eq!(run(&["run", "--no-such-flag"]), Some(2));
 }
 
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the daemon itself is what is tested")]
+fn children_from_before_are_spared() {
+    let shell = "sleep 60 >/dev/null 2>&1 & echo $!; exec \"$0\" run --config /no/such/file.yaml";
+    let mut command = Command::new("sh");
+    command.args(["-c", shell, env!("CARGO_BIN_EXE_crosswatch")]);
+    let output = command.stderr(Stdio::null()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    let sleeper: u32 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a pid");
+    assert!(Path::new(&format!("/proc/{sleeper}")).exists());
+    signal(sleeper, Signal::SIGKILL);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parent_has_no_secrets() {
     let site = Site::new();
