@@ -190,10 +190,10 @@ impl Player {
                 }
                 if ended {
                     match self.judge(stage, status) {
-                        Ok(()) => {
-                            stage.again(self.piece);
+                        Ok(()) if stage.again(self.piece) => {
                             self.act = Act::Ended { ordered: now };
                         }
+                        Ok(()) => self.bad("the daemon refuses to run it again".to_owned()),
                         Err(why) => self.bad(why),
                     }
                 } else if uptime() > due + slack() + 10_000 {
@@ -207,7 +207,8 @@ impl Player {
                 } else if now > ordered + Span::seconds(20) {
                     self.bad(format!("the next update did not work: {status}"));
                 } else if self.crowded() && ended(status) {
-                    stage.again(self.piece);
+                    // An order that is refused now is given again with the next look.
+                    drop(stage.again(self.piece));
                 }
             }
         }
