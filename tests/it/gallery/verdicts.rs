@@ -208,7 +208,7 @@ impl Player {
                     self.bad(format!("the next update did not work: {status}"));
                 } else if self.crowded() && ended(status) {
                     // An order that is refused now is given again with the next look.
-                    drop(stage.again(self.piece));
+                    stage.again(self.piece);
                 }
             }
         }
