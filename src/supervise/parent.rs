@@ -166,6 +166,7 @@ fn reap(daemon: Pid) -> Option<u8> {
         // processes that a real-time signal ended.
         let waited = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
         match Errno::result(waited) {
+            Ok(0) | Err(Errno::ECHILD) => return code,
             Ok(pid) if pid == daemon.as_raw() => {
                 // As a shell says it: 128 and the signal.
                 let ended = if libc::WIFEXITED(status) {
@@ -175,7 +176,6 @@ fn reap(daemon: Pid) -> Option<u8> {
                 };
                 code = Some(u8::try_from(ended).unwrap_or(u8::MAX));
             }
-            Ok(0) | Err(Errno::ECHILD) => return code,
             Ok(_) | Err(_) => {}
         }
     }
