@@ -36,7 +36,7 @@ for _ in range(10 * 1024 * 16):
     os.write(1, block)
 hold()
 "),
-        keys: "output: {max: 4MiB}",
+        keys: "output: {max: 1MiB}",
         check: Check::BoundedLog,
         fails_against: ENDLESS_LOG,
         ..PIECE
@@ -48,7 +48,7 @@ for _ in range(10 * 1024 * 16):
     os.write(2, block)
 hold()
 "),
-        keys: "output: {max: 4MiB}",
+        keys: "output: {max: 1MiB}",
         check: Check::BoundedLog,
         fails_against: ENDLESS_LOG,
         ..PIECE

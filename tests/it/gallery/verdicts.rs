@@ -17,7 +17,7 @@ const SLACK: u64 = 2000;
 /// A verdict is not awaited longer than this.
 const PATIENCE: Span = Span::minutes(2);
 /// No run's log is larger; what runs say beyond their limit is dropped.
-const LARGEST_LOG: u64 = 10 << 20;
+const LARGEST_LOG: u64 = 4 << 20;
 
 type Verdicts = BTreeMap<&'static str, Verdict>;
 
@@ -303,7 +303,7 @@ fn slack() -> u64 {
 fn ended(status: &Value) -> bool {
     match status["phase"].as_str() {
         Some("ready") => true,
-        Some("updating" | "bootstrapping" | "absent") | None => false,
-        Some(_) => status["failure"].is_string(),
+        Some("failed") => status["failure"].is_string(),
+        _ => false,
     }
 }
