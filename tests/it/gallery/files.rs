@@ -29,7 +29,7 @@ hold()
 import shutil
 shutil.rmtree(os.getcwd())
 "),
-        end: &[End::NoManifest],
+        end: &[End::NoManifest, End::FolderGone],
         next: Next::Fresh,
         fails_against: NO_MANIFEST,
         ..PIECE
@@ -50,7 +50,7 @@ here, there = os.getcwd(), SITE + '/elsewhere'
 os.rename(here, here + '.moved')
 os.symlink(there, here)
 "),
-        end: &[End::NoManifest],
+        end: &[End::NoManifest, End::FolderGone],
         next: Next::Fresh,
         check: Check::ElsewhereUntouched,
         fails_against: NO_MANIFEST,
@@ -127,6 +127,8 @@ os.mkfifo('types/.git/HEAD')
 "),
         needs: &[Needs::PlainManifest],
         end: &[End::Code(0)],
+        // The well-behaved update's own git would wait there.
+        next: Next::Fresh,
         fails_against: NO_MANIFEST,
         ..PIECE
     },

@@ -72,6 +72,8 @@ enum End {
     Code(i32),
     /// With 0, but there is no manifest that can be believed.
     NoManifest,
+    /// With 0, but the folder of the workspace is no longer there.
+    FolderGone,
     Signal(i32),
     Wall,
     Silence,

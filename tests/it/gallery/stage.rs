@@ -116,6 +116,7 @@ pub(super) fn shown(end: End, failure: &str) -> bool {
         End::Code(code) => return failure.contains(&format!("exited with code {code};")),
         End::Signal(signal) => return failure.contains(&format!("ended by signal {signal}")),
         End::NoManifest => "manifest",
+        End::FolderGone => "removed or replaced",
         End::Wall => "took longer than its timeout",
         End::Silence => "wrote nothing for longer than its silence",
         End::Memory => "memory",
@@ -131,7 +132,7 @@ pub(super) fn shown(end: End, failure: &str) -> bool {
 pub(super) fn recorded(end: End) -> Value {
     match end {
         End::Code(code) => serde_json::json!({ "finished": code }),
-        End::NoManifest => serde_json::json!({ "finished": 0 }),
+        End::NoManifest | End::FolderGone => serde_json::json!({ "finished": 0 }),
         End::Signal(signal) => serde_json::json!({ "signalled": signal }),
         End::Wall => serde_json::json!({ "timed_out": "wall" }),
         End::Silence => serde_json::json!({ "timed_out": "silence" }),
