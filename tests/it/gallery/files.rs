@@ -119,16 +119,14 @@ hold()
         fails_against: NO_KILL,
         ..PIECE
     },
-    leaves_a_git_head_that_is_a_fifo: Piece {
-        // The package `types` of the manifest has its checkout there.
+    leaves_a_checkout_that_is_a_fifo: Piece {
+        // Of the package `types` of the manifest.
         does: Does::Python("
-os.makedirs('types/.git')
-os.mkfifo('types/.git/HEAD')
+os.mkdir('types')
+os.mkfifo('types/.git')
 "),
         needs: &[Needs::PlainManifest],
         end: &[End::Code(0)],
-        // The well-behaved update's own git would wait there.
-        next: Next::Fresh,
         fails_against: NO_MANIFEST,
         ..PIECE
     },
