@@ -5,6 +5,7 @@ use super::{Check, Does, End, Needs, Next, PIECE, Piece, pieces};
 const NO_KILL: &str = "23-no-kill-after-term";
 const LIMITS: &str = "29-limits-are-not-set";
 const NO_MANIFEST: &str = "39-no-manifest-is-no-failure";
+const GONE_FOLDER: &str = "38-a-folder-that-is-gone-is-no-failure";
 const SURVIVORS: &str = "05-only-the-group-is-ended";
 
 pieces! {
@@ -31,7 +32,7 @@ shutil.rmtree(os.getcwd())
 "),
         end: &[End::NoManifest, End::FolderGone],
         next: Next::Fresh,
-        fails_against: NO_MANIFEST,
+        fails_against: GONE_FOLDER,
         ..PIECE
     },
     deletes_its_directory_and_stays: Piece {
@@ -53,7 +54,7 @@ os.symlink(there, here)
         end: &[End::NoManifest, End::FolderGone],
         next: Next::Fresh,
         check: Check::ElsewhereUntouched,
-        fails_against: NO_MANIFEST,
+        fails_against: GONE_FOLDER,
         ..PIECE
     },
     changes_the_manifest_while_it_is_read: Piece {
