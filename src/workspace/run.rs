@@ -35,8 +35,10 @@ impl Folders {
 
     /// The log of a run that starts at `at`.
     pub(super) fn log(&self, step: lifecycle::Step, at: Timestamp) -> PathBuf {
-        let stamp = at.to_string().replace([':', '-'], "");
-        self.logs.join(format!("{stamp}-{}.log", step.word()))
+        let stamp = at.to_string().replace([':', '-', 'Z'], "");
+        // Two runs may start within one second, and each has a log of its own.
+        let millis = at.0.rem_euclid(1000);
+        self.logs.join(format!("{stamp}.{millis:03}Z-{}.log", step.word()))
     }
 }
 

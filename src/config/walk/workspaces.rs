@@ -471,6 +471,13 @@ fn env(walk: &mut Walk<'_>, at: Option<At<'_>>) -> BTreeMap<String, String> {
                 "this is not the name of a variable",
                 "use letters, digits and _",
             );
+        } else if name.starts_with("CROSSWATCH_") {
+            walk.error(
+                node,
+                &path,
+                "variables of this kind are set by crosswatch itself",
+                "use another name",
+            );
         } else if is_secret_key(&name) {
             walk.error(
                 node,
