@@ -12,6 +12,7 @@ fn overrides() -> Vec<Override> {
         head: "0123456789abcdef0123456789abcdef01234567".parse().expect("an object name"),
         base: "main".into(),
         unpin,
+        repeats: std::collections::BTreeMap::new(),
     };
     vec![
         one("web/a#43", &["drivers/iodrivers_base"], "refs/pull/43/merge", false),

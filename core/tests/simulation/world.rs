@@ -235,6 +235,7 @@ pub fn manifest() -> Manifest {
         path: None,
         depends_on: Vec::new(),
         override_key: path.into(),
+        repeats: None,
     });
     Manifest::new(packages.into(), Vec::new()).expect("a manifest")
 }
@@ -266,7 +267,10 @@ pub fn settings() -> Settings {
             format: ManifestFormat::Crosswatch,
             from: ManifestFrom::Path("manifest.json".into()),
             max_bytes: 1 << 20,
+            files: Vec::new(),
         },
+        defining: Vec::new(),
+        spellings: Vec::new(),
         ci: vec!["ci".into()],
         build_changes: true,
         build_mainline: true,
