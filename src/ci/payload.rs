@@ -1,5 +1,7 @@
 //! A build request in the words of the CIs: overrides as autoproj reads them, a Buildbot change.
 
+use std::collections::BTreeMap;
+
 use crosswatch_core::model::build::BuildRequest;
 use crosswatch_core::model::identity::Subject;
 use crosswatch_core::spelling::{Spelling, spell};
@@ -14,6 +16,17 @@ pub(super) fn autoproj_overrides(request: &BuildRequest) -> Value {
     let text = spell(Spelling::Autoproj, &request.overrides);
     // Its own spelling is always YAML; should it not be, autoproj is given the text to say so.
     serde_yaml::from_str(&text).unwrap_or(Value::String(text))
+}
+
+/// The overrides in the spellings that the workspace wants, beside autoproj's and JSON, which every
+/// request has.
+pub(super) fn spelled(request: &BuildRequest) -> BTreeMap<&'static str, String> {
+    request
+        .spellings
+        .iter()
+        .filter(|spelling| !matches!(spelling, Spelling::Json | Spelling::Autoproj))
+        .map(|spelling| (spelling.word(), spell(*spelling, &request.overrides)))
+        .collect()
 }
 
 /// `autoproj/PROJECT/HOST/PATH/pulls/N` for a change, the tracked branch for the mainline.
@@ -91,6 +104,9 @@ fn properties(request: &BuildRequest) -> Value {
     all.insert("crosswatch_attempt".into(), json!(request.attempt));
     all.insert("crosswatch_set".into(), json!(set));
     all.insert("crosswatch_overrides".into(), autoproj_overrides(request));
+    for (word, text) in spelled(request) {
+        all.insert(format!("crosswatch_overrides_{word}"), Value::String(text));
+    }
     all.insert("crosswatch_affected".into(), json!(request.affected));
     let heads: Map<String, Value> = request
         .heads
@@ -154,8 +170,6 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
-
     use crosswatch_core::model::build::{Override, Primary, RequestId, SetMember};
     use crosswatch_core::model::identity::{Fingerprint, Oid, RepositoryId};
     use crosswatch_core::model::time::Timestamp;

@@ -1,6 +1,7 @@
 //! Workspaces: bootstrap and update as supervised subprocesses, and the manifest that they export.
 
 mod checkouts;
+mod files;
 mod life;
 mod run;
 mod slots;

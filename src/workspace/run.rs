@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use crosswatch_core::control::lifecycle;
-use crosswatch_core::manifest;
+use crosswatch_core::manifest::{self, Input};
 use crosswatch_core::model::manifest::Manifest;
-use crosswatch_core::model::settings::{self, ManifestFrom, Step, WorkspaceSettings};
+use crosswatch_core::model::settings::{
+    self, ManifestFormat, ManifestFrom, Step, WorkspaceSettings,
+};
 use crosswatch_core::model::time::{Span, Timestamp};
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
+use super::checkouts::mark_tags;
+use super::files::matching;
 use crate::supervise::{Ended, Limits, Run, Supervisor};
 
 /// Deadlines of commands of a workspace.
@@ -105,8 +109,25 @@ pub(super) async fn read_manifest(
     if bytes.len() > max {
         return Err(format!("{place} is larger than {max} bytes (`manifest.max_bytes`)"));
     }
-    let format = source.format;
-    let read = tokio::task::spawn_blocking(move || manifest::read(format, &bytes)).await;
+    let (source, own, root) = (source.clone(), settings.source.clone(), folders.root.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let files = matching(&root, &source.files, source.max_bytes)?;
+        let input = Input {
+            bytes: &bytes,
+            files: &files,
+            source: own.as_ref().map(|own| own.url.as_str()),
+            source_branch: own.as_ref().and_then(|own| own.branch.as_deref()),
+            checkouts: source.checkouts.as_deref(),
+        };
+        let mut read =
+            manifest::read_input(source.format, &input).map_err(|error| error.to_string())?;
+        // These have one word for branch and tag; the checkout tells which it is.
+        if matches!(source.format, ManifestFormat::West | ManifestFormat::Vcstool) {
+            mark_tags(&root, &mut read.manifest);
+        }
+        Ok::<_, String>(read)
+    })
+    .await;
     match read {
         Ok(Ok(read)) => {
             for note in &read.notes {

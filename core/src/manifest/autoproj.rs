@@ -86,13 +86,8 @@ impl<'a> Entry<'a> {
             None if local => vcs.url().map(str::to_owned),
             None => self.line("user_local_dir")?,
         };
-        let definition = DefinitionRepository {
-            name: own,
-            vcs,
-            directory,
-            override_key: key,
-            repeats: None,
-        };
+        let definition =
+            DefinitionRepository { name: own, vcs, directory, override_key: key, repeats: None };
         builder.definitions.push(definition);
         Ok(())
     }

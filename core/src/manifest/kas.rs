@@ -148,7 +148,8 @@ overrides: {repos: {over: {branch: refs/pull/3/head, commit: }}}
 
     #[test]
     fn a_dump_is_read_with_its_defaults_and_overrides() {
-        let include = b"header: {version: 14, includes: [a.yml, {repo: core, file: b.yml}]}".to_vec();
+        let include =
+            b"header: {version: 14, includes: [a.yml, {repo: core, file: b.yml}]}".to_vec();
         let files = [("x.yml".to_owned(), include), ("broken.yml".to_owned(), b"{".to_vec())];
         let input = Input { files: &files, ..Input::default() };
         let read = read(DUMP, &input).expect("a manifest");

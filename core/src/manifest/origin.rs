@@ -54,9 +54,8 @@ pub(super) fn absolute(
     url: &str,
     base: Option<&str>,
 ) -> Result<String, ManifestError> {
-    let relative = |url: &str| {
-        matches!(url, "." | "..") || url.starts_with("./") || url.starts_with("../")
-    };
+    let relative =
+        |url: &str| matches!(url, "." | "..") || url.starts_with("./") || url.starts_with("../");
     if !relative(url) {
         return line(place, &masked(url));
     }

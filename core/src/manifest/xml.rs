@@ -65,27 +65,23 @@ impl Element {
                         close(element, &mut open, &mut root);
                     }
                 }
-                Event::Text(text) => {
-                    let text = text.decode().map_err(|e| {
-                        syntax(&place(&mut places), &e.to_string())
-                    })?;
-                    match open.last_mut() {
-                        Some(element) => element.text.push_str(&text),
-                        None if text.trim().is_empty() => {}
-                        None => {
-                            return Err(syntax(&place(&mut places), "text outside of elements"));
-                        }
+                Event::Text(text) => match open.last_mut() {
+                    Some(element) => element.text.push_str(&text),
+                    None if text.trim().is_empty() => {}
+                    None => {
+                        return Err(syntax(&place(&mut places), "text outside of elements"));
                     }
-                }
+                },
                 Event::DocType(_) => {
                     let what = "a document type (`<!DOCTYPE`); it is not read, remove it";
                     return Err(syntax(&place(&mut places), what));
                 }
                 Event::GeneralRef(reference) => {
                     let known = ["amp", "lt", "gt", "quot", "apos"];
-                    let name = String::from_utf8_lossy(&reference).into_owned();
+                    let name = reference.to_string();
                     if !name.starts_with('#') && !known.contains(&name.as_str()) {
-                        let what = format!("the entity {name:?}; only those of XML itself are read");
+                        let what =
+                            format!("the entity {name:?}; only those of XML itself are read");
                         return Err(syntax(&place(&mut places), &what));
                     }
                 }
@@ -118,7 +114,7 @@ fn close(element: Element, open: &mut [Element], root: &mut Option<Element>) {
 }
 
 fn element(start: &BytesStart<'_>, place: String) -> Result<Element, ManifestError> {
-    let name = String::from_utf8_lossy(start.name().as_ref()).into_owned();
+    let name = start.name().as_ref().to_owned();
     let mut attributes = BTreeMap::new();
     for attribute in start.attributes() {
         let wrong = |why: &dyn std::fmt::Display| syntax(&place, &format!("<{name}>: {why}"));
@@ -126,7 +122,7 @@ fn element(start: &BytesStart<'_>, place: String) -> Result<Element, ManifestErr
         if attributes.len() >= MAX_ATTRIBUTES {
             return Err(wrong(&format!("more than {MAX_ATTRIBUTES} attributes")));
         }
-        let key = String::from_utf8_lossy(attribute.key.as_ref()).into_owned();
+        let key = attribute.key.as_ref().to_owned();
         let value = attribute
             .normalized_value(quick_xml::XmlVersion::Implicit1_0)
             .map_err(|error| wrong(&error))?;

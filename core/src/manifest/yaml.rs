@@ -83,9 +83,7 @@ impl<'a> Entry<'a> {
                 .iter()
                 .map(|item| match untag(item) {
                     Value::String(text) => Ok(text.clone()),
-                    other => {
-                        Err(wrong(&format!("{}: {key}", self.place), "texts", found(other)))
-                    }
+                    other => Err(wrong(&format!("{}: {key}", self.place), "texts", found(other))),
                 })
                 .collect(),
             _ => Ok(self.text(key)?.into_iter().collect()),

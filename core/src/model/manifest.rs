@@ -132,8 +132,7 @@ impl Manifest {
     pub fn with_added(&self, newer: &Self) -> Self {
         let mut all = self.clone();
         let absent = |name: &Name| self.package(name).is_none();
-        all.packages
-            .extend(newer.packages.iter().filter(|package| absent(&package.name)).cloned());
+        all.packages.extend(newer.packages.iter().filter(|package| absent(&package.name)).cloned());
         let known = |name: &Name| self.definitions.iter().any(|known| known.name == *name);
         all.definitions.extend(
             newer.definitions.iter().filter(|definition| !known(&definition.name)).cloned(),
@@ -143,7 +142,8 @@ impl Manifest {
         all
     }
 
-    /// The package of that name.(&self, name: &str) -> Option<&Package> {
+    /// The package of that name.
+    pub fn package(&self, name: &str) -> Option<&Package> {
         let index =
             self.packages.binary_search_by(|package| package.name.as_str().cmp(name)).ok()?;
         self.packages.get(index)

@@ -395,6 +395,8 @@ pub struct ManifestSource {
     pub max_bytes: u64,
     /// Further files that its reader looks into, as patterns of paths in the workspace's directory.
     pub files: Vec<String>,
+    /// The folder that the tool checks repositories out into, where the manifest does not say it.
+    pub checkouts: Option<String>,
 }
 
 /// File or command.

@@ -268,6 +268,7 @@ pub fn settings() -> Settings {
             from: ManifestFrom::Path("manifest.json".into()),
             max_bytes: 1 << 20,
             files: Vec::new(),
+            checkouts: None,
         },
         defining: Vec::new(),
         spellings: Vec::new(),

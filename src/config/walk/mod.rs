@@ -2,6 +2,7 @@
 
 mod ci;
 mod forges;
+mod tools;
 mod top;
 pub mod values;
 mod workspaces;

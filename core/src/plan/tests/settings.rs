@@ -51,6 +51,7 @@ fn workspace() -> WorkspaceSettings {
             from: ManifestFrom::Path("manifest.json".into()),
             max_bytes: 1 << 20,
             files: Vec::new(),
+            checkouts: None,
         },
         defining: Vec::new(),
         spellings: Vec::new(),
