@@ -8,7 +8,7 @@ use crosswatch_core::control::slots;
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::manifest::Manifest;
 use crosswatch_core::model::observed::Observed;
-use crosswatch_core::model::settings::WorkspaceSettings;
+use crosswatch_core::model::settings::{ManifestFormat, WorkspaceSettings};
 use crosswatch_core::model::snapshot::{Updated, WorkspacePart};
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::plan::update_inputs;
@@ -23,7 +23,7 @@ use super::run::{Folders, read_manifest, run};
 use crate::board::{Board, World};
 use crate::clock::Clock;
 use crate::pass::Publications;
-use crate::supervise::Supervisor;
+use crate::supervise::{Outcome, Supervisor};
 
 /// What is kept of a workspace over restarts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -202,6 +202,9 @@ impl Life {
                 "succeeded" => ended.outcome.success().to_string())
             .increment(1);
             if !ended.outcome.success() {
+                if step == lifecycle::Step::Update && ended.outcome == Outcome::Finished(1) {
+                    self.take_added(folders).await;
+                }
                 let why =
                     format!("the {} {}; its log is {}", step.word(), ended.outcome, log.display());
                 return Err(Failure { why, tail: ended.tail });
@@ -218,6 +221,19 @@ impl Life {
             self.saved.manifest = Some(manifest);
         }
         Ok(())
+    }
+
+    /// autoproj writes its manifest also when some package failed: what it added there counts, what
+    /// it lacks does not.
+    async fn take_added(&mut self, folders: &Folders) {
+        let settings = Arc::clone(&self.settings);
+        if settings.manifest.format != ManifestFormat::Autoproj {
+            return;
+        }
+        let read = read_manifest(&self.supervisor, &settings, folders, &self.stop).await;
+        if let (Some(before), Ok(read)) = (&self.saved.manifest, read) {
+            self.saved.manifest = Some(before.with_added(&read));
+        }
     }
 
     /// Tells world and people where it is.

@@ -11,3 +11,4 @@ mod ledger;
 mod main_job;
 mod supervise;
 mod support;
+mod tools;

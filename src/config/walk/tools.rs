@@ -30,7 +30,7 @@ pub(super) struct Preset {
 /// What a tool fills in for `manifest:`.
 pub(super) struct ManifestPreset {
     format: ManifestFormat,
-    path: Option<&'static str>,
+    path: Option<String>,
     run: Option<Vec<String>>,
     files: Vec<String>,
     checkouts: Option<&'static str>,
@@ -99,7 +99,7 @@ fn autoproj(url: &str, branch: Option<&str>, script: Option<PathBuf>) -> Preset 
         update: Some(owned(&update)),
         manifest: ManifestPreset {
             format: ManifestFormat::Autoproj,
-            path: Some(".autoproj/installation-manifest"),
+            path: Some(".autoproj/installation-manifest".to_owned()),
             run: None,
             files: Vec::new(),
             checkouts: None,
@@ -179,8 +179,8 @@ fn vcstool(url: &str, branch: Option<&str>, file: &str) -> Preset {
         update: Some(script(&update, &[branch.unwrap_or("HEAD"), file])),
         manifest: ManifestPreset {
             format: ManifestFormat::Vcstool,
-            path: None,
-            run: Some(owned(&["cat", file])),
+            path: Some(file.to_owned()),
+            run: None,
             files: owned(&[
                 "src/**/package.xml",
                 "src/**/COLCON_IGNORE",
@@ -195,7 +195,10 @@ fn vcstool(url: &str, branch: Option<&str>, file: &str) -> Preset {
 }
 
 fn kas(url: &str, branch: Option<&str>, file: &str) -> Preset {
-    let update = format!("{FOLLOW}kas checkout --update \"$2\"\n");
+    let update = format!(
+        "{FOLLOW}kas checkout --update --skip repos_apply_patches --skip setup_environ \
+         --skip write_bbconfig \"$2\"\n"
+    );
     Preset {
         bootstrap: Some(clone(url, branch)),
         update: Some(script(&update, &[branch.unwrap_or("HEAD"), file])),
