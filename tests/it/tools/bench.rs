@@ -38,6 +38,13 @@ impl Bench {
         }
     }
 
+    /// What the workspace's last run failed with, and the end of its output.
+    fn failure(&self) -> Option<String> {
+        let rows = self.site.ask(&["workspaces"])?;
+        let row = rows.get(0)?;
+        row["failure"].as_str().map(|why| format!("{why}\n{}", row["tail"]))
+    }
+
     /// Whether a tool is there; `scripts/setup --tests` brings all but repo.
     pub(super) fn needs(&self, tool: &str) {
         let found = self.path.split(':').any(|folder| Path::new(folder).join(tool).is_file());
@@ -52,7 +59,7 @@ impl Bench {
         let (site, url) = (&self.site, &self.url);
         let kept = site.path().join("spelled");
         let ci = site.local_ci(&format!(
-            "for file in ../overrides.*; do cp \"$file\" {}; done",
+            "[ \"$CROSSWATCH_SUBJECT\" = mainline ] || cp ../overrides.* {}",
             kept.display()
         ));
         std::fs::create_dir_all(&kept).expect("a folder");
@@ -66,7 +73,11 @@ impl Bench {
             state = site.state().display(),
         ));
         let daemon = site.start_with(&[("PATH", &self.path)]).await;
-        site.settled(&["one"]).await;
+        eventually("the workspace is made or failed", async || {
+            self.failure().is_some() || site.decision("one", "mainline").starts_with("unchanged")
+        })
+        .await;
+        assert_eq!(self.failure(), None, "{}", site.log());
         daemon
     }
 
@@ -81,8 +92,8 @@ impl Bench {
         let site = &self.site;
         let mut heads = BTreeMap::new();
         site.together("one", &["mirror/lib#1", "mirror/app#1"], || {
-            heads.insert("lib", site.change("lib", 1, "lib"));
-            heads.insert("app", site.change("app", 1, "app\n\nDepends-On: lib#1"));
+            heads.insert("lib", self.change("lib", 1, "lib"));
+            heads.insert("app", self.change("app", 1, "app\n\nDepends-On: lib#1"));
         })
         .await;
         eventually("the set is built", async || site.succeeded("one", "mirror/app#1") == 1).await;
@@ -101,7 +112,7 @@ impl Bench {
     pub(super) async fn mainline(&self) -> (BTreeMap<String, String>, Value) {
         let site = &self.site;
         let before = site.succeeded("one", "mainline");
-        site.push("lib", "second");
+        self.commit("lib", "refs/heads/main", "second");
         eventually("the mainline is built", async || site.succeeded("one", "mainline") > before)
             .await;
         let build = site
@@ -111,8 +122,29 @@ impl Bench {
             .expect("a build of the mainline");
         let heads = build["request"]["heads"].as_array().expect("heads").iter();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let heads = heads.map(|head| (text(&head["package"]), text(&head["head"]))).collect();
+        let mut heads: BTreeMap<String, String> =
+            heads.map(|head| (text(&head["package"]), text(&head["head"]))).collect();
+        assert_eq!(heads.remove("source"), Some(self.head("conf", "main")));
         (heads, build["request"]["affected"].clone())
+    }
+
+    /// Opens or updates a change with the files of `main`; its head.
+    pub(super) fn change(&self, name: &str, number: u32, message: &str) -> String {
+        self.commit(name, &format!("refs/pull/{number}/head"), message)
+    }
+
+    /// Commits the files of `main` once more, on top of it, to a ref.
+    fn commit(&self, name: &str, reference: &str, message: &str) -> String {
+        let repo = self.site.repo(name);
+        let tree = git(&repo, &["rev-parse", "refs/heads/main^{tree}"]);
+        let commit = git(&repo, &["commit-tree", "-p", "refs/heads/main", "-m", message, &tree]);
+        git(&repo, &["update-ref", reference, &commit]);
+        commit
+    }
+
+    /// Packages of the manifest in force, pinned ones too.
+    pub(super) fn packages(&self) -> Value {
+        self.site.ask(&["workspaces"]).expect("an answer")[0]["packages"].clone()
     }
 
     /// The commit of a branch or change of a repository.
