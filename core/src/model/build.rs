@@ -290,6 +290,12 @@ pub struct Primary {
     pub revision: Option<Oid>,
     /// Author of the change, where the forge knows one.
     pub author: Option<String>,
+    /// Who owns the head of the change, where the forge knows it.
+    #[serde(default)]
+    pub committer: Option<String>,
+    /// The forge's number of the repository that the change comes from, where it has one.
+    #[serde(default)]
+    pub source_project_id: Option<u64>,
     /// When the commit was made or the change was updated.
     pub when: Option<Timestamp>,
 }

@@ -55,6 +55,8 @@ pub(crate) fn of_change(
             branch: open.base.clone(),
             revision: Some(open.listed.head),
             author: None,
+            committer: None,
+            source_project_id: None,
             when: Some(open.commit.committed_at),
         },
     }
@@ -90,6 +92,8 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
                 .unwrap_or_else(|| Name::from("master")),
             revision: first.map(|head| head.head),
             author: None,
+            committer: None,
+            source_project_id: None,
             when: Some(view.at()),
         },
     }

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod attempts;
+mod autoproj;
 mod mainline;
 mod properties;
 mod sets;

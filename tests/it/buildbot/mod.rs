@@ -82,6 +82,8 @@ fn request(number: u8) -> Arc<BuildRequest> {
             branch: "feature".into(),
             revision: Some(head),
             author: Some("me".into()),
+            committer: None,
+            source_project_id: None,
             when: None,
         },
     })

@@ -47,6 +47,8 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
             branch: Name::from("master"),
             revision: None,
             author: None,
+            committer: None,
+            source_project_id: None,
             when: None,
         },
     };
