@@ -75,10 +75,10 @@ fn vcs(
     };
     let (mut commit, tag) = (entry.line("commit")?, inherited("tag")?);
     let mut branch = inherited("branch")?;
-    if branch.is_none() && commit.is_none() && tag.is_none() {
-        if let Some(text) = inherited("refspec")? {
-            return origin::git(builder, &entry.place, own, url.to_owned(), Some(&text));
-        }
+    if let (None, None, None) = (&branch, &commit, &tag)
+        && let Some(text) = inherited("refspec")?
+    {
+        return origin::git(builder, &entry.place, own, url.to_owned(), Some(&text));
     }
     if let Some(over) = over {
         if over.map.contains_key("commit") {
