@@ -103,7 +103,12 @@ impl Bench {
 
     /// What `crosswatch overrides` prints for the upper change of the set.
     pub(super) fn printed(&self, format: &str) -> String {
-        let output = self.site.cli(&["overrides", "one", "app#1", "--format", format]);
+        self.printed_for("app#1", format)
+    }
+
+    /// The same for any change.
+    pub(super) fn printed_for(&self, change: &str, format: &str) -> String {
+        let output = self.site.cli(&["overrides", "one", change, "--format", format]);
         assert!(output.status.success());
         String::from_utf8(output.stdout).expect("text")
     }

@@ -201,3 +201,37 @@ async fn git_submodules_bootstrap_update_export_and_take_overrides() {
     assert_eq!(checked_out(&build.join("app")), changes["app"]);
     bench.run(&build, &["git", "update-index", "--index-info"], "");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_autoproj_that_ended_with_1_adds_packages_and_removes_none() {
+    let bench = Bench::new().await;
+    let (site, url) = (&bench.site, &bench.url);
+    let manifest = |names: &[&str]| {
+        let entry = |name: &&str| {
+            format!(
+                "- {{name: {name}, vcs: {{':type': git, ':url': '{url}/{name}.git', ':branch': main}}}}\n"
+            )
+        };
+        names.iter().map(entry).collect::<String>()
+    };
+    put(site, "conf", "refs/heads/main", &[("exported", &manifest(&["lib", "app"]))]);
+    let lines = format!(
+        "{}    bootstrap: {{run: [git, clone, -q, \"{url}/conf.git\", .]}}\n    \
+         update: {{run: [sh, -c, \"git pull -q --ff-only && test ! -e broken\"]}}\n    \
+         manifest: {{format: autoproj, path: exported}}\n",
+        bench.source()
+    );
+    let _daemon = bench.start("custom", &lines).await;
+    assert_eq!(bench.packages(), 2);
+    let broken = [("exported", &*manifest(&["pinned", "app"])), ("broken", "")];
+    put(site, "conf", "refs/heads/main", &broken);
+    eventually("the new package is there", async || bench.packages() == 3).await;
+    let change = bench.change("lib", 1, "lib");
+    eventually("what the failed run did not name is still built", async || {
+        site.succeeded("one", "mirror/lib#1") == 1
+    })
+    .await;
+    assert!(bench.printed_for("lib#1", "json").contains(&change));
+    put(site, "conf", "refs/heads/main", &[("exported", &manifest(&["pinned", "app"]))]);
+    eventually("a successful run decides", async || bench.packages() == 2).await;
+}
