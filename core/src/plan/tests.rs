@@ -2,9 +2,9 @@
 
 mod adoption;
 mod attempts;
-mod autoproj;
 mod mainline;
 mod properties;
 mod sets;
 mod settings;
+mod tools;
 mod world;
