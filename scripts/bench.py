@@ -44,8 +44,14 @@ def start_to_ready(daemon):
 
 
 def resident(daemon):
-    """Resident memory in MB."""
-    for line in pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines():
+    """Resident memory of the daemon and its parent, in MB."""
+    parent = daemon.process.pid
+    children = pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return sum(resident_of(pid) for pid in [parent, *children])
+
+
+def resident_of(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1000
     raise demo.Failed("the daemon has no VmRSS")

@@ -53,7 +53,8 @@ ci:
   cmd: {kind: command, send: [./send, "1"], poll: [ask], timeout: 90s}
 defaults:
   env: &env {A: "1", B: "true"}
-  update: {run: [up], timeout: 5m}
+  update: {run: [up], timeout: 5m, output: {max: 1MiB, over: end}}
+logs: {keep: 7d, max_size: 100MiB}
 workspaces:
   - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], report: {to: [m/x/y]}, epoch: 3, env: {<<: *env, A: two}}
   - {name: a, tool: autoproj, source: {url: "git@h:b.git"}, ci: [web], changes: {pinned: roots, settle: {new: 0s}}, build: [mainline]}
@@ -131,7 +132,10 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 42] = [
+const WRONG: [(&str, &str, &str, &str); 45] = [
+    ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
+    ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
+    ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),
     ("timeout: 1h", "timout: 1h", "5:39", "did you mean \"timeout\"?"),
     ("timeout: 1h", "slots: two", "5:46", "a whole number from 1"),
     ("timeout: 1h", "network: yes", "5:48", "write true or false"),

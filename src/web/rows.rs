@@ -200,6 +200,19 @@ pub fn explain(published: &Published, workspace: &str, change: &str) -> Result<S
     Ok(core_explain::explain(plan, subject, ledger))
 }
 
+/// An explanation with the last lines of the run whose failure it rests on.
+pub fn with_end(mut explanation: String, end: &[String]) -> String {
+    if !end.is_empty() {
+        explanation.push_str("\nthe end of the workspace's failed run:\n");
+        for line in end {
+            explanation.push_str("    ");
+            explanation.push_str(line);
+            explanation.push('\n');
+        }
+    }
+    explanation
+}
+
 /// What a build of a subject checks out, in a tool's spelling.
 pub fn overrides(
     published: &Published,

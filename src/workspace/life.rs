@@ -251,8 +251,7 @@ impl Life {
             let status = board.workspaces.entry(self.settings.name.clone()).or_default();
             let phase = lifecycle::phase(life);
             if status.phase != phase {
-                status.phase = phase.to_owned();
-                status.since = Some(now);
+                status.enter(phase, now);
                 if phase == "ready" {
                     status.updated_at = Some(now);
                 }

@@ -5,26 +5,14 @@ use std::path::{Path, PathBuf};
 use crosswatch_core::control::lifecycle;
 use crosswatch_core::manifest::{self, Input};
 use crosswatch_core::model::manifest::Manifest;
-use crosswatch_core::model::settings::{
-    self, ManifestFormat, ManifestFrom, Step, WorkspaceSettings,
-};
-use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::model::settings::{ManifestFormat, ManifestFrom, Step, WorkspaceSettings};
+use crosswatch_core::model::time::Timestamp;
 use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 
 use super::checkouts::mark_tags;
 use super::files::matching;
-use crate::supervise::{Ended, Limits, Run, Supervisor};
-
-/// Deadlines of commands of a workspace.
-pub(super) fn limits(limits: &settings::Limits) -> Limits {
-    Limits {
-        wall: limits.timeout,
-        silence: (limits.silence > Span(0)).then_some(limits.silence),
-        grace: limits.grace,
-        ..Limits::default()
-    }
-}
+use crate::supervise::{Ended, Run, Supervisor};
 
 /// The folders of one workspace.
 #[derive(Clone, Debug)]
@@ -49,8 +37,10 @@ impl Folders {
 
     /// The log of a run that starts at `at`.
     pub(super) fn log(&self, step: lifecycle::Step, at: Timestamp) -> PathBuf {
-        let stamp = at.to_string().replace([':', '-'], "");
-        self.logs.join(format!("{stamp}-{}.log", step.word()))
+        let stamp = at.to_string().replace([':', '-', 'Z'], "");
+        // Two runs may start within one second, and each has a log of its own.
+        let millis = at.0.rem_euclid(1000);
+        self.logs.join(format!("{stamp}.{millis:03}Z-{}.log", step.word()))
     }
 }
 
@@ -67,7 +57,7 @@ pub(super) async fn run(
     let mut run = Run::new(step.run.iter().cloned(), &folders.root);
     run.env = settings.env.clone();
     run.env.insert("CROSSWATCH_WORKSPACE".to_owned(), settings.name.to_string());
-    run.limits = limits(&step.limits);
+    run.limits = step.limits.into();
     run.log = log;
     run.capture = capture;
     run.lock = Some(folders.lock.clone());

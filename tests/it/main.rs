@@ -5,6 +5,7 @@
 mod architecture;
 mod buildbot;
 mod cli;
+mod doctor;
 mod forge;
 mod invariants;
 mod ledger;

@@ -10,5 +10,6 @@ pub mod observed;
 pub mod plan;
 pub mod question;
 pub mod settings;
+pub mod size;
 pub mod snapshot;
 pub mod time;

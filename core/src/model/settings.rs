@@ -15,6 +15,7 @@ pub use self::tool::{
     ManifestFormat, ManifestFrom, ManifestSource, Spelling, Tool, UnknownSpelling,
 };
 use super::identity::{Name, RepositoryId};
+use super::size::Size;
 use super::time::Span;
 
 /// A whole configuration.
@@ -36,6 +37,22 @@ pub struct Settings {
     pub workspaces: Vec<Arc<WorkspaceSettings>>,
     /// Updates and bootstraps that may run at once.
     pub max_updates: usize,
+    /// How long logs are kept.
+    pub logs: LogRules,
+}
+
+/// How long logs of finished runs are kept; the last one of each workspace always is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LogRules {
+    /// The oldest.
+    pub keep: Span,
+    /// All of them together.
+    pub max_size: Size,
+}
+
+impl LogRules {
+    /// What holds when nothing is said.
+    pub const DEFAULT: Self = Self { keep: Span::days(30), max_size: Size::gibibytes(2) };
 }
 
 impl Settings {
@@ -292,6 +309,53 @@ pub struct Limits {
     pub silence: Span,
     /// From TERM to KILL.
     pub grace: Span,
+    /// How much it may write.
+    pub output: OutputLimit,
+    /// What it may use.
+    pub bounds: Bounds,
+}
+
+/// What a supervised run may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Memory of all its processes together.
+    pub memory: Option<Size>,
+    /// Processes at once.
+    pub processes: u64,
+    /// Open files of each of its processes.
+    pub open_files: Option<u64>,
+    /// What the folder that it runs in may take on the disk.
+    pub disk: Option<Size>,
+}
+
+impl Bounds {
+    /// What holds when nothing is said: enough processes for a build on a large machine, and far
+    /// from what makes a machine unusable. The others depend on the machine.
+    pub const DEFAULT: Self = Self { memory: None, processes: 4096, open_files: None, disk: None };
+}
+
+/// How much a supervised run may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputLimit {
+    /// What its log keeps.
+    pub max: Size,
+    /// What happens when it writes more.
+    pub over: Over,
+}
+
+impl OutputLimit {
+    /// What holds when nothing is said.
+    pub const DEFAULT: Self = Self { max: Size::mebibytes(64), over: Over::Cut };
+}
+
+/// What happens when a run writes more than its log keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// The log loses its middle, the run goes on.
+    Cut,
+    /// The run is ended.
+    End,
 }
 
 /// One build configuration.

@@ -340,7 +340,7 @@ pub(super) fn manifest(
     let format = walk.choice(get("format"), preset.format);
     let max_bytes = walk.count(get("max_bytes"), 32 << 20);
     let default =
-        Limits { timeout: Span::minutes(5), silence: Span::minutes(5), grace: Span::seconds(10) };
+        Limits { silence: Span::minutes(5), ..super::workspaces::limits(Span::minutes(5)) };
     let limits = |walk: &mut Walk<'_>| {
         fields.as_ref().map_or(default, |fields| walk.limits(fields, default))
     };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
-    Adopt, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, OnClosed, RefKind,
-    SameRepository, Source, Step, Tool, UpdateOn, WorkspaceSettings,
+    Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, OnClosed, OutputLimit,
+    RefKind, SameRepository, Source, Step, Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -248,8 +248,9 @@ fn name(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<Name> {
     Some(Name::from(text))
 }
 
-fn limits(timeout: Span) -> Limits {
-    Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10) }
+pub(super) fn limits(timeout: Span) -> Limits {
+    let (output, bounds) = (OutputLimit::DEFAULT, Bounds::DEFAULT);
+    Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10), output, bounds }
 }
 
 fn step(
@@ -264,7 +265,7 @@ fn step(
     let said = |key| own.is_some_and(|own| own.get(key).is_some());
     if !fields.has("run")
         && preset.is_none()
-        && ["timeout", "silence", "grace"].into_iter().any(said)
+        && ["timeout", "silence", "grace", "output", "limits"].into_iter().any(said)
     {
         walk.missing(fields, "run", "write the command, such as run: [./update.sh]");
     }
@@ -391,6 +392,13 @@ fn env(walk: &mut Walk<'_>, at: Option<At<'_>>) -> BTreeMap<String, String> {
                 &path,
                 "this is not the name of a variable",
                 "use letters, digits and _",
+            );
+        } else if name.starts_with("CROSSWATCH_") {
+            walk.error(
+                node,
+                &path,
+                "variables of this kind are set by crosswatch itself",
+                "use another name",
             );
         } else if is_secret_key(&name) {
             walk.error(

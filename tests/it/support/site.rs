@@ -304,10 +304,18 @@ impl Site {
 }
 
 impl Daemon {
-    /// Kills it as a power cut would.
+    /// Kills it as a power cut would: the daemon and its parent, not the keepers.
     pub fn kill(mut self) {
+        let daemon = Path::new("/proc").join(self.id().to_string());
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
+        // The kernel kills the daemon when its parent dies.
+        let lives = || {
+            std::fs::read_to_string(daemon.join("stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while lives() {
+            std::thread::yield_now();
+        }
     }
 
     /// A path as the daemon sees it.
@@ -316,9 +324,22 @@ impl Daemon {
         Path::new("/proc").join(self.id().to_string()).join("root").join(relative)
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
+    /// Waits until the process that was started is over.
+    pub fn wait(&mut self) {
+        self.child.wait().expect("it ends");
+    }
+
+    /// The process that was started: the daemon's parent.
+    pub fn parent_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its process id: the only child of the process that was started, which is its parent.
+    pub fn id(&self) -> u32 {
+        let parent = self.child.id();
+        let path = format!("/proc/{parent}/task/{parent}/children");
+        let children = std::fs::read_to_string(path).expect("its parent runs");
+        children.split_whitespace().next().expect("it runs").parse().expect("a number")
     }
 }
 
