@@ -238,7 +238,11 @@ pub static ASK: Table = Table(&[
 pub static WORKSPACE: Table = Table(&[
     key("name", Kind::Text, "Its name."),
     key("id", Kind::Text, "What fingerprints call it; survives a rename."),
-    key("tool", Kind::Words(&["autoproj", "custom"]), "Preset for what is left out."),
+    key(
+        "tool",
+        Kind::Words(&["autoproj", "west", "repo", "vcstool", "kas", "gitmodules", "custom"]),
+        "Preset for what is left out.",
+    ),
     key("source", Kind::Table(&SOURCE), "The repository that it is made from."),
     key(
         "bootstrap_script",
@@ -248,6 +252,24 @@ pub static WORKSPACE: Table = Table(&[
     key("bootstrap", Kind::Table(&STEP), "Command that makes it in an empty directory."),
     key("update", Kind::Table(&UPDATE), "Command that brings it up to date."),
     key("manifest", Kind::Table(&MANIFEST), "Where the manifest comes from."),
+    key(
+        "defining",
+        TEXTS,
+        "Patterns of files that decide the manifest when a change touches them.",
+    ),
+    key(
+        "overrides",
+        Kind::List(&Kind::Words(&[
+            "json",
+            "autoproj",
+            "west",
+            "repo",
+            "vcstool",
+            "kas",
+            "gitmodules",
+        ])),
+        "How CIs are given the overrides.",
+    ),
     key("ci", TEXTS, "Names of the CIs that build it."),
     key("build", Kind::List(&Kind::Words(&["changes", "mainline"])), "What is built."),
     key("changes", Kind::Table(&CHANGES), "Rules for changes."),
@@ -278,6 +300,7 @@ pub static WORKSPACE: Table = Table(&[
 pub static SOURCE: Table = Table(&[
     key("url", Kind::Text, "URL of the repository."),
     key("branch", Kind::Text, "The branch; the default branch when left out."),
+    key("file", Kind::Text, "west, repo, vcstool, kas: the file in it that the tool reads."),
 ]);
 
 /// Keys of `step`.
@@ -303,13 +326,19 @@ pub static UPDATE: Table = Table(&[
 
 /// Keys of `manifest`.
 pub static MANIFEST: Table = Table(&[
-    key("format", Kind::Words(&["crosswatch", "autoproj"]), "How it is written."),
+    key(
+        "format",
+        Kind::Words(&["crosswatch", "autoproj", "west", "repo", "vcstool", "kas", "gitmodules"]),
+        "How it is written.",
+    ),
     key("path", Kind::Text, "File, relative to the workspace's directory."),
     key("run", TEXTS, "Command that prints it."),
     key("timeout", POSITIVE, "From start to end of the command."),
     key("silence", POSITIVE, "Without any output of the command."),
     key("grace", ANY, "From TERM to KILL."),
     key("max_bytes", Kind::Count(1, 1 << 40), "Largest manifest that is read."),
+    key("files", TEXTS, "Patterns of further files that its reader looks into."),
+    key("checkouts", Kind::Text, "vcstool: the folder that it imports into."),
 ]);
 
 /// Keys of `changes`.

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::model::time::Timestamp;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,9 +27,11 @@ use crate::clock::Clock;
 
 const TAIL_LINES: usize = 40;
 /// Beyond the run's own deadlines: after that the keeper itself must be stuck.
-const KEEPER_PATIENCE: Span = Span::seconds(15);
+const KEEPER_PATIENCE: Duration = Duration::from_secs(15);
 /// A keeper that said nothing for so long was stopped by somebody, and is woken.
-const HEARTBEAT: Duration = Duration::from_secs(3);
+const HEARTBEAT: Duration = Duration::from_millis(1500);
+/// One that says nothing beyond the run's deadlines, however often it is woken, is given up sooner.
+const SILENT_PATIENCE: Duration = Duration::from_millis(700);
 /// How long what a dead keeper guarded may take to go.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -221,20 +223,25 @@ impl Supervisor {
         let order = frame(&Order::Start(Box::new(spec)))?;
         let (mut control, mut keeper) = self.spawn()?;
         let pid = keeper.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        let patience = limits
-            .wall
-            .to_std()
-            .saturating_add(limits.grace.to_std())
-            .saturating_add(KEEPER_PATIENCE.to_std());
+        let due = limits.wall.to_std().saturating_add(limits.grace.to_std());
         let talk = async {
             control.write_all(&order).await.ok()?;
             let (mut read, mut write) = control.split();
             let (mut inbox, mut piece) = (Inbox::default(), vec![0; 16 * 1024]);
             let mut asked = false;
+            let silent = tokio::time::sleep(due.saturating_add(SILENT_PATIENCE));
+            let mut silent = std::pin::pin!(silent);
+            let mut heard = true;
             loop {
                 tokio::select! {
+                    () = &mut silent, if !silent.is_elapsed() => {
+                        if !heard {
+                            return None;
+                        }
+                    }
                     length = read.read(&mut piece) => {
                         let length = length.ok().filter(|length| *length > 0)?;
+                        heard = true;
                         inbox.push(piece.get(..length)?);
                     }
                     () = cancel.cancelled(), if !asked => {
@@ -243,6 +250,10 @@ impl Supervisor {
                         drop(write.write_all(&frame(&Order::Cancel).ok()?).await);
                     }
                     () = tokio::time::sleep(HEARTBEAT) => {
+                        heard = false;
+                        if silent.is_elapsed() {
+                            return None;
+                        }
                         // What the run stopped goes on, and then meets its deadline.
                         if let Some(pid) = pid {
                             signal(pid, Signal::SIGCONT);
@@ -262,6 +273,7 @@ impl Supervisor {
                 }
             }
         };
+        let patience = due.saturating_add(KEEPER_PATIENCE);
         let report = tokio::time::timeout(patience, talk).await.ok().flatten();
         if report.is_none() {
             drop(keeper.start_kill());
