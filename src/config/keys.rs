@@ -88,10 +88,19 @@ pub static TOP: Table = Table(&[
     key("listen", Kind::Text, "Address and port of the pages."),
     key("public_url", Kind::Text, "The address under which people reach the pages."),
     key("max_updates", Kind::Count(1, 1024), "Updates and bootstraps that may run at once."),
+    key("proxy", Kind::Table(&PROXY), "The proxy for forges and CIs; read at the start."),
     key("forges", Kind::Named(&FORGE), "Servers with repositories, by name."),
     key("ci", Kind::Named(&CI), "CIs, by name."),
     key("defaults", Kind::Table(&WORKSPACE), "Any key of a workspace, for all of them."),
     key("workspaces", Kind::List(&Kind::Table(&WORKSPACE)), "The build configurations."),
+]);
+
+/// Keys of `proxy`.
+pub static PROXY: Table = Table(&[
+    key("url", Kind::Text, "Its address, such as http://proxy.example.org:3128."),
+    key("except", TEXTS, "Hosts, domains and networks that are reached without it."),
+    key("user", Kind::Text, "User at the proxy."),
+    key("password", Kind::Secret, "Where the user's password is."),
 ]);
 
 /// A forge.

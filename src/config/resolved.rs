@@ -23,6 +23,9 @@ pub fn resolved(settings: &Settings) -> String {
         "listen": settings.listen,
         "public_url": settings.public_url,
         "max_updates": settings.max_updates,
+        "proxy": settings.proxy.as_ref().map(|proxy| json!({
+            "url": proxy.url, "except": proxy.except, "user": proxy.user, "password": proxy.password,
+        })),
         "forges": forges,
         "ci": cis,
         "workspaces": workspaces,

@@ -40,6 +40,7 @@ fn the_example_is_right_and_comes_back_from_its_own_writing() {
 const FULL: &str = r#"
 version: 1
 database: {env: DATABASE_URL}
+proxy: {url: "http://proxy.example:3128", except: [localhost, .example.org], user: me, password: {file: /p}}
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
 ci:

@@ -5,6 +5,7 @@ mod error;
 mod leader;
 mod lock;
 mod memory;
+mod network;
 mod run;
 mod service;
 mod settled;

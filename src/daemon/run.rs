@@ -117,8 +117,7 @@ impl Daemon {
         let observed = if options.passes_every.is_some() { silent } else { pass.clone() };
         let world = World::new(Arc::clone(&settings), observed.clone());
         let supervisor = Supervisor::new(clock.clone());
-        let http =
-            HttpClient::new().map_err(|error| DaemonError::Http { why: error.to_string() })?;
+        let http = super::network::client(&settings, &secrets)?;
         let (term_sender, term) = watch::channel(None);
         lead(
             &tasks,

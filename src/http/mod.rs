@@ -281,4 +281,40 @@ mod tests {
             }
         }
     }
+
+    #[tokio::test]
+    async fn a_peer_that_falls_silent_is_given_up_before_the_deadline() {
+        let client = HttpClient::new().expect("a client");
+        for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no"] {
+            let (url, tasks) = serve(answer).await;
+            let request = HttpRequest::new(Method::GET, url).silence(Span(200));
+            let error = client.send(request).await.expect_err("no answer");
+            assert!(error.to_string().contains("within 200ms"), "{error}");
+            tasks.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_goes_through_the_proxy_but_what_is_excepted() {
+        let (proxy, tasks) = serve("HTTP/1.1 418 proxy\r\ncontent-length: 0\r\n\r\n").await;
+        let (direct, others) = serve("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let proxy = proxy.replace("u:canary@", "");
+        let login = Some(("u".to_owned(), SecretString::from("canary")));
+        let except = vec!["127.0.0.1".to_owned()];
+        let client = HttpClient::through(&Proxy { url: proxy, except, login }).expect("a client");
+        let ask = async |url: &str| {
+            let request = HttpRequest::new(Method::GET, url).deadline(Span::seconds(5));
+            client.send(request).await.map(|answer| answer.status.as_u16())
+        };
+        assert_eq!(ask(&direct).await.expect("directly"), 200);
+        assert_eq!(ask("http://forge.invalid/x").await.expect("by the proxy"), 418);
+        // Through a tunnel it has to be willing.
+        let error = ask("https://forge.invalid/x").await.expect_err("no tunnel");
+        assert!(!error.may_have_acted(), "{error}");
+        assert!(!format!("{error} {error:?} {client:?}").contains("canary"), "{error}");
+        let bad = Proxy { url: "::".to_owned(), except: Vec::new(), login: None };
+        assert!(HttpClient::through(&bad).is_err());
+        tasks.stop().await;
+        others.stop().await;
+    }
 }

@@ -31,6 +31,21 @@ pub struct Settings {
     pub workspaces: Vec<Arc<WorkspaceSettings>>,
     /// Updates and bootstraps that may run at once.
     pub max_updates: usize,
+    /// Through which forges and CIs are reached; the one of the environment when left out.
+    pub proxy: Option<ProxySettings>,
+}
+
+/// A proxy for requests over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProxySettings {
+    /// Its address.
+    pub url: String,
+    /// Hosts, domains and networks that are reached without it.
+    pub except: Vec<String>,
+    /// User at the proxy.
+    pub user: Option<String>,
+    /// Where the user's password is.
+    pub password: Option<SecretRef>,
 }
 
 impl Settings {

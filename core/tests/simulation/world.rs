@@ -303,5 +303,6 @@ pub fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
+        proxy: None,
     }
 }
