@@ -22,7 +22,6 @@ use crate::ci::{self, Backends, Driver};
 use crate::clock::Clock;
 use crate::config::{self, Secrets, Watch};
 use crate::forge::git::{GitRemote, Mirrors};
-use crate::http::HttpClient;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
 use crate::store::Store;

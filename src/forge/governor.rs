@@ -363,7 +363,8 @@ mod tests {
         };
         let mut passes = Vec::new();
         for _ in 0..8 {
-            passes.push(governor.enter(toll()).await.ok().expect("a pass"));
+            let Ok(pass) = governor.enter(toll()).await else { panic!("no pass") };
+            passes.push(pass);
         }
         {
             let mut late = std::pin::pin!(governor.enter(toll()));

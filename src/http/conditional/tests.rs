@@ -328,8 +328,8 @@ async fn a_restart_costs_no_quota() {
     assert_eq!(conditions(&site.server.asked()), [Some("\"a\""), Some("\"a\"")]);
     // A file that was damaged, one that is torn, one of somebody else.
     site.restart().await;
-    let mut damaged = 0;
-    for entry in std::fs::read_dir(site.folder.path()).expect("a folder") {
+    let files = std::fs::read_dir(site.folder.path()).expect("a folder");
+    for (damaged, entry) in files.enumerate() {
         let path = entry.expect("an entry").path();
         let mut text = std::fs::read(&path).expect("a file");
         match damaged {
@@ -337,7 +337,6 @@ async fn a_restart_costs_no_quota() {
             1 => text.truncate(text.len() - 1),
             _ => text = b"{".to_vec(),
         }
-        damaged += 1;
         std::fs::write(path, text).expect("written");
     }
     std::fs::write(site.folder.path().join("notes.txt"), "mine").expect("written");
