@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::github::{hooks, json};
 use crate::world::{Change, ChangeState, Comment, Repository};
-use crate::{Access, Limits, Model, Permission, State, Token};
+use crate::{Access, Limits, Meter, Model, Permission, State, Token};
 
 /// A change that is opened.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl Model {
             login: format!("{name}-owner"),
             access: Access::All,
             writes: true,
-            limits: Limits::github(),
+            meter: Meter::new(Limits::github()),
             expires_at: None,
         };
         let mut state = self.state();

@@ -4,6 +4,7 @@
 //! the API answers, the limits it enforces and the webhooks it sends all follow from the world. Faults
 //! are put in between by rules, and every request is counted.
 
+#![recursion_limit = "256"]
 #![expect(clippy::expect_used, reason = "a model that cannot go on fails the test that uses it")]
 
 mod acts;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use acts::{Edit, NewChange};
 pub use fault::{Fault, HookFault, What};
-pub use limit::Limits;
+pub use limit::{Limits, Meter};
 pub use log::{Count, Summary};
 pub use world::{Access, Permission, State, Token};
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// Limits of a token, and what it has spent.
+/// Limits of a token.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// REST points of an hour.
@@ -21,6 +21,13 @@ pub struct Limits {
     pub retry_after: Option<u64>,
     /// Seconds of a window.
     pub window: i64,
+}
+
+/// Limits, and what was spent of them.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    /// What may be spent.
+    pub limits: Limits,
     pools: BTreeMap<&'static str, Pool>,
     recent: VecDeque<(i64, bool, u32, bool)>,
     in_flight: usize,
@@ -72,10 +79,6 @@ impl Limits {
             at_once: 100,
             retry_after: Some(60),
             window: 3600,
-            pools: BTreeMap::new(),
-            recent: VecDeque::new(),
-            in_flight: 0,
-            closed_until: 0,
         }
     }
 
@@ -90,6 +93,19 @@ impl Limits {
             content: most,
             at_once: usize::MAX,
             ..Self::github()
+        }
+    }
+}
+
+impl Meter {
+    /// Nothing is spent.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            pools: BTreeMap::new(),
+            recent: VecDeque::new(),
+            in_flight: 0,
+            closed_until: 0,
         }
     }
 
@@ -109,11 +125,11 @@ impl Limits {
         let same = self.recent.iter().filter(|(_, graphql, ..)| *graphql == toll.graphql);
         let minute: u32 = same.map(|(_, _, points, _)| points).sum();
         let written = self.recent.iter().filter(|(_, _, _, writes)| *writes).count();
-        let most = if toll.graphql { self.graphql_minute } else { self.minute };
+        let most = if toll.graphql { self.limits.graphql_minute } else { self.limits.minute };
         let content = u32::try_from(written).unwrap_or(u32::MAX);
         if minute.saturating_add(points) > most
-            || self.in_flight >= self.at_once
-            || (toll.writes && content >= self.content)
+            || self.in_flight >= self.limits.at_once
+            || (toll.writes && content >= self.limits.content)
         {
             self.close(now_ms);
             return Err(Refusal::Secondary);
@@ -129,7 +145,7 @@ impl Limits {
 
     /// Nothing may come before the time that is named, if one is.
     pub(crate) fn close(&mut self, now_ms: i64) {
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.limits.retry_after {
             self.closed_until = now_ms + i64::try_from(seconds).unwrap_or(i64::MAX / 2000) * 1000;
         }
     }
@@ -150,13 +166,13 @@ impl Limits {
     }
 
     pub(crate) fn rate(&mut self, graphql: bool, now: i64) -> Rate {
-        let window = self.window;
+        let window = self.limits.window;
         let fresh = Pool { used: 0, reset: now + window };
         let pool = self.pools.entry(name(graphql)).or_insert(fresh);
         if pool.reset <= now {
             *pool = fresh;
         }
-        let limit = if graphql { self.graphql } else { self.core };
+        let limit = if graphql { self.limits.graphql } else { self.limits.core };
         Rate { name: name(graphql), limit, used: pool.used.min(limit), reset: pool.reset }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use crate::fault::{Fault, HookFault};
-use crate::limit::Limits;
+use crate::limit::{Limits, Meter};
 use crate::log::Log;
 
 /// Everything that is true.
@@ -36,7 +36,7 @@ pub struct State {
     /// Time before any answer.
     pub latency: std::time::Duration,
     /// Limits of whoever comes without a token.
-    pub anonymous: Limits,
+    pub anonymous: Meter,
     /// Seconds that the forge's clock is ahead of ours.
     pub skew: i64,
     /// Milliseconds by which reads of a repository are behind its writes.
@@ -197,7 +197,7 @@ pub struct Token {
     /// Whether it may write statuses and comments.
     pub writes: bool,
     /// What it may spend.
-    pub limits: Limits,
+    pub meter: Meter,
     /// Seconds; refused from then on.
     pub expires_at: Option<i64>,
 }
@@ -270,7 +270,7 @@ impl State {
             hook_faults: Vec::new(),
             log: Log::default(),
             latency: std::time::Duration::ZERO,
-            anonymous: Limits { core: 60, graphql: 0, ..Limits::github() },
+            anonymous: Meter::new(Limits { core: 60, graphql: 0, ..Limits::github() }),
             skew: 0,
             lag: 0,
             next: 1000,

@@ -42,7 +42,7 @@ pub(crate) fn answer(state: &mut State, ask: &Ask) -> Reply {
     let cost = u32::try_from(((connections + 50) / 100).max(1)).unwrap_or(u32::MAX);
     let now = state.now();
     let secret = ask.secret.clone().unwrap_or_default();
-    let rate = state.tokens.get_mut(&secret).map(|token| token.limits.rate(true, now));
+    let rate = state.tokens.get_mut(&secret).map(|token| token.meter.rate(true, now));
     let rate = rate.map_or(Value::Null, |rate| {
         let used = (rate.used + cost).min(rate.limit);
         json!({

@@ -254,7 +254,7 @@ fn rate_limit(state: &mut State, ask: &Ask) -> Reply {
     let now = state.now();
     let known = ask.secret.as_ref().is_some_and(|secret| state.tokens.contains_key(secret));
     let limits = match ask.secret.as_ref().filter(|_| known) {
-        Some(secret) => &mut state.tokens.get_mut(secret).expect("it is known").limits,
+        Some(secret) => &mut state.tokens.get_mut(secret).expect("it is known").meter,
         None => &mut state.anonymous,
     };
     let mut resources = serde_json::Map::new();

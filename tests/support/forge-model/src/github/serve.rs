@@ -185,12 +185,12 @@ async fn api(shared: &Arc<Shared>, ask: Ask, headers: &HeaderMap, line: &str) ->
 }
 
 /// The limits of whoever asks.
-fn limits<'a>(state: &'a mut State, ask: &Ask) -> &'a mut crate::Limits {
+fn limits<'a>(state: &'a mut State, ask: &Ask) -> &'a mut crate::Meter {
     let known = ask.secret.as_ref().is_some_and(|secret| state.tokens.contains_key(secret));
     match ask.secret.as_ref().filter(|_| known) {
         Some(secret) => {
             let token = state.tokens.get_mut(secret).expect("it is known");
-            &mut token.limits
+            &mut token.meter
         }
         None => &mut state.anonymous,
     }
@@ -200,7 +200,7 @@ fn refused(state: &mut State, ask: &Ask, refusal: Refusal, toll: Toll) -> Respon
     let now = state.now();
     let limits = limits(state, ask);
     let rate = limits.rate(toll.graphql, now);
-    let after = limits.retry_after;
+    let after = limits.limits.retry_after;
     let mut reply = match refusal {
         Refusal::Primary => Reply::message(403, "API rate limit exceeded for user ID 1."),
         Refusal::Secondary | Refusal::Early => Reply::message(

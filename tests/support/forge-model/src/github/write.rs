@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::serve::{Ask, Reply, token};
 use super::{hooks, json};
 use crate::world::{Access, State, Token};
-use crate::{Limits, Shared};
+use crate::{Limits, Meter, Shared};
 
 /// Statuses of one commit and context, as GitHub limits them.
 const STATUSES: usize = 1000;
@@ -113,7 +113,7 @@ pub(super) fn access_token(state: &mut State, installation: &str) -> Reply {
         login: "crosswatch[bot]".to_owned(),
         access: Access::All,
         writes: true,
-        limits: Limits { core: 12_500, graphql: 12_500, ..Limits::github() },
+        meter: Meter::new(Limits { core: 12_500, graphql: 12_500, ..Limits::github() }),
         expires_at: Some(expires_at),
     };
     state.user("crosswatch[bot]");
