@@ -31,8 +31,12 @@ pub struct Meter {
     pools: BTreeMap<&'static str, Pool>,
     recent: VecDeque<(i64, bool, u32, bool)>,
     in_flight: usize,
+    closed_at: i64,
     closed_until: i64,
 }
+
+/// Milliseconds for which whoever was refused may not know it yet.
+const ON_THE_WAY: i64 = 300;
 
 #[derive(Clone, Copy, Debug)]
 struct Pool {
@@ -105,6 +109,7 @@ impl Meter {
             pools: BTreeMap::new(),
             recent: VecDeque::new(),
             in_flight: 0,
+            closed_at: 0,
             closed_until: 0,
         }
     }
@@ -116,7 +121,8 @@ impl Meter {
 
     pub(crate) fn enter(&mut self, toll: Toll, now_ms: i64) -> Result<(), Refusal> {
         if now_ms < self.closed_until {
-            return Err(Refusal::Early);
+            let knows = now_ms - self.closed_at > ON_THE_WAY;
+            return Err(if knows { Refusal::Early } else { Refusal::Secondary });
         }
         while self.recent.front().is_some_and(|(at, ..)| now_ms - at >= 60_000) {
             self.recent.pop_front();
@@ -146,11 +152,13 @@ impl Meter {
     /// Nothing may come before the time that is named, if one is.
     pub(crate) fn close(&mut self, now_ms: i64) {
         if let Some(seconds) = self.limits.retry_after {
+            self.closed_at = now_ms;
             self.closed_until = now_ms + i64::try_from(seconds).unwrap_or(i64::MAX / 2000) * 1000;
         }
     }
 
     pub(crate) fn close_for(&mut self, now_ms: i64, seconds: i64) {
+        self.closed_at = now_ms;
         self.closed_until = self.closed_until.max(now_ms + seconds * 1000);
     }
 

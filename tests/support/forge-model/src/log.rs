@@ -39,7 +39,7 @@ pub struct Summary {
     pub most_in_flight: usize,
     /// Points of one token in any minute, REST and GraphQL together.
     pub most_in_a_minute: u32,
-    /// Requests sent before the time was over that an answer had named.
+    /// Requests sent before the time was over that an answer had named, by one who could know it.
     pub early: u64,
     /// Requests that met a limit.
     pub refused: u64,

@@ -250,7 +250,7 @@ pub struct Delivery {
 }
 
 /// Webhooks that the delivery log keeps.
-const DELIVERIES: usize = 10_000;
+const DELIVERIES: usize = 2_000;
 
 /// Earlier states of a repository that are kept.
 const PAST: usize = 50;
