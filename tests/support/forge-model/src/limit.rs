@@ -157,6 +157,12 @@ impl Meter {
         }
     }
 
+    /// Seconds until something may come again, where that was named.
+    pub(crate) fn wait(&self, now_ms: i64) -> Option<i64> {
+        let left = self.closed_until - now_ms;
+        (left > 0).then(|| (left + 999) / 1000)
+    }
+
     pub(crate) fn close_for(&mut self, now_ms: i64, seconds: i64) {
         self.closed_at = now_ms;
         self.closed_until = self.closed_until.max(now_ms + seconds * 1000);

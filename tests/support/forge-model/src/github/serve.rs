@@ -197,10 +197,10 @@ fn limits<'a>(state: &'a mut State, ask: &Ask) -> &'a mut crate::Meter {
 }
 
 fn refused(state: &mut State, ask: &Ask, refusal: Refusal, toll: Toll) -> Response<Body> {
-    let now = state.now();
+    let (now, now_ms) = (state.now(), state.now_ms());
     let limits = limits(state, ask);
     let rate = limits.rate(toll.graphql, now);
-    let after = limits.limits.retry_after;
+    let after = limits.wait(now_ms);
     let mut reply = match refusal {
         Refusal::Primary => Reply::message(403, "API rate limit exceeded for user ID 1."),
         Refusal::Secondary | Refusal::Early => Reply::message(
