@@ -49,10 +49,9 @@ impl Site {
     }
 
     async fn whole(&self, name: &str) -> BTreeSet<u64> {
-        match self.list(name).await.expect("pages") {
-            Pages::Whole { pages, .. } => pages.iter().flat_map(|page| page.to_vec()).collect(),
-            Pages::Status(answer) => panic!("{answer:?}"),
-        }
+        let read = self.list(name).await.expect("pages");
+        let Pages::Whole { pages, .. } = read else { return BTreeSet::new() };
+        pages.iter().flat_map(|page| page.to_vec()).collect()
     }
 
     async fn end(self) {

@@ -118,7 +118,7 @@ impl Model {
                     "ref": reference,
                     "before": before.clone().unwrap_or_else(zero),
                     "after": head, "created": before.is_none(), "deleted": false, "forced": false,
-                    "base_ref": null, "commits": [], "head_commit": null,
+                    "base_ref": null, "commits": [], "head_commit": null, "compare": "",
                 }),
             ));
             drop(moved);
@@ -139,7 +139,7 @@ impl Model {
             state.write_ref(id, &format!("refs/heads/{branch}"), None);
             told.push(("push", None, json!({
                 "ref": format!("refs/heads/{branch}"), "before": before, "after": zero(),
-                "created": false, "deleted": true, "forced": false, "commits": [], "head_commit": null,
+                "created": false, "deleted": true, "forced": false, "commits": [], "head_commit": null, "base_ref": null, "compare": "",
             })));
             for number in closing {
                 state.edit(id, number, Edit::Close, told);
@@ -391,10 +391,12 @@ impl State {
         let repository = self.repositories.get_mut(&id).expect("a repository");
         let change = repository.changes.get_mut(&number).expect("a change");
         let mut extra = json!({});
+        let api = format!("{}/api/v3/repositories/{id}", self.url);
         let mut touched = true;
         let action = match edit {
             Edit::Body(body) => {
-                extra = json!({"changes": {"body": {"from": change.body}}});
+                extra =
+                    json!({"changes": {"body": {"from": change.body.clone().unwrap_or_default()}}});
                 change.body = body;
                 "edited"
             }
@@ -430,13 +432,13 @@ impl State {
                 "edited"
             }
             Edit::Label(label) => {
-                extra = json!({"label": {"name": label}});
+                extra = json!({"label": json::label(&api, &label)});
                 change.labels.insert(label);
                 "labeled"
             }
             Edit::Unlabel(label) => {
                 change.labels.remove(&label);
-                extra = json!({"label": {"name": label}});
+                extra = json!({"label": json::label(&api, &label)});
                 "unlabeled"
             }
             Edit::Mergeable(mergeable) => {
@@ -469,7 +471,8 @@ impl State {
                     None,
                     json!({
                         "ref": reference, "before": before.unwrap_or_else(zero), "after": head,
-                        "created": false, "deleted": false, "forced": false,
+                        "created": false, "deleted": false, "forced": false, "base_ref": null,
+                    "commits": [], "head_commit": null, "compare": "",
                     }),
                 ));
                 self.unsettle(id, &base);

@@ -311,7 +311,7 @@ impl State {
 
     /// The repository of that name; a test that names one that is not there is wrong.
     pub fn named(&mut self, name: &str) -> &mut Repository {
-        let id = self.id(name).unwrap_or_else(|| panic!("the model has no repository {name}"));
+        let id = self.id(name).expect("the model has no such repository");
         self.repositories.get_mut(&id).expect("a repository")
     }
 

@@ -28,6 +28,10 @@ pub(crate) fn send(shared: &Arc<Shared>, state: &mut State, id: u64, told: Told)
             "repository": json::repository(state, repository),
             "sender": json::user(state, Some(&repository.owner)),
         });
+        if event == "push" {
+            let email = format!("{}@model.invalid", repository.owner);
+            payload["pusher"] = json!({"name": repository.owner, "email": email});
+        }
         if let (Some(payload), Some(extra)) = (payload.as_object_mut(), extra.as_object()) {
             if let Some(action) = action {
                 payload.insert("action".to_owned(), Value::from(action));
@@ -88,7 +92,6 @@ pub(crate) fn entry(delivery: &Delivery) -> Value {
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the model's own senders")]
 fn go(shared: &Arc<Shared>, hook: Hook, delivery: Delivery, what: Option<HookWhat>) {
     if what == Some(HookWhat::Lose) {
         return;

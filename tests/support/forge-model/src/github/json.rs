@@ -42,7 +42,9 @@ pub(crate) fn repository(state: &State, repository: &Repository) -> Value {
         "watchers": repository.stars, "forks_count": 0, "forks": 0,
         "open_issues_count": issues, "open_issues": issues, "size": 100, "language": null,
         "homepage": null, "license": null, "mirror_url": null, "has_issues": true,
-        "has_projects": false, "has_wiki": false, "has_pages": false, "has_downloads": false,
+        "has_projects": false, "has_discussions": false, "is_template": false, "allow_forking": true,
+        "web_commit_signoff_required": false, "custom_properties": {}, "network_count": 0,
+        "subscribers_count": 0, "has_wiki": false, "has_pages": false, "has_downloads": false,
         "clone_url": format!("{}/{name}.git", state.url), "topics": [],
         "git_url": format!("git://localhost/{name}.git"), "svn_url": format!("{}/{name}", state.url),
         "ssh_url": format!("git@localhost:{name}.git"),
@@ -165,13 +167,23 @@ pub(crate) fn pull(state: &State, of: &Repository, change: &Change, whole: bool)
 }
 
 fn labels(change: &Change, api: &str) -> Value {
-    let label = |(at, name): (usize, &String)| {
-        json!({
-            "id": at, "node_id": format!("LA_{at}"), "name": name, "color": "ededed",
-            "default": false, "description": null, "url": format!("{api}/labels/{name}"),
-        })
-    };
-    change.labels.iter().enumerate().map(label).collect()
+    change.labels.iter().map(|name| label(api, name)).collect()
+}
+
+/// A label, whose id is made from its name.
+pub(crate) fn label(api: &str, name: &str) -> Value {
+    let id = name.bytes().fold(7_u64, |sum, byte| sum * 31 % 1_000_003 + u64::from(byte));
+    json!({
+        "id": id, "node_id": format!("LA_{id}"), "name": name, "color": "ededed",
+        "default": false, "description": "", "url": format!("{api}/labels/{name}"),
+    })
+}
+
+fn reactions(url: &str) -> Value {
+    json!({
+        "url": format!("{url}/reactions"), "total_count": 0, "+1": 0, "-1": 0, "laugh": 0,
+        "hooray": 0, "confused": 0, "heart": 0, "rocket": 0, "eyes": 0,
+    })
 }
 
 /// The issue behind a change.
@@ -188,6 +200,11 @@ pub(crate) fn issue(state: &State, of: &Repository, change: &Change) -> Value {
         "created_at": time(change.created_at), "updated_at": time(change.updated_at),
         "closed_at": change.closed_at.map(time),
         "pull_request": {"url": format!("{api}/pulls/{number}")},
+        "active_lock_reason": null, "assignee": null, "assignees": [], "milestone": null,
+        "comments_url": format!("{api}/issues/{number}/comments"),
+        "events_url": format!("{api}/issues/{number}/events"),
+        "labels_url": format!("{api}/issues/{number}/labels{{/name}}"),
+        "repository_url": api, "reactions": reactions(&format!("{api}/issues/{number}")),
     })
 }
 
@@ -199,6 +216,8 @@ pub(crate) fn comment(state: &State, of: &Repository, comment: &Comment) -> Valu
         "html_url": format!("{}/{}/pull/{number}#issuecomment-{id}", state.url, of.full_name()),
         "issue_url": format!("{api}/issues/{number}"), "body": comment.body,
         "user": user(state, comment.author.as_deref()), "author_association": "NONE",
+        "performed_via_github_app": null,
+        "reactions": reactions(&format!("{api}/issues/comments/{id}")),
         "created_at": time(comment.created_at), "updated_at": time(comment.updated_at),
     })
 }

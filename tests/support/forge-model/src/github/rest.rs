@@ -76,7 +76,7 @@ fn inside(
         ["branches", name @ ..] => {
             let name = name.join("/");
             match of.branches.get(&name) {
-                Some(head) => Reply::json(200, &branch(state, of, &name, head)),
+                Some(head) => Reply::json(200, &whole_branch(state, of, &name, head)),
                 None => Reply::message(404, "Branch not found"),
             }
         }
@@ -125,7 +125,21 @@ fn inside(
         }
         ["commits", head, "status"] => {
             let all = of.statuses.get(*head).cloned().unwrap_or_default();
-            Reply::json(200, &json!({"sha": head, "statuses": all, "total_count": all.len()}))
+            let url = format!("{}/api/v3/repositories/{id}/commits/{head}", state.url);
+            let is = |word: &str| all.iter().any(|status| status["state"] == word);
+            let sum = match (is("failure") || is("error"), is("pending") || all.is_empty()) {
+                (true, _) => "failure",
+                (false, true) => "pending",
+                (false, false) => "success",
+            };
+            Reply::json(
+                200,
+                &json!({
+                    "sha": head, "state": sum, "statuses": all, "total_count": all.len(),
+                    "repository": json::repository(state, of), "commit_url": url,
+                    "url": format!("{url}/status"),
+                }),
+            )
         }
         ["commits", head, "check-runs"] => {
             let all: Vec<&Value> =
@@ -139,7 +153,8 @@ fn inside(
                 return Reply::message(404, &format!("{login} is not a user"));
             }
             let (permission, role) = json::permission(right);
-            let user = json::user(state, Some(login));
+            let mut user = json::user(state, Some(login));
+            user["role_name"] = Value::from(role);
             Reply::json(200, &json!({"permission": permission, "role_name": role, "user": user}))
         }
         ["hooks", hook, "deliveries"] => deliveries(state, ask, hook.parse().ok()),
@@ -267,12 +282,39 @@ fn rate_limit(state: &mut State, ask: &Ask) -> Reply {
         resources.insert(rate.name.to_owned(), value);
     }
     let core = resources.get("core").cloned();
+    // Searches are not modelled; their pool is always full.
+    let search = json!({"limit": 30, "used": 0, "remaining": 30, "reset": now + 60});
+    resources.insert("search".to_owned(), search);
     Reply::json(200, &json!({"resources": resources, "rate": core}))
 }
 
 fn branch(state: &State, of: &Repository, name: &str, head: &str) -> Value {
     let url = format!("{}/api/v3/repos/{}/commits/{head}", state.url, of.full_name());
     json!({"name": name, "commit": {"sha": head, "url": url}, "protected": false})
+}
+
+/// A branch with its commit and its protection.
+fn whole_branch(state: &State, of: &Repository, name: &str, head: &str) -> Value {
+    let mut value = branch(state, of, name, head);
+    let api = format!("{}/api/v3/repos/{}", state.url, of.full_name());
+    let person = json!({"name": of.owner, "email": "", "date": json::time(of.pushed_at)});
+    let url = format!("{api}/branches/{name}");
+    value["_links"] = json!({"self": url, "html": format!("{}/{}", state.url, of.full_name())});
+    value["protection"] = json!({"enabled": false});
+    value["protection_url"] = Value::from(format!("{url}/protection"));
+    value["commit"] = json!({
+        "sha": head, "node_id": format!("C_{head}"), "url": format!("{api}/commits/{head}"),
+        "html_url": format!("{}/{}/commit/{head}", state.url, of.full_name()),
+        "comments_url": format!("{api}/commits/{head}/comments"), "parents": [],
+        "author": json::user(state, Some(&of.owner)),
+        "committer": json::user(state, Some(&of.owner)),
+        "commit": {
+            "url": format!("{api}/git/commits/{head}"), "author": person, "committer": person,
+            "message": "A commit", "comment_count": 0,
+            "tree": {"sha": head, "url": format!("{api}/git/trees/{head}")},
+        },
+    });
+    value
 }
 
 fn reference(state: &State, of: &Repository, name: &str, head: &str) -> Value {

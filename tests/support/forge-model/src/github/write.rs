@@ -58,7 +58,19 @@ pub(super) fn answer(
         }
         ("POST", ["check-runs"]) => {
             let number = state.fresh();
-            let mut value = body.clone();
+            let url = format!("{}/api/v3/repositories/{id}/check-runs/{number}", state.url);
+            let mut value = json!({
+                "url": url, "html_url": url, "details_url": url, "conclusion": null,
+                "started_at": json::time(now), "completed_at": null, "external_id": "",
+                "check_suite": {"id": 1}, "app": null, "pull_requests": [],
+                "output": {
+                    "title": null, "summary": null, "text": null, "annotations_count": 0,
+                    "annotations_url": url,
+                },
+            });
+            if let (Some(value), Some(body)) = (value.as_object_mut(), body.as_object()) {
+                value.extend(body.clone());
+            }
             value["id"] = json!(number);
             value["node_id"] = json!(format!("CR_{number}"));
             let of = state.repositories.get_mut(&id).expect("a repository");
