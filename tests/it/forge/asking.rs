@@ -112,6 +112,30 @@ async fn at_rest_nothing_is_paid_and_a_restart_changes_nothing() {
 }
 
 #[tokio::test]
+async fn another_token_of_the_same_name_costs_one_round() {
+    let site = Site::new().await;
+    site.model.token("main", "renewed");
+    site.model.repository("org/a");
+    let ask = async |secret: &str| {
+        let api = Api::new(&site.model.api_url()).expect("an API");
+        let api = api.authorization("main", format!("Bearer {secret}"));
+        let request = api.request(Method::GET, "/repos/org/a").expect("a request");
+        let toll = api.toll("core", 1, Urgency::Poll);
+        let reply = site.ask.get(toll, request, |body| Ok(body.len())).await.expect("a reply");
+        let Reply::Value { value, freshness, .. } = reply else { panic!("{reply:?}") };
+        (value, freshness)
+    };
+    let (first, _) = ask("secret").await;
+    // ETags belong to the token: everything is read again, and nothing changed.
+    let (second, freshness) = ask("renewed").await;
+    assert_eq!(freshness, Freshness::Unchanged);
+    assert!(Arc::ptr_eq(&first, &second));
+    assert_eq!(ask("renewed").await.1, Freshness::Revalidated);
+    assert_eq!(site.model.requests().total().points, 2);
+    site.end().await;
+}
+
+#[tokio::test]
 async fn none_of_many_changes_is_missed_while_the_list_moves() {
     let site = Site::new().await;
     site.model.repository("org/a");

@@ -105,6 +105,7 @@ impl Account {
             queue.retain(|waiter| waiter.ticket != ticket);
         }
         self.queues.retain(|_, queue| !queue.is_empty());
+        self.said_at.retain(|queue, _| self.queues.contains_key(queue));
     }
 
     pub(super) fn overdue(&self, now: Timestamp, lease: Span) -> Vec<Ticket> {
@@ -387,7 +388,8 @@ impl Account {
             let said = self.said_at.get(&queue).map(|at| *at + every);
             // A budget whose window's end is not known is tried again in a minute.
             let until = waiting.until.unwrap_or(now + SECONDARY).max(now);
-            [until, said.unwrap_or(waiting.since + after).max(now)]
+            let worth = waiting.since + after;
+            [until, said.map_or(worth, |said| said.max(worth)).max(now)]
         });
         due.chain(self.in_flight.values().map(|sent| sent.at + lease)).min()
     }

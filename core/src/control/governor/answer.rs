@@ -112,6 +112,8 @@ fn tells_of_secondary(body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -177,5 +179,67 @@ mod tests {
         assert!(read(403, &[], body).secondary);
         assert!(!read(200, &[], body).secondary);
         assert!(!read(403, &[], r#"{"message":"Resource not accessible"}"#).secondary);
+    }
+
+    const PARTS: [&str; 18] = [
+        "0",
+        "1",
+        "9",
+        "60",
+        "4294967296",
+        "99999999999999999999",
+        "-",
+        "+",
+        ".",
+        " ",
+        ",",
+        ":",
+        "Fri, 15 Jan 2027 08:00:00 GMT",
+        "31 Feb",
+        "GMT",
+        "core",
+        "\u{e9}",
+        "\u{0}",
+    ];
+    const NAMES: [&str; 9] = [
+        "date",
+        "retry-after",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-used",
+        "x-ratelimit-reset",
+        "x-ratelimit-resource",
+        "ratelimit-limit",
+        "ratelimit-reset",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(20_000)
+        })]
+
+        /// Whatever the headers say, nobody waits longer than what is believed.
+        #[test]
+        fn any_answer_is_read(
+            status in 100_u16..600,
+            headers in prop::collection::vec(prop::collection::vec(0..PARTS.len(), 0..4), NAMES.len()),
+            body in prop::collection::vec(any::<u8>(), 0..50),
+        ) {
+            let texts: Vec<String> = headers
+                .iter()
+                .map(|parts| parts.iter().filter_map(|at| PARTS.get(*at)).copied().collect())
+                .collect();
+            let header = |name: &str| {
+                let at = NAMES.iter().position(|other| *other == name)?;
+                texts.get(at).map(String::as_str)
+            };
+            let answer = Answer::read(status, header, &body, NOW);
+            prop_assert!(answer.retry_after.is_none_or(|span| span <= LONGEST && span.0 >= 1000));
+            if let Some(rate) = answer.rate {
+                prop_assert!(rate.remaining <= rate.limit && rate.reset_at <= NOW + WINDOW);
+                prop_assert!(rate.reset_at >= NOW);
+            }
+        }
     }
 }

@@ -286,6 +286,19 @@ fn a_restart_remembers_and_a_clock_set_back_does_not_stall() {
 }
 
 #[test]
+fn a_statement_that_is_not_due_yet_keeps_nobody_busy() {
+    let limited = Answer { status: 429, retry_after: Some(Span::minutes(10)), ..Answer::default() };
+    let mut state = told(limited, T0);
+    step(&mut state, ask(1, Use::Person), T0);
+    assert!(matches!(step(&mut state, Event::Tick, T0 + WORTH_SAYING)[..], [Effect::Say(_)]));
+    step(&mut state, Event::Gone(Ticket(1)), T0 + WORTH_SAYING);
+    let later = T0 + Span::minutes(5);
+    step(&mut state, ask(2, Use::Person), later);
+    step(&mut state, Event::Tick, later);
+    assert_eq!(next_at(&state, later), Some(later + WORTH_SAYING));
+}
+
+#[test]
 fn what_is_lost_or_too_much_does_not_stop_the_rest() {
     let mut state = State::default();
     for n in 0..20 {
