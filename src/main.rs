@@ -1,13 +1,14 @@
-//! The program: a keeper of one run, or the command line.
+//! The program: a keeper of one run, the parent of a daemon, or the command line.
 
 use std::process::ExitCode;
 
 use crosswatch::{cli, supervise};
 
 fn main() -> ExitCode {
-    // A keeper must be small and alone: it is told apart before anything else is set up.
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == supervise::KEEPER) {
-        return supervise::keeper::main();
+    // Keepers and parents must be small and alone: they are told apart before anything is set up.
+    match std::env::args_os().nth(1).as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some(supervise::KEEPER) => supervise::keeper::main(),
+        Some(supervise::parent::PARENT) => supervise::parent::main(),
+        _ => cli::main(),
     }
-    cli::main()
 }

@@ -1,6 +1,5 @@
 //! The ports of the backends, served by the daemon's own client and supervisor.
 
-use crosswatch_core::model::settings::Limits;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -57,13 +56,14 @@ impl Runner for Supervisor {
         Box::pin(async move {
             let run = Run {
                 env: job.env,
-                limits: limits(job.limits),
+                limits: job.limits.into(),
                 log: job.log,
                 stdin: job.stdin,
                 capture: (job.capture > 0).then_some(job.capture),
                 sandbox: job.cage.map(|cage| SandboxSpec {
                     writable: cage.writable,
                     readable: cage.read_only,
+                    hidden: cage.hidden,
                     network: cage.network,
                 }),
                 ..Run::new(job.argv, job.dir)
@@ -74,10 +74,12 @@ impl Runner for Supervisor {
                 outcome: match ended.outcome {
                     supervise::Outcome::Finished(code) => Outcome::Exit(code),
                     supervise::Outcome::Signalled(signal) => Outcome::Signal(signal),
-                    supervise::Outcome::TimedOut(_) => Outcome::Deadline(text),
+                    supervise::Outcome::TimedOut(_)
+                    | supervise::Outcome::OverLimit(_)
+                    | supervise::Outcome::OutOfMemory => Outcome::Deadline(text),
                     supervise::Outcome::Cancelled => Outcome::Cancelled,
                     supervise::Outcome::CouldNotStart(_) => Outcome::NotStarted(text),
-                    supervise::Outcome::Unkillable | supervise::Outcome::KeeperLost => {
+                    supervise::Outcome::Unkillable { .. } | supervise::Outcome::KeeperLost => {
                         Outcome::Lost(text)
                     }
                 },
@@ -85,14 +87,5 @@ impl Runner for Supervisor {
                 last_line: ended.tail.into_iter().rev().find(|line| !line.trim().is_empty()),
             }
         })
-    }
-}
-
-fn limits(limits: Limits) -> supervise::Limits {
-    supervise::Limits {
-        wall: limits.timeout,
-        silence: Some(limits.silence),
-        grace: limits.grace,
-        ..supervise::Limits::default()
     }
 }

@@ -106,6 +106,8 @@ pub struct Job {
 pub struct Cage {
     /// Paths that it may read.
     pub read_only: Vec<PathBuf>,
+    /// Paths that it must not see although it may read what is around them.
+    pub hidden: Vec<PathBuf>,
     /// The one folder that it may write, and starts in.
     pub writable: PathBuf,
     /// Whether it reaches the network.
@@ -119,7 +121,7 @@ pub enum Outcome {
     Exit(i32),
     /// By a signal that nobody of ours sent.
     Signal(i32),
-    /// It was ended at a deadline; the text says which.
+    /// It was ended at a deadline or a limit; the text says which.
     Deadline(String),
     /// It was ended since it was no longer wanted.
     Cancelled,

@@ -12,6 +12,8 @@ pub enum Kind {
     Count(u64, u64),
     /// A duration; `true` when zero makes sense.
     Duration(bool),
+    /// An amount of bytes.
+    Size,
     /// One of these words.
     Words(&'static [&'static str]),
     /// Where a secret is.
@@ -87,7 +89,17 @@ pub static TOP: Table = Table(&[
     ),
     key("listen", Kind::Text, "Address and port of the pages."),
     key("public_url", Kind::Text, "The address under which people reach the pages."),
-    key("max_updates", Kind::Count(1, 1024), "Updates and bootstraps that may run at once."),
+    key(
+        "max_updates",
+        Kind::Count(1, 1024),
+        "Updates and bootstraps that may run at once; as many as there are cores, two at least, when left out.",
+    ),
+    key(
+        "max_load",
+        Kind::Count(1, 100_000),
+        "While the 1-minute load average is above it, no further update is started as long as one runs; no limit when left out.",
+    ),
+    key("logs", Kind::Table(&LOGS), "How long logs of finished runs are kept."),
     key("proxy", Kind::Table(&PROXY), "The proxy for forges and CIs; read at the start."),
     key("forges", Kind::Named(&FORGE), "Servers with repositories, by name."),
     key("ci", Kind::Named(&CI), "CIs, by name."),
@@ -101,6 +113,26 @@ pub static PROXY: Table = Table(&[
     key("except", TEXTS, "Hosts, domains and networks that are reached without it."),
     key("user", Kind::Text, "User at the proxy."),
     key("password", Kind::Secret, "Where the user's password is."),
+]);
+
+/// Keys of `logs`.
+pub static LOGS: Table = Table(&[
+    key("keep", POSITIVE, "Older ones are removed; the last one of each workspace stays."),
+    key("max_size", Kind::Size, "When all together are larger, the oldest are removed."),
+]);
+
+/// Keys of `output`.
+pub static OUTPUT: Table = Table(&[
+    key("max", Kind::Size, "How much a log keeps: what is more is cut out of its middle."),
+    key("over", Kind::Words(&["cut", "end"]), "Whether a run that writes more goes on or ends."),
+]);
+
+/// Keys of `limits`.
+pub static LIMITS: Table = Table(&[
+    key("memory", Kind::Size, "Memory of all its processes together; no limit when left out."),
+    key("processes", Kind::Count(1, 4_000_000), "Processes at once."),
+    key("open_files", Kind::Count(16, 1 << 30), "Open files of each process."),
+    key("disk", Kind::Size, "What its folder may take on the disk; no limit when left out."),
 ]);
 
 /// A forge.
@@ -134,6 +166,8 @@ pub static CI: Table = Table(&[
     key("timeout", POSITIVE, "local, command: longest time of one run."),
     key("silence", POSITIVE, "local, command: longest time without output."),
     key("grace", ANY, "local, command: time from TERM to KILL."),
+    key("output", Kind::Table(&OUTPUT), "local: how much a build may write."),
+    key("limits", Kind::Table(&LIMITS), "local: what a build may use."),
     key(
         "sandbox",
         Kind::Words(&["bubblewrap", "none"]),
@@ -168,9 +202,18 @@ pub static CI: Table = Table(&[
 /// Which keys of [`CI`] a kind takes beside the common first six.
 pub fn ci_keys(kind: &str) -> &'static [&'static str] {
     match kind {
-        "local" => {
-            &["run", "slots", "timeout", "silence", "grace", "sandbox", "read_only", "network"]
-        }
+        "local" => &[
+            "run",
+            "slots",
+            "timeout",
+            "silence",
+            "grace",
+            "output",
+            "limits",
+            "sandbox",
+            "read_only",
+            "network",
+        ],
         "buildbot" => &["url", "user", "password", "project"],
         "http" => &["send", "id", "link", "poll", "cancel", "sign"],
         _ => &["send", "poll", "cancel", "timeout", "silence", "grace"],
@@ -222,6 +265,21 @@ pub static WORKSPACE: Table = Table(&[
     key("max_in_flight", Kind::Count(1, 10_000), "Builds between sending and ending at once."),
     key("report", Kind::Table(&REPORT), "What may be written to forges."),
     key("env", Kind::Texts, "Variables of the environment of its commands."),
+    key(
+        "mirror",
+        Kind::Words(&["on", "off"]),
+        "Whether git in its commands reads shared mirrors; on with autoproj, else off.",
+    ),
+    key(
+        "rebootstrap_after",
+        Kind::Count(0, 1000),
+        "After so many failed updates in a row it is bootstrapped into a fresh directory; 5 when left out, 0 for never.",
+    ),
+    key(
+        "max_shrink",
+        Kind::Count(0, 100),
+        "Packages in percent that a manifest may lose at once; one that lost more is believed when a second run agrees; 50 when left out.",
+    ),
     key("paused", Kind::Bool, "Switched off."),
 ]);
 
@@ -237,6 +295,8 @@ pub static STEP: Table = Table(&[
     key("timeout", POSITIVE, "From start to end."),
     key("silence", POSITIVE, "Without any output."),
     key("grace", ANY, "From TERM to KILL."),
+    key("output", Kind::Table(&OUTPUT), "How much it may write."),
+    key("limits", Kind::Table(&LIMITS), "What it may use."),
 ]);
 
 /// Keys of `update`.
@@ -245,6 +305,8 @@ pub static UPDATE: Table = Table(&[
     key("timeout", POSITIVE, "From start to end."),
     key("silence", POSITIVE, "Without any output."),
     key("grace", ANY, "From TERM to KILL."),
+    key("output", Kind::Table(&OUTPUT), "How much it may write."),
+    key("limits", Kind::Table(&LIMITS), "What it may use."),
     key("on", Kind::Words(&["definitions", "any"]), "When it runs."),
 ]);
 

@@ -23,6 +23,10 @@ pub fn resolved(settings: &Settings) -> String {
         "listen": settings.listen,
         "public_url": settings.public_url,
         "max_updates": settings.max_updates,
+        "max_load": settings.max_load,
+        "logs": {
+            "keep": span(settings.logs.keep), "max_size": settings.logs.max_size.to_string(),
+        },
         "proxy": settings.proxy.as_ref().map(|proxy| json!({
             "url": proxy.url, "except": proxy.except, "user": proxy.user, "password": proxy.password,
         })),
@@ -71,9 +75,26 @@ fn limits(limits: &Limits) -> Value {
     json!({"timeout": span(limits.timeout), "silence": span(limits.silence), "grace": span(limits.grace)})
 }
 
-fn step(step: &Step) -> Value {
+fn measures(limits: &Limits) -> Value {
+    let (output, bounds) = (limits.output, limits.bounds);
+    json!({
+        "output": {"max": output.max.to_string(), "over": output.over},
+        "limits": {
+            "memory": bounds.memory.map(|size| size.to_string()), "processes": bounds.processes,
+            "open_files": bounds.open_files, "disk": bounds.disk.map(|size| size.to_string()),
+        },
+    })
+}
+
+fn asked(step: &Step) -> Value {
     let mut value = json!({"run": step.run});
     add(&mut value, limits(&step.limits));
+    value
+}
+
+fn step(step: &Step) -> Value {
+    let mut value = asked(step);
+    add(&mut value, measures(&step.limits));
     value
 }
 
@@ -93,6 +114,7 @@ fn ci(ci: &CiSettings) -> Value {
                 }),
             );
             add(&mut value, limits(&local.limits));
+            add(&mut value, measures(&local.limits));
         }
         CiKind::Buildbot(bot) => add(
             &mut value,
@@ -148,7 +170,7 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
         &mut manifest,
         match &workspace.manifest.from {
             ManifestFrom::Path(path) => json!({"path": path}),
-            ManifestFrom::Run(run) => step(run),
+            ManifestFrom::Run(run) => asked(run),
         },
     );
     let built = [("changes", workspace.build_changes), ("mainline", workspace.build_mainline)];
@@ -176,6 +198,8 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
             "settle_at_most": span(workspace.mainline.settle_at_most),
         },
         "epoch": workspace.epoch, "max_in_flight": workspace.max_in_flight,
-        "report": {"to": workspace.report_to}, "env": workspace.env, "paused": workspace.paused,
+        "report": {"to": workspace.report_to}, "env": workspace.env, "mirror": workspace.mirror,
+        "paused": workspace.paused, "rebootstrap_after": workspace.rebootstrap_after,
+        "max_shrink": workspace.max_shrink,
     })
 }

@@ -40,6 +40,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Bool => json!({"type": "boolean"}),
         Kind::Count(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Kind::Duration(_) => json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"}),
+        Kind::Size => json!({"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$"}),
         Kind::Words(words) => json!({"enum": words}),
         Kind::Secret => secret(),
         Kind::WordsOrSecret(words) => json!({"anyOf": [{"enum": words}, secret()]}),

@@ -1,4 +1,4 @@
-//! Finds processes in `/proc`: everything below this one, and everything with a run's marker.
+//! Finds processes in `/proc`, and ends them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +7,61 @@ use nix::unistd::{Pid, getpid};
 
 use super::RUN_MARKER;
 
+/// Looks of one sweep; what starts processes faster than that many looks is met again by the next.
+const LOOKS: usize = 16;
+
 /// Every process below the calling one, the living and the dead that nobody waited for.
 pub fn below_self() -> BTreeSet<Pid> {
+    below(getpid(), &BTreeSet::new())
+}
+
+/// Every process below `root`, without those of `except` and what is below them.
+pub fn below(root: Pid, except: &BTreeSet<Pid>) -> BTreeSet<Pid> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for pid in processes() {
-        if let Some(parent) = parent(pid) {
-            children.entry(parent).or_default().push(pid);
+        if let Some(stat) = Stat::of(pid) {
+            children.entry(stat.parent).or_default().push(pid);
         }
     }
     let mut found = BTreeSet::new();
-    let mut open = vec![getpid().as_raw()];
+    let mut open = vec![root.as_raw()];
     while let Some(parent) = open.pop() {
         for pid in children.remove(&parent).unwrap_or_default() {
-            if found.insert(Pid::from_raw(pid)) {
-                open.push(pid);
+            let pid = Pid::from_raw(pid);
+            if !except.contains(&pid) && found.insert(pid) {
+                open.push(pid.as_raw());
             }
         }
     }
     found
+}
+
+/// The same with a look at few processes, by the kernel's lists of children, which may miss some:
+/// for a measure, not for an end. At most `most`.
+pub fn below_quickly(root: Pid, most: usize) -> Vec<Pid> {
+    let mut found = Vec::new();
+    let mut open = vec![root.as_raw()];
+    while let Some(parent) = open.pop() {
+        for child in children(parent) {
+            found.push(Pid::from_raw(child));
+            if found.len() >= most {
+                return found;
+            }
+            open.push(child);
+        }
+    }
+    found
+}
+
+/// Direct children of a process, by the kernel's own list.
+pub fn children(pid: i32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// Every process whose environment has the marker of the run `id`.
@@ -44,7 +81,7 @@ pub fn of_run(id: &str) -> BTreeSet<Pid> {
 /// A stopped process cannot start another between the look and the kill.
 pub fn kill_all(list: impl Fn() -> BTreeSet<Pid>) {
     let mut stopped = BTreeSet::new();
-    for _ in 0..16 {
+    for _ in 0..LOOKS {
         let fresh: Vec<Pid> = list().difference(&stopped).copied().collect();
         if fresh.is_empty() {
             break;
@@ -64,17 +101,29 @@ pub(super) fn signal(pid: Pid, signal: Signal) {
     kill(pid, signal).ok();
 }
 
+/// The part of `/proc/PID/stat` that counts here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// One letter, see `proc(5)`.
+    pub(super) state: char,
+    pub(super) parent: i32,
+}
+
+impl Stat {
+    pub(super) fn of(pid: i32) -> Option<Self> {
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold anything, a `)` as well.
+        let after = stat.iter().rposition(|byte| *byte == b')')?.checked_add(1)?;
+        let rest = String::from_utf8_lossy(stat.get(after..)?).into_owned();
+        let mut words = rest.split_ascii_whitespace();
+        let state = words.next()?.chars().next()?;
+        Some(Self { state, parent: words.next()?.parse().ok()? })
+    }
+}
+
 fn processes() -> impl Iterator<Item = i32> {
     std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, a `)` as well.
-    let after = stat.iter().rposition(|byte| *byte == b')')?.checked_add(1)?;
-    let rest = String::from_utf8_lossy(stat.get(after..)?).into_owned();
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
 }

@@ -1,35 +1,59 @@
 //! The daemon's side of a run: starts the keeper, tells it what to run, hears how it ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crosswatch_core::model::time::Span;
+use crosswatch_core::model::time::{Span, Timestamp};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use super::descendants::{kill_all, of_run};
-use super::run::{Ended, Outcome, Run};
+use super::bubblewrap::Sandboxes;
+use super::cgroup::{Cgroups, Group};
+use super::descendants::{kill_all, of_run, signal};
+use super::run::{Ended, Outcome, Run, RunResult};
 use super::sanitise::Sanitiser;
-use super::wire::{CANCEL, Capture, MAX_FRAME, Report, Spec, frame};
-use super::{KEEPER, RUN_MARKER};
+use super::wire::{Capture, Inbox, Order, Report, Spec, Usage, Word, frame};
+use super::{KEEPER, environment, parent, sandbox};
 use crate::clock::Clock;
 
 const TAIL_LINES: usize = 40;
-/// Of the daemon's own environment, all that a run may see.
-const INHERITED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR"];
 /// Beyond the run's own deadlines: after that the keeper itself must be stuck.
-const KEEPER_PATIENCE: Span = Span::seconds(60);
+const KEEPER_PATIENCE: Span = Span::seconds(15);
+/// A keeper that said nothing for so long was stopped by somebody, and is woken.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+/// How long what a dead keeper guarded may take to go.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A run that goes on, for those who watch.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Since when.
+    pub started_at: Timestamp,
+    /// Its log, if it has one.
+    pub log: Option<PathBuf>,
+    /// What it uses.
+    pub usage: Usage,
+}
 
 /// Starts runs, each under a keeper of its own.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     exe: PathBuf,
     clock: Clock,
+    sandboxes: Sandboxes,
+    cgroups: Option<Cgroups>,
+    running: Arc<Mutex<BTreeMap<String, Running>>>,
 }
 
 impl Supervisor {
@@ -40,12 +64,33 @@ impl Supervisor {
 
     /// Keepers are started from `exe`, for programs that are not crosswatch themselves (tests).
     pub fn with_exe(exe: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { exe: exe.into(), clock }
+        Self {
+            exe: exe.into(),
+            clock,
+            cgroups: None,
+            running: Arc::default(),
+            sandboxes: Sandboxes::default(),
+        }
+    }
+
+    /// Gives each run a control group.
+    pub fn with_cgroups(self, cgroups: Option<Cgroups>) -> Self {
+        Self { cgroups, ..self }
+    }
+
+    /// What runs now.
+    pub fn running(&self) -> Vec<Running> {
+        self.lock().values().cloned().collect()
     }
 
     /// Runs to the end, whatever that is. When the future is dropped the run is ended as well.
     pub async fn run(&self, run: Run, cancel: &CancellationToken) -> Ended {
         let started_at = self.clock.now();
+        let command = run.command.clone();
+        let run = match sandbox::wrap(self, run).await {
+            Ok(run) => run,
+            Err(error) => return self.not_started(started_at, error.to_string()),
+        };
         let capture = match run.capture.map(|_| tempfile::NamedTempFile::new()).transpose() {
             Ok(capture) => capture,
             Err(error) => return self.not_started(started_at, format!("no room: {error}")),
@@ -53,16 +98,17 @@ impl Supervisor {
         let id = new_id();
         let max = run.capture.unwrap_or_default();
         let file = capture.as_ref().map(|file| Capture { file: file.path().to_owned(), max });
-        let report = match self.drive(run, file, &id, cancel).await {
+        let log = run.log.clone();
+        let watched = Running { command, started_at, log, usage: Usage::default() };
+        self.lock().insert(id.clone(), watched.clone());
+        let _gone = Gone { id: &id, running: &self.running };
+        let report = match self.drive(run, file, &id, started_at, cancel).await {
             Ok(Some(report)) => report,
-            Ok(None) => {
-                kill_all(|| of_run(&id));
-                return Ended { outcome: Outcome::KeeperLost, ..self.not_started(started_at, "") };
-            }
+            Ok(None) => return self.keeper_lost(watched, &id).await,
             Err(error) => return self.not_started(started_at, format!("its keeper: {error}")),
         };
-        if let Some(error) = &report.log_error {
-            tracing::warn!(error, "output of a run was lost");
+        for trouble in &report.trouble {
+            tracing::warn!(trouble, "a run's output or result was lost");
         }
         let stdout = capture.map(|file| std::fs::read(file.path())).transpose();
         let unread = stdout.is_err();
@@ -76,11 +122,21 @@ impl Supervisor {
         }
     }
 
-    fn not_started(
-        &self,
-        started_at: crosswatch_core::model::time::Timestamp,
-        why: impl Into<String>,
-    ) -> Ended {
+    /// What is known of sandboxes here.
+    pub fn sandbox(&self) -> &Sandboxes {
+        &self.sandboxes
+    }
+
+    /// The clock of its runs.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn not_started(&self, started_at: Timestamp, why: impl Into<String>) -> Ended {
         Ended {
             outcome: Outcome::CouldNotStart(why.into()),
             started_at,
@@ -91,48 +147,117 @@ impl Supervisor {
         }
     }
 
+    /// Ends what a dead keeper guarded, and says how that run ended in the keeper's place.
+    async fn keeper_lost(&self, run: Running, id: &str) -> Ended {
+        let group = self.cgroups.as_ref().and_then(|groups| Group::existing(&groups.of_run(id)));
+        let left = || -> BTreeSet<Pid> {
+            let mut left = of_run(id);
+            left.extend(group.iter().flat_map(Group::members));
+            // Nothing but keepers is started by the daemon, so whoever else is below the parent
+            // lost its keeper.
+            left.extend(parent::strays());
+            left
+        };
+        let sweep = async {
+            loop {
+                if let Some(group) = &group {
+                    group.kill();
+                }
+                kill_all(left);
+                if left().is_empty() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(SWEEP_PATIENCE, sweep).await.is_err() {
+            tracing::error!(run = id, "processes of a run whose keeper died cannot be killed");
+        }
+        if let Some(group) = group {
+            group.remove();
+        }
+        let ended = Ended {
+            outcome: Outcome::KeeperLost,
+            ..self.not_started(run.started_at, String::new())
+        };
+        if let Some(log) = run.log {
+            let result = RunResult {
+                command: run.command,
+                outcome: ended.outcome.clone(),
+                text: ended.outcome.to_string(),
+                started_at: ended.started_at,
+                ended_at: ended.ended_at,
+            };
+            if let Err(error) = result.write(&RunResult::path(&log)) {
+                tracing::warn!(log = %log.display(), %error, "a run's result was not written");
+            }
+        }
+        ended
+    }
+
     /// `None` when the keeper was lost after it had begun.
     async fn drive(
         &self,
         run: Run,
         capture: Option<Capture>,
         id: &str,
+        started_at: Timestamp,
         cancel: &CancellationToken,
     ) -> io::Result<Option<Report>> {
         let limits = run.limits;
-        let mut env = base_env();
-        env.extend(run.env);
-        env.insert(RUN_MARKER.to_owned(), id.to_owned());
-        let mut command = run.sandbox.map(|spec| spec.prefix(&run.dir)).unwrap_or_default();
-        command.extend(run.command);
-        let Run { dir, log, lock, stdin, .. } =
-            Run { command: Vec::new(), env: BTreeMap::new(), sandbox: None, ..run };
-        let spec = Spec { command, dir, env, limits, log, capture, lock };
-        let mut words = frame(&serde_json::to_vec(&spec)?)?;
-        words.extend(frame(&stdin)?);
+        let env = environment::of_run(run.env, id);
+        let spec = Spec {
+            command: run.command,
+            dir: run.dir,
+            env,
+            limits,
+            log: run.log,
+            capture,
+            lock: run.lock,
+            cgroup: self.cgroups.as_ref().map(|groups| groups.of_run(id)),
+            stdin: run.stdin,
+            started_at,
+        };
+        let order = frame(&Order::Start(Box::new(spec)))?;
         let (mut control, mut keeper) = self.spawn()?;
+        let pid = keeper.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         let patience = limits
             .wall
             .to_std()
             .saturating_add(limits.grace.to_std())
             .saturating_add(KEEPER_PATIENCE.to_std());
         let talk = async {
-            control.write_all(&words).await.ok()?;
-            let mut asked = false;
-            let mut answer = Vec::new();
+            control.write_all(&order).await.ok()?;
             let (mut read, mut write) = control.split();
-            let mut listen = std::pin::pin!(async {
-                let most = u64::try_from(MAX_FRAME).unwrap_or(u64::MAX);
-                (&mut read).take(most).read_to_end(&mut answer).await.ok()?;
-                serde_json::from_slice::<Report>(answer.get(4..)?).ok()
-            });
+            let (mut inbox, mut piece) = (Inbox::default(), vec![0; 16 * 1024]);
+            let mut asked = false;
             loop {
                 tokio::select! {
-                    report = &mut listen => return report,
+                    length = read.read(&mut piece) => {
+                        let length = length.ok().filter(|length| *length > 0)?;
+                        inbox.push(piece.get(..length)?);
+                    }
                     () = cancel.cancelled(), if !asked => {
                         asked = true;
                         // A keeper that cannot be told is gone, which the reading side sees.
-                        drop(write.write_all(&[CANCEL]).await);
+                        drop(write.write_all(&frame(&Order::Cancel).ok()?).await);
+                    }
+                    () = tokio::time::sleep(HEARTBEAT) => {
+                        // What the run stopped goes on, and then meets its deadline.
+                        if let Some(pid) = pid {
+                            signal(pid, Signal::SIGCONT);
+                        }
+                    }
+                }
+                while let Some(word) = inbox.pop().ok()? {
+                    match word {
+                        Word::Ended(report) => return Some(*report),
+                        Word::Progress(usage) => {
+                            if let Some(run) = self.lock().get_mut(id) {
+                                run.usage = usage;
+                            }
+                        }
+                        Word::Started { pid } => tracing::debug!(run = id, pid, "a command runs"),
                     }
                 }
             }
@@ -162,15 +287,16 @@ impl Supervisor {
     }
 }
 
-fn base_env() -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> = INHERITED
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), std::env::var(key).ok()?)))
-        .collect();
-    env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    env.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
-    env.insert("GIT_SSH_COMMAND".to_owned(), "ssh -oBatchMode=yes -oConnectTimeout=10".to_owned());
-    env
+/// Takes a run off the list however it ends, a dropped future included.
+struct Gone<'a> {
+    id: &'a str,
+    running: &'a Mutex<BTreeMap<String, Running>>,
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(self.id);
+    }
 }
 
 /// Unique on this machine, also across restarts of the daemon.

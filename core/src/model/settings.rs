@@ -3,6 +3,8 @@
 //! The configuration's own keys and their defaults are documented in `docs/configuration.md`.
 //! Secrets are only named here; their values never enter this crate.
 
+mod service;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +12,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Name, RepositoryId};
+use super::size::Size;
 use super::time::Span;
+
+pub use service::{LogRules, ProxySettings};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,21 +36,12 @@ pub struct Settings {
     pub workspaces: Vec<Arc<WorkspaceSettings>>,
     /// Updates and bootstraps that may run at once.
     pub max_updates: usize,
+    /// While the 1-minute load average is above it, no further update is started.
+    pub max_load: Option<u32>,
+    /// How long logs are kept.
+    pub logs: LogRules,
     /// Through which forges and CIs are reached; the one of the environment when left out.
     pub proxy: Option<ProxySettings>,
-}
-
-/// A proxy for requests over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ProxySettings {
-    /// Its address.
-    pub url: String,
-    /// Hosts, domains and networks that are reached without it.
-    pub except: Vec<String>,
-    /// User at the proxy.
-    pub user: Option<String>,
-    /// Where the user's password is.
-    pub password: Option<SecretRef>,
 }
 
 impl Settings {
@@ -302,6 +298,53 @@ pub struct Limits {
     pub silence: Span,
     /// From TERM to KILL.
     pub grace: Span,
+    /// How much it may write.
+    pub output: OutputLimit,
+    /// What it may use.
+    pub bounds: Bounds,
+}
+
+/// What a supervised run may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Memory of all its processes together.
+    pub memory: Option<Size>,
+    /// Processes at once.
+    pub processes: u64,
+    /// Open files of each of its processes.
+    pub open_files: Option<u64>,
+    /// What the folder that it runs in may take on the disk.
+    pub disk: Option<Size>,
+}
+
+impl Bounds {
+    /// What holds when nothing is said: enough processes for a build on a large machine, and far
+    /// from what makes a machine unusable. The others depend on the machine.
+    pub const DEFAULT: Self = Self { memory: None, processes: 4096, open_files: None, disk: None };
+}
+
+/// How much a supervised run may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputLimit {
+    /// What its log keeps.
+    pub max: Size,
+    /// What happens when it writes more.
+    pub over: Over,
+}
+
+impl OutputLimit {
+    /// What holds when nothing is said.
+    pub const DEFAULT: Self = Self { max: Size::mebibytes(64), over: Over::Cut };
+}
+
+/// What happens when a run writes more than its log keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// The log loses its middle, the run goes on.
+    Cut,
+    /// The run is ended.
+    End,
 }
 
 /// One build configuration.
@@ -341,8 +384,14 @@ pub struct WorkspaceSettings {
     pub report_to: Vec<RepositoryId>,
     /// Variables of the environment of its commands, beside the allowed ones.
     pub env: BTreeMap<String, String>,
+    /// Whether git in its commands reads shared mirrors.
+    pub mirror: Mirror,
     /// Switched off by the configuration.
     pub paused: bool,
+    /// After so many failed updates in a row it is bootstrapped into a fresh directory; 0 for never.
+    pub rebootstrap_after: u32,
+    /// Packages in percent that a manifest may lose at once and still be believed.
+    pub max_shrink: u64,
 }
 
 /// Presets of commands, manifest, overrides spelling and defining files.
@@ -353,6 +402,16 @@ pub enum Tool {
     Autoproj,
     /// Commands and manifest are given in the configuration.
     Custom,
+}
+
+/// Whether a workspace's git reads the daemon's mirrors instead of the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirror {
+    /// It does: its commands fetch branches and tags alone.
+    On,
+    /// It asks the servers.
+    Off,
 }
 
 /// The repository that a workspace is made from.

@@ -10,7 +10,7 @@ use crosswatch_core::model::manifest::{Manifest, Package, Vcs};
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::*;
 use crosswatch_core::model::time::{Span, Timestamp};
-use crosswatch_core::references::{References, Written};
+use crosswatch_core::references::{References, Via, Written};
 
 pub const PATHS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -86,7 +86,8 @@ impl Server {
             .map(|line| {
                 let change = id(random.path()).change(1 + random.below(2));
                 let as_written = change.to_string();
-                Written { change, as_written, line: u32::try_from(line).expect("small") }
+                let line = u32::try_from(line).expect("small");
+                Written { change, as_written, line, via: Via::default() }
             })
             .collect();
         let references = References { references, ..References::default() };
@@ -292,7 +293,10 @@ pub fn settings() -> Settings {
         max_in_flight: 4,
         report_to: Vec::new(),
         env: BTreeMap::new(),
+        mirror: crosswatch_core::model::settings::Mirror::Off,
         paused: false,
+        rebootstrap_after: 5,
+        max_shrink: 50,
     };
     Settings {
         state_dir: "/state".into(),
@@ -304,5 +308,7 @@ pub fn settings() -> Settings {
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
         proxy: None,
+        max_load: None,
+        logs: LogRules::DEFAULT,
     }
 }

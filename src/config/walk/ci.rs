@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crosswatch_core::model::build::Verdict;
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::settings::{
-    BuildbotCi, CiKind, CiSettings, CommandCi, HeaderValue, HttpCall, HttpCi, HttpPoll, Limits,
-    LocalCi, Sandbox,
+    Bounds, BuildbotCi, CiKind, CiSettings, CommandCi, HeaderValue, HttpCall, HttpCi, HttpPoll,
+    Limits, LocalCi, OutputLimit, Sandbox,
 };
 use crosswatch_core::model::time::Span;
 
@@ -87,7 +87,9 @@ fn local(walk: &mut Walk<'_>, fields: &Fields<'_>) -> Option<LocalCi> {
 }
 
 fn limits(walk: &mut Walk<'_>, fields: &Fields<'_>, timeout: Span) -> Limits {
-    let default = Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10) };
+    let (output, bounds) = (OutputLimit::DEFAULT, Bounds::DEFAULT);
+    let (silence, grace) = (Span::minutes(20), Span::seconds(10));
+    let default = Limits { timeout, silence, grace, output, bounds };
     walk.limits(fields, default)
 }
 

@@ -2,6 +2,7 @@
 
 mod ci;
 mod forges;
+mod sizes;
 mod top;
 pub mod values;
 mod workspaces;
@@ -363,6 +364,8 @@ impl Walk<'_> {
             timeout: self.duration(fields.get("timeout"), default.timeout),
             silence: self.duration(fields.get("silence"), default.silence),
             grace: self.duration(fields.get("grace"), default.grace),
+            output: self.output(fields.get("output"), default.output),
+            bounds: self.bounds(fields.get("limits"), default.bounds),
         }
     }
 

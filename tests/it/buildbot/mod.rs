@@ -14,13 +14,18 @@ use crosswatch_core::model::build::{
     BuildRequest, Override, Primary, RequestId, SetMember, Verdict,
 };
 use crosswatch_core::model::identity::{Fingerprint, Oid, RepositoryId, Subject};
-use crosswatch_core::model::settings::{CiKind, CiSettings, Limits};
+use crosswatch_core::model::settings::{Bounds, CiKind, CiSettings, Limits, OutputLimit};
 use crosswatch_core::model::time::Span;
 
 use crate::support::{eventually, supervisor};
 
-const LIMITS: Limits =
-    Limits { timeout: Span::seconds(30), silence: Span::seconds(30), grace: Span::seconds(1) };
+const LIMITS: Limits = Limits {
+    timeout: Span::seconds(30),
+    silence: Span::seconds(30),
+    grace: Span::seconds(1),
+    output: OutputLimit::DEFAULT,
+    bounds: Bounds::DEFAULT,
+};
 
 #[expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 fn backend(dir: &Path, kind: CiKind) -> Arc<dyn Backend> {

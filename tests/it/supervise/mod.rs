@@ -2,8 +2,11 @@
 
 #![expect(clippy::expect_used, reason = "what fails here fails the test that asked for it")]
 
+mod guardians;
 mod keeper;
+mod limits;
 mod log;
+mod sandbox;
 
 use std::collections::BTreeSet;
 

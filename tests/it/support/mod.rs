@@ -5,6 +5,7 @@
 pub mod buildbot;
 pub mod git_http;
 pub mod git_repo;
+pub mod ordinary;
 pub mod postgres;
 pub mod proxy;
 pub mod site;
@@ -21,13 +22,13 @@ pub fn supervisor() -> Supervisor {
     Supervisor::with_exe(env!("CARGO_BIN_EXE_crosswatch"), Clock::system())
 }
 
-/// Asks until the answer is yes; fails the test after a minute, which only a broken program or a very
+/// Asks until the answer is yes; fails the test after three minutes, which only a broken program or a very
 /// busy machine needs.
 pub async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let clock = Clock::system();
-    let end = clock.now() + Span::minutes(1);
+    let end = clock.now() + Span::minutes(3);
     while !ask().await {
-        assert!(clock.now() < end, "not within a minute: {what}");
+        assert!(clock.now() < end, "not within three minutes: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

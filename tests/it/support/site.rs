@@ -19,6 +19,16 @@ pub struct Daemon {
     child: Child,
 }
 
+/// How the daemon is started.
+pub struct Launch {
+    /// What comes before `run` on its command line, the program itself as the last.
+    pub words: Vec<String>,
+    /// Variables of its environment.
+    pub variables: Vec<(String, String)>,
+    /// Its standard input.
+    pub stdin: Stdio,
+}
+
 impl Site {
     /// Repositories `types`, `drivers` and `gui`, and the source `conf` whose manifest has them.
     pub fn new() -> Self {
@@ -160,20 +170,33 @@ impl Site {
     }
 
     /// The same with variables of the environment.
-    #[expect(clippy::disallowed_methods, reason = "the daemon itself is what is tested")]
     pub async fn start_with(&self, variables: &[(&str, &str)]) -> Daemon {
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.launch(Launch {
+            words: vec![env!("CARGO_BIN_EXE_crosswatch").to_owned()],
+            variables: variables.collect(),
+            stdin: Stdio::null(),
+        })
+        .await
+    }
+
+    /// The same in whatever way.
+    #[expect(clippy::disallowed_methods, reason = "the daemon itself is what is tested")]
+    pub async fn launch(&self, launch: Launch) -> Daemon {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path().join("daemon.log"))
             .expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_crosswatch"))
+        let child = Command::new(&launch.words[0])
+            .args(&launch.words[1..])
             .args(["run", "--config"])
             .arg(self.path().join("workspaces.yaml"))
-            .envs(variables.iter().copied())
             .env_remove("CROSSWATCH_SOCKET")
             .env_remove("RUNTIME_DIRECTORY")
-            .stdin(Stdio::null())
+            .envs(launch.variables)
+            .stdin(launch.stdin)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -304,10 +327,18 @@ impl Site {
 }
 
 impl Daemon {
-    /// Kills it as a power cut would.
+    /// Kills it as a power cut would: the daemon and its parent, not the keepers.
     pub fn kill(mut self) {
+        let daemon = Path::new("/proc").join(self.id().to_string());
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
+        // The kernel kills the daemon when its parent dies.
+        let lives = || {
+            std::fs::read_to_string(daemon.join("stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        while lives() {
+            std::thread::yield_now();
+        }
     }
 
     /// A path as the daemon sees it.
@@ -316,9 +347,22 @@ impl Daemon {
         Path::new("/proc").join(self.id().to_string()).join("root").join(relative)
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
+    /// Waits until the process that was started is over.
+    pub fn wait(&mut self) {
+        self.child.wait().expect("it ends");
+    }
+
+    /// The process that was started: the daemon's parent.
+    pub fn parent_id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its process id: the only child of the process that was started, which is its parent.
+    pub fn id(&self) -> u32 {
+        let parent = self.child.id();
+        let path = format!("/proc/{parent}/task/{parent}/children");
+        let children = std::fs::read_to_string(path).expect("its parent runs");
+        children.split_whitespace().next().expect("it runs").parse().expect("a number")
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) fn settings() -> Settings {
         workspaces: vec![Arc::new(workspace())],
         max_updates: 1,
         proxy: None,
+        max_load: None,
+        logs: LogRules::DEFAULT,
     }
 }
 
@@ -77,6 +79,9 @@ fn workspace() -> WorkspaceSettings {
         max_in_flight: 4,
         report_to: Vec::new(),
         env: BTreeMap::new(),
+        mirror: crate::model::settings::Mirror::Off,
         paused: false,
+        rebootstrap_after: 5,
+        max_shrink: 50,
     }
 }
