@@ -100,10 +100,19 @@ pub static TOP: Table = Table(&[
         "While the 1-minute load average is above it, no further update is started as long as one runs; no limit when left out.",
     ),
     key("logs", Kind::Table(&LOGS), "How long logs of finished runs are kept."),
+    key("proxy", Kind::Table(&PROXY), "The proxy for forges and CIs; read at the start."),
     key("forges", Kind::Named(&FORGE), "Servers with repositories, by name."),
     key("ci", Kind::Named(&CI), "CIs, by name."),
     key("defaults", Kind::Table(&WORKSPACE), "Any key of a workspace, for all of them."),
     key("workspaces", Kind::List(&Kind::Table(&WORKSPACE)), "The build configurations."),
+]);
+
+/// Keys of `proxy`.
+pub static PROXY: Table = Table(&[
+    key("url", Kind::Text, "Its address, such as http://proxy.example.org:3128."),
+    key("except", TEXTS, "Hosts, domains and networks that are reached without it."),
+    key("user", Kind::Text, "User at the proxy."),
+    key("password", Kind::Secret, "Where the user's password is."),
 ]);
 
 /// Keys of `logs`.

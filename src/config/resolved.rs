@@ -27,6 +27,9 @@ pub fn resolved(settings: &Settings) -> String {
         "logs": {
             "keep": span(settings.logs.keep), "max_size": settings.logs.max_size.to_string(),
         },
+        "proxy": settings.proxy.as_ref().map(|proxy| json!({
+            "url": proxy.url, "except": proxy.except, "user": proxy.user, "password": proxy.password,
+        })),
         "forges": forges,
         "ci": cis,
         "workspaces": workspaces,

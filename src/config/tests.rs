@@ -41,6 +41,7 @@ const FULL: &str = r#"
 version: 1
 max_load: 12
 database: {env: DATABASE_URL}
+proxy: {url: "http://proxy.example:3128", except: [localhost, .example.org], user: me, password: {file: /p}}
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
 ci:

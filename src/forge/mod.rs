@@ -1,3 +1,4 @@
 //! What answers for repositories: forges and plain git servers.
 
 pub mod git;
+pub mod governor;

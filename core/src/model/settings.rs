@@ -3,6 +3,7 @@
 //! The configuration's own keys and their defaults are documented in `docs/configuration.md`.
 //! Secrets are only named here; their values never enter this crate.
 
+mod service;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub use self::tool::{
 use super::identity::{Name, RepositoryId};
 use super::size::Size;
 use super::time::Span;
+
+pub use service::{LogRules, ProxySettings};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,20 +44,8 @@ pub struct Settings {
     pub max_load: Option<u32>,
     /// How long logs are kept.
     pub logs: LogRules,
-}
-
-/// How long logs of finished runs are kept; the last one of each workspace always is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct LogRules {
-    /// The oldest.
-    pub keep: Span,
-    /// All of them together.
-    pub max_size: Size,
-}
-
-impl LogRules {
-    /// What holds when nothing is said.
-    pub const DEFAULT: Self = Self { keep: Span::days(30), max_size: Size::gibibytes(2) };
+    /// Through which forges and CIs are reached; the one of the environment when left out.
+    pub proxy: Option<ProxySettings>,
 }
 
 impl Settings {

@@ -312,6 +312,7 @@ pub fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
+        proxy: None,
         max_load: None,
         logs: LogRules::DEFAULT,
     }
