@@ -18,8 +18,11 @@ main { max-width: 90rem; margin: 0 auto; padding: 0 1.2rem 3rem; }
 h1 { font-size: 1.4rem; margin: 1rem 0 0; } h2 { font-size: 1.1rem; margin: 1.6rem 0 .4rem; }
 a { color: inherit; }
 table { border-collapse: collapse; width: 100%; }
-th { text-align: left; font-weight: 600; color: var(--quiet); }
-th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+section { overflow-x: auto; }
+th { text-align: left; font-weight: 600; color: var(--quiet); white-space: nowrap; }
+th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
+/* The last column holds sentences and paths; the others keep their words whole. */
+td:last-child { overflow-wrap: anywhere; }
 section.wrong { border-left: 4px solid var(--bad); padding: .1rem 1rem .6rem; margin-top: 1rem; }
 dt { font-weight: 600; } dd { margin: 0 0 .4rem; white-space: pre-wrap; }
 p.finding, p.wrong, td.bad { color: var(--bad); } p.good { color: var(--good); } p.note { color: var(--quiet); } td p { margin: .1rem 0; }
