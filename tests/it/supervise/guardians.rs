@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use crosswatch::supervise::{Cgroups, Outcome};
 use crosswatch_core::model::time::Span;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, chown};
 use tokio_util::sync::CancellationToken;
 
 use super::{marked, marker, script};
-use crate::support::site::Site;
-use crate::support::{eventually, supervisor};
+use crate::support::site::{Launch, Site};
+use crate::support::{eventually, ordinary, supervisor};
 
 fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(pid).expect("a pid")), signal).expect("sent");
@@ -53,6 +53,57 @@ async fn a_control_group_is_made_and_removed() {
     let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"));
     let mount = mount.and_then(|line| line.split(' ').nth(1)).expect("it is mounted");
     assert!(!Path::new(mount).join(own.trim_start_matches('/')).exists(), "{own} is left");
+}
+
+/// An ordinary user whose group was handed over, as systemd does with `Delegate=yes`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_was_handed_over_has_groups_of_runs_below_it() {
+    let mounts = std::fs::read_to_string("/proc/mounts").expect("mounts");
+    let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"));
+    let mount = mount.and_then(|line| line.split(' ').nth(1)).unwrap_or("/none");
+    let name = format!("crosswatch-test-{}", std::process::id());
+    let group = Path::new(mount).join(&name);
+    if std::fs::create_dir(&group).is_err() {
+        eprintln!("skipped: only root can hand over a control group, and there is none here");
+        return;
+    }
+    for path in ["", "cgroup.procs", "cgroup.subtree_control"] {
+        chown(&group.join(path), Some(65_534.into()), Some(65_534.into())).expect("handed over");
+    }
+    let site = Site::new();
+    let seen = site.path().join("seen");
+    updating(&site, &format!("cat /proc/self/cgroup > {}; sleep 60 &", seen.display()));
+    let exe = site.path().join("crosswatch");
+    std::fs::copy(env!("CARGO_BIN_EXE_crosswatch"), &exe).expect("a copy");
+    ordinary::give(site.path());
+    let (enter, exe) = (group.join("cgroup.procs"), exe.display().to_string());
+    let script = format!("echo $$ > {} && exec \"$@\"", enter.display());
+    let drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
+    let mut words = ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+    words.extend(drop.map(str::to_owned));
+    words.push(exe);
+    let variables = vec![("HOME".to_owned(), site.path().display().to_string())];
+    let daemon = site.launch(Launch { words, variables, stdin: Stdio::null() }).await;
+    eventually("the update ran", async || {
+        std::fs::read_to_string(&seen).is_ok_and(|text| text.ends_with('\n'))
+    })
+    .await;
+    let text = std::fs::read_to_string(&seen).expect("its groups");
+    assert!(text.contains(&format!("/{name}/crosswatch-")), "{text}");
+    let own = std::fs::read_to_string(format!("/proc/{}/cgroup", daemon.id())).expect("groups");
+    assert!(own.contains(&format!("/{name}/crosswatch-daemon")), "{own}");
+    daemon.kill();
+    eventually("the groups are empty", async || {
+        let below = std::fs::read_dir(&group).into_iter().flatten().flatten();
+        below.for_each(|entry| drop_group(&entry.path()));
+        std::fs::remove_dir(&group).is_ok()
+    })
+    .await;
+}
+
+/// What is no empty group stays.
+fn drop_group(path: &Path) {
+    std::fs::remove_dir(path).ok();
 }
 
 /// What runs under a freezer of the first version cannot be killed before it thaws.
