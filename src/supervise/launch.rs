@@ -40,12 +40,16 @@ impl<'a> Start<'a> {
         if !folder.is_ok_and(|folder| folder.is_dir()) {
             return Err(format!("{} does not exist, or is no folder", spec.dir.display()));
         }
-        let sink = Sink::open(spec.log.as_deref(), spec.limits.log_max, spec.capture.as_ref())
+        let mut sink = Sink::open(spec.log.as_deref(), spec.limits.log_max, spec.capture.as_ref())
             .map_err(|error| format!("its log cannot be opened: {error}"))?;
-        let group = spec.cgroup.as_ref().map(|path| Group::create(path, &spec.limits));
-        let group = group
-            .transpose()
-            .map_err(|error| format!("its control group cannot be made: {error}"))?;
+        let group = match spec.cgroup.as_ref().map(|path| Group::create(path, &spec.limits)) {
+            Some(Err(error)) => {
+                // The sweep of descendants holds without it.
+                sink.note(&format!("crosswatch: no control group could be made: {error}"));
+                None
+            }
+            made => made.and_then(Result::ok),
+        };
         Ok(Self { spec, sink, group })
     }
 
