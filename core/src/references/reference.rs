@@ -1,7 +1,8 @@
 //! One reference, as one word of a text.
 
-use crate::model::identity::{ChangeId, RepositoryId};
-use crate::model::locator::{Located, Locator};
+use super::address;
+use super::context::{Context, Spelling};
+use crate::model::identity::{ChangeId, Name, RepositoryId};
 
 /// The largest number that a ledger can keep.
 const MAX_NUMBER: u64 = i64::MAX as u64;
@@ -12,6 +13,15 @@ const MAX_WORD: usize = 1024;
 pub enum Reference {
     /// A reference to that change.
     Change(ChangeId),
+    /// A change of a repository of that last name, whoever owns it.
+    Short {
+        /// Forge of the repository.
+        forge: Name,
+        /// Last part of its path.
+        name: Name,
+        /// Number of the change.
+        number: u64,
+    },
     /// It looks like a reference and can name no change, for this reason.
     Impossible(String),
     /// An address of something else.
@@ -20,85 +30,148 @@ pub enum Reference {
     None,
 }
 
-/// Reads one word of a text of the change `of`: `#N`, `PATH#N`, `FORGE:PATH#N`, or an address.
-pub fn parse(word: &str, of: &ChangeId, locator: &Locator) -> Reference {
+impl Reference {
+    /// Whether it looks like a reference to a change, be it possible or not.
+    pub fn is_like(&self) -> bool {
+        matches!(self, Self::Change(_) | Self::Short { .. } | Self::Impossible(_))
+    }
+}
+
+/// Reads one word of a text: `#N`, `!N`, `PATH#N`, `FORGE:PATH#N`, or an address.
+pub fn parse(word: &str, context: &Context<'_>) -> Reference {
     let word = bare(word);
     // Longer than any address that is fetched from: findings and identities stay small.
     if word.len() > MAX_WORD {
         return Reference::None;
     }
     if word.contains("://") {
-        return address(word, locator);
+        return address::parse(word, context);
     }
     let Some((place, sign, digits)) = sign_and_digits(word) else { return Reference::None };
-    let repository = match repository(place, of, locator) {
-        Ok(repository) => repository,
+    let (forge, path) = match forge_and_path(place, context) {
+        Ok(split) => split,
         Err(other) => return other,
     };
-    if sign == '!' {
-        return Reference::Impossible(format!(
-            "changes of {} are written with #: {place}#{digits}",
-            repository.forge
-        ));
+    let spelling = context.forges.spelling(&forge);
+    if spelling != Spelling::Git && !place.chars().all(in_a_name) {
+        return Reference::None;
     }
-    numbered(repository, digits)
-}
-
-fn repository(place: &str, of: &ChangeId, locator: &Locator) -> Result<RepositoryId, Reference> {
+    if let Some(why) = wrong_sign(spelling, place, sign, digits, &forge) {
+        return Reference::Impossible(why);
+    }
     if place.is_empty() {
-        return Ok(of.repository.clone());
+        return numbered(context.of.repository.clone(), digits);
     }
-    let (forge, path) = match place.split_once(':') {
-        Some((forge, path)) => (forge, path),
-        None => (of.repository.forge.as_str(), place),
+    let repository = match context.forges.locator().on_forge(&forge, path) {
+        Some(Ok(repository)) => context.forges.folded(repository),
+        Some(Err(why)) => return Reference::Impossible(format!("it names no repository: {why}")),
+        None => return Reference::Impossible(unknown_forge(&forge)),
     };
-    match locator.on_forge(forge, path) {
-        Some(Ok(repository)) => Ok(repository),
-        Some(Err(why)) => Err(Reference::Impossible(format!("it names no repository: {why}"))),
-        None => Err(Reference::Impossible(unknown_forge(forge, locator))),
+    named(repository, digits, context)
+}
+
+/// The change of a repository that was named by its path, where the path has the forge's form.
+fn named(repository: RepositoryId, digits: &str, context: &Context<'_>) -> Reference {
+    let short = !repository.path.contains('/');
+    match context.forges.spelling(&repository.forge) {
+        Spelling::Git => numbered(repository, digits),
+        Spelling::GitHub | Spelling::Gitea if short => match number(digits) {
+            Ok(number) => {
+                Reference::Short { forge: repository.forge, name: repository.path, number }
+            }
+            Err(why) => Reference::Impossible(why),
+        },
+        // A project beside the change's own, as GitLab itself reads it.
+        Spelling::GitLab if short && repository.forge == context.of.repository.forge => {
+            let group = context.of.repository.path.rsplit_once('/').map_or("", |(group, _)| group);
+            let path = format!("{group}/{}", repository.path);
+            numbered(RepositoryId::new(repository.forge, path), digits)
+        }
+        spelling => match wrong_form(spelling, &repository) {
+            Some(why) => Reference::Impossible(why),
+            None => numbered(repository, digits),
+        },
     }
 }
 
-fn unknown_forge(forge: &str, locator: &Locator) -> String {
-    let known: Vec<&str> = locator.forges().into_iter().take(10).collect();
-    let forge: String = forge.chars().take(60).collect();
-    format!("{forge:?} is no configured forge; there are {}", known.join(", "))
-}
-
-/// An address of a change: of a repository with `#N` behind it, or in the shape of a page of a change.
-fn address(word: &str, locator: &Locator) -> Reference {
-    let Some((base, digits)) = change_shape(word) else {
-        return Reference::Address("an address that is not a change's".to_owned());
-    };
-    let authority = base.split_once("://").map_or("", |(_, rest)| rest);
-    if authority.split('/').next().is_some_and(|authority| authority.contains('@')) {
-        return Reference::Impossible("the address has a user in it; write it without".to_owned());
-    }
-    match locator.locate(base) {
-        Located::Repository { id, .. } => numbered(id, digits),
-        Located::Unwatched { reason } => Reference::Impossible(format!("not a change: {reason}")),
+/// Why a path can be no repository's on such a forge.
+pub(super) fn wrong_form(spelling: Spelling, repository: &RepositoryId) -> Option<String> {
+    let parts = repository.path.split('/').count();
+    match spelling {
+        Spelling::GitHub | Spelling::Gitea if parts != 2 => Some(format!(
+            "it names no repository: those of {} are written OWNER/NAME",
+            repository.forge
+        )),
+        Spelling::GitLab if parts < 2 => Some(format!(
+            "it names no repository: those of {} are written GROUP/NAME",
+            repository.forge
+        )),
+        _ => None,
     }
 }
 
-/// The repository's address and the number.
-fn change_shape(word: &str) -> Option<(&str, &str)> {
-    let page = word.find(['?', '#']).and_then(|end| word.get(..end)).unwrap_or(word);
-    for marker in ["/-/merge_requests/", "/merge_requests/", "/pull/", "/pulls/"] {
-        let Some((base, rest)) = page.split_once(marker) else { continue };
-        let digits = rest.split('/').next().unwrap_or_default();
-        if is_number(digits) {
-            return Some((base, digits));
+/// Why that sign names no change there.
+pub(super) fn wrong_sign(
+    spelling: Spelling,
+    place: &str,
+    sign: char,
+    digits: &str,
+    forge: &str,
+) -> Option<String> {
+    match (spelling, sign) {
+        (Spelling::GitLab, '#') => {
+            Some(format!("an issue, not a change: for a merge request write {place}!{digits}"))
+        }
+        (Spelling::GitHub, '!') => Some(format!("for a pull request write {place}#{digits}")),
+        (Spelling::Git, '!') => {
+            Some(format!("changes of {forge} are written with #: {place}#{digits}"))
+        }
+        _ => None,
+    }
+}
+
+/// The forge that is meant, and the path behind it.
+fn forge_and_path<'a>(place: &'a str, context: &Context<'_>) -> Result<(Name, &'a str), Reference> {
+    let locator = context.forges.locator();
+    let own = &context.of.repository.forge;
+    let Some((first, rest)) = place.split_once(':') else { return Ok((own.clone(), place)) };
+    // An identity may have a port in it.
+    let longer = rest.find(':').and_then(|at| {
+        let end = first.len() + 1 + at;
+        Some((place.get(..end)?, place.get(end + 1..)?))
+    });
+    for (forge, path) in std::iter::once((first, rest)).chain(longer) {
+        for forge in [forge, &forge.to_lowercase()] {
+            // A path that is certainly one: only the forge is asked for.
+            if let Some(Ok(id)) = locator.on_forge(forge, "x") {
+                return Ok((id.forge, path));
+            }
         }
     }
-    let (base, digits) = word.rsplit_once('#')?;
-    is_number(digits).then_some((base, digits))
+    if !first.chars().all(|c| in_a_name(c) || c == '@') {
+        return Err(Reference::None);
+    }
+    Err(Reference::Impossible(unknown_forge(first)))
 }
 
-fn numbered(repository: RepositoryId, digits: &str) -> Reference {
+/// Which forges there are is not said: a stranger may be reading.
+fn unknown_forge(forge: &str) -> String {
+    let forge: String = forge.chars().take(60).collect();
+    format!("{forge:?} is no configured forge")
+}
+
+pub(super) fn numbered(repository: RepositoryId, digits: &str) -> Reference {
+    match number(digits) {
+        Ok(number) => Reference::Change(repository.change(number)),
+        Err(why) => Reference::Impossible(why),
+    }
+}
+
+fn number(digits: &str) -> Result<u64, String> {
     match digits.parse::<u64>() {
-        Ok(0) => Reference::Impossible("changes are numbered from 1".to_owned()),
-        Ok(number) if number <= MAX_NUMBER => Reference::Change(repository.change(number)),
-        _ => Reference::Impossible("the number is too large for a change".to_owned()),
+        Ok(0) => Err("changes are numbered from 1".to_owned()),
+        Ok(number) if number <= MAX_NUMBER => Ok(number),
+        _ => Err("the number is too large for a change".to_owned()),
     }
 }
 
@@ -112,7 +185,11 @@ fn sign_and_digits(word: &str) -> Option<(&str, char, &str)> {
     (name && is_number(digits)).then_some((place, sign, digits))
 }
 
-fn is_number(digits: &str) -> bool {
+fn in_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._-/~+:".contains(c)
+}
+
+pub(super) fn is_number(digits: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 

@@ -1,7 +1,8 @@
 //! `Depends-On:` trailers of a commit message: all that a plain git server has for references.
 
-use super::reference::{Reference, parse};
-use super::{Collector, References};
+use super::context::{Context, Forges};
+use super::reference::Reference;
+use super::{References, Scope, Via};
 use crate::model::identity::ChangeId;
 use crate::model::locator::Locator;
 
@@ -10,7 +11,15 @@ use crate::model::locator::Locator;
 /// Trailers stand in the last paragraph, which must not be the only one, as git has it: every line
 /// of it is a trailer or the continuation of one, or at least a quarter is.
 pub fn from_trailers(message: &str, of: &ChangeId, locator: &Locator) -> References {
-    let mut collector = Collector::new(of);
+    let forges = Forges::new(locator);
+    let context = Context::new(of, &forges);
+    let mut scope = Scope::new(&context);
+    read(message, &mut scope);
+    scope.found
+}
+
+/// The same, into what is gathered already.
+pub(super) fn read(message: &str, scope: &mut Scope<'_>) {
     let lines: Vec<&str> = message.lines().collect();
     let block = trailer_block(&lines);
     let mut inside = false;
@@ -18,7 +27,7 @@ pub fn from_trailers(message: &str, of: &ChangeId, locator: &Locator) -> Referen
         let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
         let in_block = index >= block.0 && index < block.1;
         if in_block && inside && continues(line) {
-            values(line, number, of, locator, &mut collector);
+            values(line, number, scope);
             continue;
         }
         let Some((key, value)) = trailer(line) else {
@@ -27,14 +36,13 @@ pub fn from_trailers(message: &str, of: &ChangeId, locator: &Locator) -> Referen
         };
         inside = in_block && key.eq_ignore_ascii_case("depends-on");
         if inside {
-            values(value, number, of, locator, &mut collector);
+            values(value, number, scope);
         } else if key.eq_ignore_ascii_case("depends-on") {
             let text = "not read: `Depends-On:` belongs in the last paragraph of the message, \
                         with the other trailers, after an empty line";
-            collector.note(line.trim(), number, text.to_owned());
+            scope.note(line.trim(), number, text);
         }
     }
-    collector.found
 }
 
 /// First line and end of the trailers; empty where there are none.
@@ -86,17 +94,15 @@ fn trailer(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Reads references until the first word that is neither one nor a separator.
-fn values(text: &str, line: u32, of: &ChangeId, locator: &Locator, into: &mut Collector<'_>) {
+fn values(text: &str, line: u32, scope: &mut Scope<'_>) {
     for token in text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '，' | '；')) {
         if token.is_empty() || token == "&" || token == "+" || token.eq_ignore_ascii_case("and") {
             continue;
         }
-        match parse(token, of, locator) {
-            Reference::Change(change) => into.reference(change, token, line),
-            Reference::Impossible(why) => into.finding(token, line, why),
-            Reference::Address(why) => into.note(token, line, why),
+        match scope.parse(token) {
             Reference::None => return,
-        }
+            reference => scope.enter(reference, token, line, Via::Trailer),
+        };
     }
 }
 

@@ -10,7 +10,7 @@ use crosswatch_core::model::manifest::{Manifest, Package, Vcs};
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::*;
 use crosswatch_core::model::time::{Span, Timestamp};
-use crosswatch_core::references::{References, Written};
+use crosswatch_core::references::{References, Via, Written};
 
 pub const PATHS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -86,7 +86,8 @@ impl Server {
             .map(|line| {
                 let change = id(random.path()).change(1 + random.below(2));
                 let as_written = change.to_string();
-                Written { change, as_written, line: u32::try_from(line).expect("small") }
+                let line = u32::try_from(line).expect("small");
+                Written { change, as_written, line, via: Via::default() }
             })
             .collect();
         let references = References { references, ..References::default() };

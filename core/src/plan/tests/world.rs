@@ -17,7 +17,7 @@ use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use crate::model::time::{Span, Timestamp};
 use crate::plan::incremental::Planner;
 use crate::plan::plan;
-use crate::references::{References, Written};
+use crate::references::{References, Via, Written};
 
 use super::settings::settings;
 
@@ -207,6 +207,7 @@ impl World {
                 change: change(name),
                 as_written: (*name).to_owned(),
                 line,
+                via: Via::default(),
             })
             .collect();
         let references = References { references, ..References::default() };

@@ -73,7 +73,9 @@ fn clear_references_that_fail_are_findings() {
         let found = value(&format!("{text}, #5"));
         let finding = found.findings.first().unwrap_or_else(|| panic!("{text}: {found:?}"));
         assert!(finding.text.contains(why), "{text}: {}", finding.text);
-        assert_eq!((finding.as_written.as_str(), finding.line), (text, 3));
+        // What may be a password is not repeated.
+        let shown = text.replace("//me:hunter2@", "//…@").replace("//me@", "//…@");
+        assert_eq!((&finding.as_written, finding.line), (&shown, 3));
         assert_eq!(found.references.len(), 1, "{text}: reading goes on");
     }
 }
