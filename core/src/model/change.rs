@@ -18,8 +18,16 @@ pub struct Listing {
     pub archived: bool,
     /// Head of each branch, by its name without `refs/heads/`.
     pub branches: BTreeMap<Name, Oid>,
-    /// Change refs, by number.
+    /// Open changes (on plain git: change refs), in the order of their numbers.
     pub changes: Vec<OpenRef>,
+}
+
+impl Listing {
+    /// The open change of that number.
+    pub fn change(&self, number: u64) -> Option<&OpenRef> {
+        let at = self.changes.binary_search_by_key(&number, |change| change.number).ok()?;
+        self.changes.get(at)
+    }
 }
 
 /// A change as a plain git server shows it: refs. Whether it is still open is for the plan to say.

@@ -6,7 +6,7 @@ use crate::model::build::{PackageHead, Priority, SetMember};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::ledger_view::{Adopted, ChangeFacts};
 use crate::model::plan::{Decision, Held, SubjectPlan, Trigger};
-use crate::model::settings::{Authors, Dependencies, ForgeKind};
+use crate::model::settings::Dependencies;
 use crate::model::time::{Span, Timestamp};
 
 use super::attempts::{self, Due};
@@ -18,6 +18,7 @@ use super::overrides::overrides;
 use super::request;
 use super::sets::{ChangeSet, Graph};
 use super::tracked::Tracked;
+use super::trust::trusted;
 
 /// A change whose head is younger than this is recent.
 pub(crate) const RECENT: Span = Span::hours(24);
@@ -170,7 +171,7 @@ impl Deciding<'_, '_> {
             trusted,
             fingerprint,
             parts,
-            references: open.commit.references.references.clone(),
+            references: open.references.references.clone(),
             findings: set.findings.clone(),
             notes: set.notes.clone(),
             set: set.members,
@@ -244,7 +245,7 @@ impl Deciding<'_, '_> {
                 _ => {}
             }
             if let Some(facts) = own {
-                let moved = last_moved(facts, open.commit.committed_at);
+                let moved = last_moved(facts, open.dated);
                 if !view.until(moved + rules.max_age) {
                     let reason =
                         format!("nothing of it moved for {}; a push releases it", rules.max_age);
@@ -314,7 +315,7 @@ impl Deciding<'_, '_> {
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> Vec<Trigger> {
         let recent = facts.now.get(id).is_some_and(|facts| {
-            let moved = last_moved(facts, open.commit.committed_at);
+            let moved = last_moved(facts, open.dated);
             moved + RECENT > self.view.at()
         });
         let extra = self.view.settings.changes.dependencies == Dependencies::Both
@@ -359,14 +360,6 @@ impl Deciding<'_, '_> {
         let mut plan = bare(id, Decision::Superseded { reason: why.to_owned() });
         plan.superseded = attempts::superseded(self.view, subject, None, why);
         Some(plan)
-    }
-}
-
-/// Whether the heads of a change need no approval.
-pub(crate) fn trusted(view: &View<'_>, change: &ChangeId) -> bool {
-    match view.snapshot.settings.forge(&change.repository.forge).map(|f| &f.kind) {
-        Some(ForgeKind::Git(git)) => git.authors == Authors::Any,
-        None => false,
     }
 }
 

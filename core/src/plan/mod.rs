@@ -16,9 +16,10 @@ mod overrides;
 mod request;
 mod sets;
 mod tracked;
+mod trust;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

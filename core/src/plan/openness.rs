@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::change::{CommitFacts, Listing, OpenRef};
+use crate::model::change::{Listing, OpenRef};
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{Adopted, ChangeFacts, Look};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
+use crate::model::time::Timestamp;
 use crate::references::References;
 
 use super::look::{Facts, View};
@@ -27,7 +28,10 @@ pub(crate) enum State<'a> {
 pub(crate) struct Open<'a> {
     pub(crate) listed: &'a OpenRef,
     pub(crate) base: &'a Name,
-    pub(crate) commit: &'a CommitFacts,
+    /// What its author says that it depends on.
+    pub(crate) references: &'a References,
+    /// Committer's date of its head on plain git; on a forge, when it was opened.
+    pub(crate) dated: Timestamp,
 }
 
 /// The changes of all tracked repositories.
@@ -76,7 +80,7 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
                 let state = state(view, id, listing, listed);
                 let base = base(listing, listed);
                 let references = match &state {
-                    State::Open(open) => Some(digest(&open.commit.references)),
+                    State::Open(open) => Some(digest(open.references)),
                     _ => None,
                 };
                 let adopt = base.is_none_or(|base| first.contains(base));
@@ -98,9 +102,15 @@ fn hide(
     change: &ChangeId,
     listed: &OpenRef,
 ) {
-    if let Some(commit) = view.last_commit(&change.repository, listed.head, Purpose::Hiding) {
-        let references = &commit.references.references;
-        let names = references.iter().map(|reference| reference.change.clone()).collect();
+    let references = match &listed.forge {
+        Some(forge) => Some(&forge.references),
+        None => view
+            .last_commit(&change.repository, listed.head, Purpose::Hiding)
+            .map(|commit| &commit.references),
+    };
+    if let Some(references) = references {
+        let names =
+            references.references.iter().map(|reference| reference.change.clone()).collect();
         hiding.insert(change.clone(), names);
     }
 }
@@ -135,6 +145,10 @@ fn state<'a>(
     listing: &'a Listing,
     listed: &'a OpenRef,
 ) -> State<'a> {
+    if let (Some(forge), Some(base)) = (&listed.forge, &listed.base) {
+        let (references, dated) = (&forge.references, forge.created_at);
+        return State::Open(Open { listed, base, references, dated });
+    }
     let Some(base) = base(listing, listed) else {
         return State::Unknown(format!(
             "{id}#{}: no ref names its base branch and the server shows no default branch",
@@ -149,7 +163,10 @@ fn state<'a>(
         }
     }
     match view.commit(id, listed.head) {
-        Ok(commit) => State::Open(Open { listed, base, commit }),
+        Ok(commit) => {
+            let (references, dated) = (&commit.references, commit.committed_at);
+            State::Open(Open { listed, base, references, dated })
+        }
         Err(why) => State::Unknown(why),
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn of_change(
             branch: open.base.clone(),
             revision: Some(open.listed.head),
             author: None,
-            when: Some(open.commit.committed_at),
+            when: Some(open.dated),
         },
     }
 }

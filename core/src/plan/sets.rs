@@ -67,7 +67,7 @@ fn edges(
     id: &ChangeId,
     open: &Open<'_>,
 ) -> Edges {
-    let written = &open.commit.references;
+    let written = open.references;
     let mut edges = Edges {
         findings: written.findings.clone(),
         notes: written.notes.clone(),

@@ -5,5 +5,5 @@ mod attempts;
 mod mainline;
 mod properties;
 mod sets;
-mod settings;
+pub(crate) mod settings;
 mod world;

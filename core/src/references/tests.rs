@@ -99,7 +99,8 @@ fn check(grammar: Grammar, rows: &[Row]) {
     for (rule, on, body, references, findings, notes) in rows {
         let found = read_by(grammar, *on, body);
         let fits = |said: &[Finding], expected: &str| {
-            let expected: Vec<&str> = expected.split(" | ").filter(|part| !part.is_empty()).collect();
+            let expected: Vec<&str> =
+                expected.split(" | ").filter(|part| !part.is_empty()).collect();
             said.len() == expected.len()
                 && said.iter().zip(expected).all(|(said, part)| said.text.contains(part))
         };

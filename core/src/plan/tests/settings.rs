@@ -38,7 +38,7 @@ fn forge() -> ForgeSettings {
     }
 }
 
-fn workspace() -> WorkspaceSettings {
+pub(crate) fn workspace() -> WorkspaceSettings {
     WorkspaceSettings {
         name: "w".into(),
         id: "w".into(),
@@ -63,6 +63,8 @@ fn workspace() -> WorkspaceSettings {
             max_age: Span::days(120),
             dependencies: Dependencies::Tops,
             trusted: Vec::new(),
+            merged_labels: Vec::new(),
+            on_conflict: OnConflict::Head,
             bots: Vec::new(),
             adopt: Adopt::Recent,
             max_dependencies: 50,

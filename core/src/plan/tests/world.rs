@@ -121,6 +121,7 @@ impl World {
             spelling: path.to_owned(),
             url: url(path),
             listing: Observed::known(Listing {
+                archived: false,
                 default_branch: Some("main".into()),
                 branches: BTreeMap::from([("main".into(), head)]),
                 changes: Vec::new(),
@@ -157,7 +158,7 @@ impl World {
     pub(super) fn authors(&mut self, authors: Authors) {
         let settings = Arc::make_mut(&mut self.snapshot.settings);
         let forge = Arc::make_mut(settings.forges.get_mut("mirror").expect("the forge"));
-        let ForgeKind::Git(git) = &mut forge.kind;
+        let ForgeKind::Git(git) = &mut forge.kind else { return };
         git.authors = authors;
     }
 
@@ -221,6 +222,7 @@ impl World {
                 base: None,
                 ref_name: format!("refs/pull/{number}/head").into(),
                 merge: false,
+                forge: None,
             });
             listing.changes.sort_by_key(|listed| listed.number);
         });

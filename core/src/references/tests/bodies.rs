@@ -172,7 +172,11 @@ fn real_bodies() {
     for (name, on, body, references, (findings, notes)) in BODIES {
         let found = read_on(*on, body);
         assert_eq!(written(&found, *on), *references, "{name}: {found:#?}");
-        assert_eq!((found.findings.len(), found.notes.len()), (*findings, *notes), "{name}: {found:#?}");
+        assert_eq!(
+            (found.findings.len(), found.notes.len()),
+            (*findings, *notes),
+            "{name}: {found:#?}"
+        );
     }
 }
 
@@ -203,11 +207,55 @@ impl Random {
 
 fn mutated(random: &mut Random) -> String {
     const SCRAPS: &[&str] = &[
-        "Depends on", "Depends on: ", "\n", "\n\n", "- ", "- [ ] ", "- [x] ", "#12", "!12", "a/b#3",
-        "~~", "`", "```\n", "> ", "<!--", "-->", "**", "_", "|", "\n|---|---|\n", "<details>",
-        "<summary>Depends on</summary>\n", "</details>\n", "<del>", "</del>", "<blockquote>\n\n",
-        "https://github.com/a/b/pull/12", "https://", "[x](", ")", "(", ":", "：", "\u{a0}", "\r\n",
-        "🔗", "&amp;", "\\", "    ", "\t", "#", "@", "\u{0}", "[", "]", "1. ", "<", ">", "## ",
+        "Depends on",
+        "Depends on: ",
+        "\n",
+        "\n\n",
+        "- ",
+        "- [ ] ",
+        "- [x] ",
+        "#12",
+        "!12",
+        "a/b#3",
+        "~~",
+        "`",
+        "```\n",
+        "> ",
+        "<!--",
+        "-->",
+        "**",
+        "_",
+        "|",
+        "\n|---|---|\n",
+        "<details>",
+        "<summary>Depends on</summary>\n",
+        "</details>\n",
+        "<del>",
+        "</del>",
+        "<blockquote>\n\n",
+        "https://github.com/a/b/pull/12",
+        "https://",
+        "[x](",
+        ")",
+        "(",
+        ":",
+        "：",
+        "\u{a0}",
+        "\r\n",
+        "🔗",
+        "&amp;",
+        "\\",
+        "    ",
+        "\t",
+        "#",
+        "@",
+        "\u{0}",
+        "[",
+        "]",
+        "1. ",
+        "<",
+        ">",
+        "## ",
     ];
     let (_, _, body, ..) = BODIES[random.below(BODIES.len())];
     let mut chars: Vec<char> = body.chars().collect();
@@ -255,7 +303,10 @@ fn twenty_thousand_torn_bodies() {
         let places = found.references.iter().map(|one| one.line);
         let places = places.chain(found.findings.iter().chain(&found.notes).map(|one| one.line));
         for line in places {
-            assert!((1..=lines).contains(&line), "round {round}: line {line} of {body:?}: {found:?}");
+            assert!(
+                (1..=lines).contains(&line),
+                "round {round}: line {line} of {body:?}: {found:?}"
+            );
         }
         for reference in &found.references {
             assert_ne!(reference.change, *of, "round {round}: {body:?}");

@@ -243,7 +243,8 @@ fn phrases_of_the_configuration_add_to_the_built_in_ones() {
     let forges = forges(&locator);
     let phrases = ["Needs".to_owned(), "hängt ab von".to_owned(), "depends on the".to_owned()];
     let context = Context { phrases: &phrases, ..Context::new(&of, &forges) };
-    let body = "needs: #2\nHÄNGT\u{a0}AB VON: #3\nDepends on: #4\nneedsmore: #5\nDepends on the: #6";
+    let body =
+        "needs: #2\nHÄNGT\u{a0}AB VON: #3\nDepends on: #4\nneedsmore: #5\nDepends on the: #6";
     assert_eq!(written(&read(body, &context), On::GitHub), ["o/r#2", "o/r#3", "o/r#4", "o/r#6"]);
     let empty = [String::new(), " ".to_owned()];
     let context = Context { phrases: &empty, ..context };
