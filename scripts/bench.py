@@ -1,11 +1,13 @@
-"""Start to ready and idle memory on the demo's state; `scripts/bench` calls this."""
+"""Start to ready and idle memory on the demo's state, and a crowd of workspaces; `scripts/bench` calls this."""
 
 import argparse
 import contextlib
 import hashlib
 import io
+import json
 import pathlib
 import shutil
+import socket
 import statistics
 import sys
 import tempfile
@@ -15,6 +17,7 @@ import urllib.request
 import demo
 
 READY_BAR, MEMORY_BAR = 200, 40
+CROWD, SLOTS, UPDATE, CROWD_BAR = 200, 8, 2, 55
 
 
 def calibration():
@@ -65,11 +68,94 @@ def row(name, unit, values, bar=None):
     return bar is None or middle <= bar
 
 
+class Crowd:
+    """A site of many workspaces whose updates only take their time, for `demo.Daemon`."""
+
+    def __init__(self, root):
+        self.root, self.state, self.events = root, root / "state", root / "events"
+        (root / "git").mkdir()
+        manifest = root / "manifest.json"
+        packages = [{"name": "one", "git": {"url": f"file://{root}/git/one.git", "branch": "main"}}]
+        manifest.write_text(json.dumps({"version": 1, "packages": packages}))
+        say = f'echo "$1 $CROSSWATCH_WORKSPACE" >> {self.events}'
+        update = ["sh", "-c", f"{say.replace('$1', '+')}; sleep {UPDATE}; {say.replace('$1', '-')}"]
+        with contextlib.closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        config = {
+            "version": 1, "state_dir": str(self.state), "listen": f"127.0.0.1:{self.port}",
+            "max_updates": SLOTS,
+            "forges": {"mirror": {"kind": "git", "url": f"file://{root}/git", "authors": "any"}},
+            "ci": {"here": {"kind": "local", "run": ["true"]}},
+            "defaults": {"bootstrap": {"run": ["cp", str(manifest), "manifest.json"]},
+                         "update": {"run": update}, "manifest": {"path": "manifest.json"}},
+            "workspaces": [{"name": f"w{n}"} for n in range(CROWD)],
+        }
+        # JSON is YAML.
+        (root / "workspaces.yaml").write_text(json.dumps(config))
+
+    def page(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def rows(self):
+        with contextlib.suppress(OSError):
+            with urllib.request.urlopen(self.page() + "/api/v1/workspaces", timeout=10) as answer:
+                return json.load(answer)
+        return []
+
+
+def crowd(binary, root):
+    """Seconds from the start of the daemon until all workspaces of a crowd are ready."""
+    site = Crowd(root)
+    daemon = demo.Daemon(binary, site)
+    start = time.perf_counter()
+    daemon.start()
+    try:
+        while sum(row["phase"] == "ready" for row in site.rows()) < CROWD:
+            if time.perf_counter() - start > 10 * CROWD_BAR:
+                raise demo.Failed(f"the crowd is not ready; the log ends:\n{demo.tail(daemon.log)}")
+            time.sleep(0.2)
+        seconds = time.perf_counter() - start
+    finally:
+        daemon.stop()
+    running = most = 0
+    updated = []
+    for line in site.events.read_text().splitlines():
+        sign, name = line.split()
+        running += 1 if sign == "+" else -1
+        most = max(most, running)
+        updated += [name] if sign == "+" else []
+    if most > SLOTS or sorted(updated) != sorted(f"w{n}" for n in range(CROWD)):
+        raise demo.Failed(f"{most} updates at once of {SLOTS}, {len(updated)} updates of {CROWD} workspaces")
+    return seconds
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--binary", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--only", choices=["ready", "crowd"])
     options = parser.parse_args()
+    held = True
+    try:
+        if options.only != "crowd":
+            held &= ready_and_memory(options)
+        if options.only != "ready":
+            root = pathlib.Path(tempfile.mkdtemp(prefix="crosswatch-bench-")).resolve()
+            try:
+                row("calibration (sha256)", "ms", [calibration()])
+                seconds = crowd(options.binary.resolve(), root)
+                held &= row(f"{CROWD} workspaces", "s", [seconds], CROWD_BAR)
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+        return 0 if held else 1
+    except demo.Failed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+
+
+def ready_and_memory(options):
+    """Whether start to ready and idle memory on the demo's state hold."""
     root = pathlib.Path(tempfile.mkdtemp(prefix="crosswatch-bench-")).resolve()
     site = demo.Site(root)
     daemon = demo.Daemon(options.binary.resolve(), site)
@@ -90,10 +176,7 @@ def main():
         row("calibration (sha256)", "ms", speed)
         held = row("start to ready", "ms", ready, READY_BAR)
         held &= row("idle resident", "MB", idle, MEMORY_BAR)
-        return 0 if held else 1
-    except demo.Failed as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
+        return held
     finally:
         daemon.stop()
         shutil.rmtree(root, ignore_errors=True)

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
-use crosswatch_core::model::time::Timestamp;
+use crosswatch_core::model::run::RunRecord;
+use crosswatch_core::model::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Last status of every observer; written by observers, read by people.
@@ -20,6 +21,8 @@ pub struct BoardContent {
     pub repositories: BTreeMap<RepositoryId, RepositoryStatus>,
     /// CIs that cannot be used, each with the reason.
     pub ci: BTreeMap<Name, String>,
+    /// Why builds of changes on this machine are refused, if they are for want of a sandbox.
+    pub sandbox: Option<String>,
     /// Why the newest configuration was not taken over, if it was not.
     pub configuration: Option<String>,
     /// Why the daemon is not ready, by what is wrong; empty when it is.
@@ -29,7 +32,7 @@ pub struct BoardContent {
 /// Life of one workspace.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct WorkspaceStatus {
-    /// absent, bootstrapping, ready, updating, failed.
+    /// absent, bootstrapping, ready, updating, rebootstrapping, failed, fenced.
     pub phase: String,
     /// Since when.
     pub since: Option<Timestamp>,
@@ -43,6 +46,41 @@ pub struct WorkspaceStatus {
     pub log: Option<std::path::PathBuf>,
     /// Last success.
     pub updated_at: Option<Timestamp>,
+    /// How long each step took when it was last carried out, by the phase in which it runs.
+    pub took: BTreeMap<String, Span>,
+    /// Why the newest manifest is not believed, and where it is kept.
+    pub suspicion: Option<String>,
+    /// What else is not as usual.
+    pub notes: Vec<String>,
+    /// The last runs, oldest first.
+    pub runs: Arc<Vec<RunRecord>>,
+}
+
+/// Phases in which a command runs.
+const RUNNING: [&str; 2] = ["bootstrapping", "updating"];
+
+impl WorkspaceStatus {
+    /// Takes over where the workspace's life is, and how long the phase took that is left.
+    pub fn enter(&mut self, phase: &str, now: Timestamp) {
+        if self.phase == phase {
+            return;
+        }
+        let left = std::mem::replace(&mut self.phase, phase.to_owned());
+        let since = self.since.replace(now);
+        // A failed one says nothing of how long it takes.
+        if RUNNING.contains(&left.as_str())
+            && phase != "failed"
+            && let Some(since) = since
+        {
+            self.took.insert(left, now.since(since));
+        }
+    }
+
+    /// The step that runs, and since when.
+    pub fn running(&self) -> Option<(&str, Timestamp)> {
+        let running = RUNNING.contains(&self.phase.as_str());
+        running.then_some(self.phase.as_str()).zip(self.since)
+    }
 }
 
 /// Looks at one repository.
@@ -64,6 +102,11 @@ impl Board {
     /// A copy of everything.
     pub fn read(&self) -> BoardContent {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at something without a copy; `look` must be quick.
+    pub fn look<T>(&self, look: impl FnOnce(&BoardContent) -> T) -> T {
+        look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes something; `change` must be quick.

@@ -63,6 +63,7 @@ impl Runner for Supervisor {
                 sandbox: job.cage.map(|cage| SandboxSpec {
                     writable: cage.writable,
                     readable: cage.read_only,
+                    hidden: cage.hidden,
                     network: cage.network,
                 }),
                 ..Run::new(job.argv, job.dir)

@@ -29,6 +29,7 @@ pub(super) struct LocalBackend(Arc<Inner>);
 struct Inner {
     argv: Vec<String>,
     settings: LocalCi,
+    state_dir: PathBuf,
     builds: PathBuf,
     slots: Arc<Semaphore>,
     open: Mutex<HashMap<RequestId, Open>>,
@@ -53,6 +54,7 @@ impl LocalBackend {
         Ok(Self(Arc::new(Inner {
             argv: argv(settings, "run", &kind.run, parts)?,
             settings: kind.clone(),
+            state_dir: parts.state_dir.clone(),
             builds: parts.state_dir.join("builds"),
             slots: Arc::new(Semaphore::new(kind.slots.clamp(1, 1024))),
             open: Mutex::default(),
@@ -246,8 +248,8 @@ impl Inner {
             Sandbox::Bubblewrap => match self.no_cage().await {
                 None => Ok(true),
                 Some(why) => Err(format!(
-                    "builds of changes need a sandbox, and bubblewrap does not work here: {why}; \
-                     install it, or say `sandbox: none` where every head is trusted"
+                    "builds of changes need a sandbox: {why}; or say `sandbox: none` where every \
+                     head is trusted; `crosswatch doctor` says more"
                 )),
             },
             Sandbox::None if request.trusted => Ok(false),
@@ -276,7 +278,12 @@ impl Inner {
             log: None,
             stdin: Vec::new(),
             capture: 0,
-            cage: Some(Cage { read_only: Vec::new(), writable: dir, network: false }),
+            cage: Some(Cage {
+                read_only: Vec::new(),
+                hidden: Vec::new(),
+                writable: dir,
+                network: false,
+            }),
         };
         let end = self.runner.run(job, CancellationToken::new()).await;
         (end.outcome != Outcome::Exit(0)).then(|| told(&end))
@@ -298,7 +305,12 @@ impl Inner {
             read_only.push(folder.path().to_owned());
             let program = self.argv.first().map(Path::new);
             read_only.extend(program.filter(|path| path.is_absolute()).map(Path::to_owned));
-            Cage { read_only, writable: folder.work(), network: self.settings.network }
+            Cage {
+                read_only,
+                hidden: vec![self.state_dir.clone()],
+                writable: folder.work(),
+                network: self.settings.network,
+            }
         });
         Job {
             argv: self.argv.clone(),

@@ -4,7 +4,7 @@
 //! builds/REQUEST_ID/request.json     the whole request; its presence means that it was taken
 //!                   overrides.json   the overrides alone
 //!                   overrides.yml    the same as autoproj reads them
-//!                   build.log        output
+//!                   build.log        output; build.log.gz when it ended
 //!                   result.json      how it ended; without it, it runs or was interrupted
 //!                   work/            where the command runs, the only place that a cage can write
 //! ```
@@ -128,9 +128,11 @@ pub(super) fn sweep(builds: &Path) -> io::Result<()> {
     ended.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     for (_, folder) in ended.into_iter().skip(KEPT_WHOLE) {
         fs::remove_dir_all(folder.work())?;
-        match fs::remove_file(folder.log()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        for log in ["build.log", "build.log.gz"] {
+            match fs::remove_file(folder.path().join(log)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
     }
     Ok(())

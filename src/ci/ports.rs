@@ -106,6 +106,8 @@ pub struct Job {
 pub struct Cage {
     /// Paths that it may read.
     pub read_only: Vec<PathBuf>,
+    /// Paths that it must not see although it may read what is around them.
+    pub hidden: Vec<PathBuf>,
     /// The one folder that it may write, and starts in.
     pub writable: PathBuf,
     /// Whether it reaches the network.

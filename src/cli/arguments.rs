@@ -70,8 +70,11 @@ pub(super) enum Command {
         #[arg(long, default_value = "json")]
         format: Spelling,
     },
-    /// List workspaces
-    Workspaces,
+    /// List workspaces, or show one with its last runs
+    Workspaces {
+        /// Only this workspace
+        workspace: Option<String>,
+    },
     /// List mainlines and changes with their decisions
     Changes {
         /// Only this workspace
@@ -91,9 +94,15 @@ pub(super) enum Command {
     Log {
         /// Workspace, or the beginning of a build's request id
         what: String,
-        /// Go on while it grows
+        /// Go on until the run ends, and for a workspace with its next runs, until interrupted
         #[arg(long, short)]
         follow: bool,
+        /// With --follow: end when the run ends
+        #[arg(long, requires = "follow")]
+        once: bool,
+        /// Show time and stream of each line
+        #[arg(long, short)]
+        times: bool,
     },
     /// Build a change or the mainline again
     Rebuild {
@@ -141,6 +150,8 @@ pub(super) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Look at the machine and the configuration: what holds, what is weaker, what is broken
+    Doctor,
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print completions for a shell

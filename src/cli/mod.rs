@@ -2,6 +2,8 @@
 
 mod arguments;
 mod client;
+mod doctor;
+mod log;
 mod offline;
 mod output;
 mod show;
@@ -15,7 +17,7 @@ use crosswatch_core::model::time::Span;
 use nix::unistd::Pid;
 
 use crate::config::{self, Secrets};
-use crate::daemon::{self, RunOptions};
+use crate::daemon::{self, Progress, RunOptions};
 use crate::supervise::parent;
 use crate::web::Act;
 use arguments::{Arguments, Command};
@@ -116,8 +118,9 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
     let client = || Client::new(socket.clone(), &config);
     match command {
         Command::Run { once } => {
-            logging();
-            let options = RunOptions { config, once, passes_every: passes_every() };
+            let progress = Progress::new();
+            logging(&progress);
+            let options = RunOptions { config, once, passes_every: passes_every(), progress };
             daemon::run(options).await.map_err(CliError::from)
         }
         Command::Check { file, resolved } => {
@@ -146,13 +149,18 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
             let wanted = show::Overrides { workspace, change, fingerprint, format };
             show::overrides(&client()?, &config, &wanted).await
         }
-        Command::Workspaces => show::workspaces(&client()?, json).await,
+        Command::Workspaces { workspace: None } => show::workspaces(&client()?, json).await,
+        Command::Workspaces { workspace: Some(name) } => {
+            show::workspace(&client()?, &name, json).await
+        }
         Command::Changes { workspace } => show::changes(&client()?, workspace, json).await,
         Command::Builds { workspace, limit } => {
             show::builds(&client()?, workspace, limit, json).await
         }
         Command::Forges => show::forges(&client()?, json).await,
-        Command::Log { what, follow } => show::log(&client()?, &what, follow).await,
+        Command::Log { what, follow, once, times } => {
+            log::log(&client()?, &what, log::Wanted { follow, once, times }).await
+        }
         Command::Rebuild { workspace, change, alone } => {
             act(&client()?, &Act::Rebuild { workspace, change, alone }).await
         }
@@ -168,6 +176,7 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
             act(&client()?, &Act::Update { workspace, fresh: true }).await
         }
         Command::Reload { yes } => act(&client()?, &Act::Reload { yes }).await,
+        Command::Doctor => doctor::doctor(config, socket, json).await,
         Command::Schema => {
             let text = serde_json::to_string_pretty(&config::schema());
             out(&(text.map_err(|error| CliError::Failed(error.to_string()))? + "\n"))
@@ -206,13 +215,13 @@ fn passes_every() -> Option<Span> {
 }
 
 /// Logs go to standard error; `RUST_LOG` says which, `info` by default.
-fn logging() {
+fn logging(progress: &Progress) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let set = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(progress.clone())
         .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
         .try_init();
     if let Err(error) = set {

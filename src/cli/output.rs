@@ -50,15 +50,16 @@ pub(super) fn plain(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Foreign text without anything that moves a cursor or breaks a row.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn colour(word: &str) -> Option<Color> {
     match word {
-        "success" | "ready" => Some(Color::Green),
-        "failure" | "blocked" | "refused" | "lost" | "failed" => Some(Color::Red),
+        "success" | "ready" | "ok" => Some(Color::Green),
+        "failure" | "blocked" | "refused" | "lost" | "failed" | "broken" => Some(Color::Red),
         "build" | "queued" | "sending" | "sent" | "running" | "updating" => Some(Color::Blue),
+        "weaker" => Some(Color::Yellow),
         "unchanged" | "held" | "covered" | "unknown" | "superseded" | "dropped" => {
             Some(Color::DarkGrey)
         }

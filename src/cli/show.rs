@@ -1,18 +1,21 @@
 //! Commands that only show.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::io::IsTerminal;
+use std::path::Path;
 
 use crosswatch_core::model::time::Timestamp;
 use serde::de::DeserializeOwned;
 
 use super::client::Client;
-use super::output::{out, table};
+use super::output::{clean, out, table};
 use super::{CliError, offline};
 use crate::ledger::BuildRow;
-use crate::supervise::log as logs;
+use crate::web::logs::end_of_failure;
 use crate::web::rows::{self, ChangeRow, RepositoryRow, WorkspaceRow};
 use crate::web::workspace_id;
+
+/// Last lines of a failed run that stand below the table.
+const END: usize = 5;
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CliError> {
     serde_json::from_str(text).map_err(|error| {
@@ -31,8 +34,9 @@ pub(super) async fn workspaces(client: &Client, json: bool) -> Result<(), CliErr
     if json {
         return out(&(text + "\n"));
     }
-    let rows: Vec<WorkspaceRow> = parse(&text)?;
-    let rows: Vec<Vec<String>> = rows
+    let workspaces: Vec<WorkspaceRow> = parse(&text)?;
+    let ends = ends(&workspaces);
+    let rows: Vec<Vec<String>> = workspaces
         .into_iter()
         .map(|row| {
             let mut why = row.failure.unwrap_or(row.mainline);
@@ -43,7 +47,51 @@ pub(super) async fn workspaces(client: &Client, json: bool) -> Result<(), CliErr
             vec![name, row.phase, row.packages.to_string(), row.changes.to_string(), why]
         })
         .collect();
-    table(&["workspace", "state", "packages", "changes", "mainline"], &rows)
+    table(&["workspace", "state", "packages", "changes", "mainline"], &rows)?;
+    // In a pipe each row is one line, and nothing else is.
+    if std::io::stdout().is_terminal() { out(&ends) } else { Ok(()) }
+}
+
+/// The last lines of failed runs, for people.
+fn ends(workspaces: &[WorkspaceRow]) -> String {
+    let mut text = String::new();
+    for row in workspaces.iter().filter(|row| row.failure.is_some() && !row.tail.is_empty()) {
+        text.push_str(&format!("\n{}: the end of its output\n", row.name));
+        let skip = row.tail.len().saturating_sub(END);
+        for line in row.tail.iter().skip(skip) {
+            text.push_str(&format!("    {}\n", clean(line)));
+        }
+    }
+    text
+}
+
+pub(super) async fn workspace(client: &Client, name: &str, json: bool) -> Result<(), CliError> {
+    let text = client.get("/api/v1/workspaces", &[("workspace", name)]).await?;
+    if json {
+        return out(&(text + "\n"));
+    }
+    let row: WorkspaceRow = parse(&text)?;
+    let mut lines = vec![
+        format!("{}: {}, {} packages", row.name, row.phase, row.packages),
+        format!("mainline: {}", row.mainline),
+    ];
+    let again = row.next_at.map(|at| format!("; tried again at {at}")).unwrap_or_default();
+    lines.extend(row.failure.map(|why| format!("failed: {why}{again}")));
+    lines.extend(row.tail.iter().map(|line| format!("  | {line}")));
+    lines.extend(row.suspicion.map(|why| format!("not believed: {why}")));
+    lines.extend(row.notes);
+    out(&(lines.join("\n") + "\n"))?;
+    let runs: Vec<Vec<String>> = row
+        .runs
+        .into_iter()
+        .map(|run| {
+            let took = run.took().map_or_else(|| "-".to_owned(), |took| took.to_string());
+            let log = run.log.map_or_else(|| "-".to_owned(), |log| log.display().to_string());
+            let outcome = run.outcome.unwrap_or_else(|| "runs".to_owned());
+            vec![run.started_at.to_string(), run.kind.to_string(), outcome, took, log]
+        })
+        .collect();
+    table(&["started", "command", "end", "took", "log"], &runs)
 }
 
 fn change_rows(rows: Vec<ChangeRow>) -> Vec<Vec<String>> {
@@ -132,7 +180,8 @@ pub(super) async fn explain(
     match client.get("/api/v1/explain", &query).await {
         Err(CliError::NoDaemon { .. }) => {
             let published = offline::published(config, None).await?;
-            out(&rows::explain(&published, workspace, change).map_err(CliError::Failed)?)
+            let text = rows::explain(&published, workspace, change).map_err(CliError::Failed)?;
+            out(&rows::with_end(text, &end_of_failure(&published, workspace)))
         }
         answer => out(&answer?),
     }
@@ -226,26 +275,4 @@ pub(super) async fn forges(client: &Client, json: bool) -> Result<(), CliError> 
         })
         .collect();
     table(&["repository", "read", "next look", "looks", "workspaces", "state"], &rows)
-}
-
-/// Prints a log. The daemon names the file; it is read here, so that a busy daemon does not matter.
-pub(super) async fn log(client: &Client, what: &str, follow: bool) -> Result<(), CliError> {
-    let path = match client.get("/api/v1/log", &[("workspace", what)]).await {
-        Err(CliError::Failed(_)) => client.get("/api/v1/log", &[("build", what)]).await?,
-        answer => answer?,
-    };
-    let path = PathBuf::from(path);
-    let unreadable =
-        |error: std::io::Error| CliError::Failed(format!("{}: {error}", path.display()));
-    let mut follower = logs::Follower::open(&path).map_err(unreadable)?;
-    loop {
-        let text = follower.read().map_err(unreadable)?;
-        if !text.is_empty() {
-            out(&text)?;
-        } else if !follow {
-            return Ok(());
-        } else {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
 }

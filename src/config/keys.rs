@@ -89,7 +89,16 @@ pub static TOP: Table = Table(&[
     ),
     key("listen", Kind::Text, "Address and port of the pages."),
     key("public_url", Kind::Text, "The address under which people reach the pages."),
-    key("max_updates", Kind::Count(1, 1024), "Updates and bootstraps that may run at once."),
+    key(
+        "max_updates",
+        Kind::Count(1, 1024),
+        "Updates and bootstraps that may run at once; as many as there are cores, two at least, when left out.",
+    ),
+    key(
+        "max_load",
+        Kind::Count(1, 100_000),
+        "While the 1-minute load average is above it, no further update is started as long as one runs; no limit when left out.",
+    ),
     key("logs", Kind::Table(&LOGS), "How long logs of finished runs are kept."),
     key("forges", Kind::Named(&FORGE), "Servers with repositories, by name."),
     key("ci", Kind::Named(&CI), "CIs, by name."),
@@ -247,6 +256,21 @@ pub static WORKSPACE: Table = Table(&[
     key("max_in_flight", Kind::Count(1, 10_000), "Builds between sending and ending at once."),
     key("report", Kind::Table(&REPORT), "What may be written to forges."),
     key("env", Kind::Texts, "Variables of the environment of its commands."),
+    key(
+        "mirror",
+        Kind::Words(&["on", "off"]),
+        "Whether git in its commands reads shared mirrors; on with autoproj, else off.",
+    ),
+    key(
+        "rebootstrap_after",
+        Kind::Count(0, 1000),
+        "After so many failed updates in a row it is bootstrapped into a fresh directory; 5 when left out, 0 for never.",
+    ),
+    key(
+        "max_shrink",
+        Kind::Count(0, 100),
+        "Packages in percent that a manifest may lose at once; one that lost more is believed when a second run agrees; 50 when left out.",
+    ),
     key("paused", Kind::Bool, "Switched off."),
 ]);
 

@@ -43,6 +43,17 @@ pub fn without_secrets(path: &Path) -> Result<Settings, ConfigErrors> {
     parse(&text, path)
 }
 
+/// Reads a configuration and names its secrets by their keys, without reading them.
+pub fn with_references(path: &Path) -> Result<(Settings, Vec<(String, SecretRef)>), ConfigErrors> {
+    let text = read(path).map_err(|error| ConfigErrors::whole(path, error))?;
+    let mut named = Vec::new();
+    let settings = build(&text, path, |found| {
+        named.extend(found.iter().map(|(reference, _, key)| (key.clone(), reference.clone())));
+        Vec::new()
+    })?;
+    Ok((settings, named))
+}
+
 /// Understands the text of a configuration; `origin` names it and its folder. Secrets are not read.
 pub fn parse(text: &str, origin: &Path) -> Result<Settings, ConfigErrors> {
     build(text, origin, |_| Vec::new())

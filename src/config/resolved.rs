@@ -23,6 +23,7 @@ pub fn resolved(settings: &Settings) -> String {
         "listen": settings.listen,
         "public_url": settings.public_url,
         "max_updates": settings.max_updates,
+        "max_load": settings.max_load,
         "logs": {
             "keep": span(settings.logs.keep), "max_size": settings.logs.max_size.to_string(),
         },
@@ -194,6 +195,8 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
             "settle_at_most": span(workspace.mainline.settle_at_most),
         },
         "epoch": workspace.epoch, "max_in_flight": workspace.max_in_flight,
-        "report": {"to": workspace.report_to}, "env": workspace.env, "paused": workspace.paused,
+        "report": {"to": workspace.report_to}, "env": workspace.env, "mirror": workspace.mirror,
+        "paused": workspace.paused, "rebootstrap_after": workspace.rebootstrap_after,
+        "max_shrink": workspace.max_shrink,
     })
 }

@@ -39,6 +39,7 @@ fn the_example_is_right_and_comes_back_from_its_own_writing() {
 
 const FULL: &str = r#"
 version: 1
+max_load: 12
 database: {env: DATABASE_URL}
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
@@ -56,7 +57,7 @@ defaults:
   update: {run: [up], timeout: 5m, output: {max: 1MiB, over: end}}
 logs: {keep: 7d, max_size: 100MiB}
 workspaces:
-  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], report: {to: [m/x/y]}, epoch: 3, env: {<<: *env, A: two}}
+  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [m/x/y]}, epoch: 3, env: {<<: *env, A: two}}
   - {name: a, tool: autoproj, source: {url: "git@h:b.git"}, ci: [web], changes: {pinned: roots, settle: {new: 0s}}, build: [mainline]}
 "#;
 
@@ -73,11 +74,14 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
         bootstrap.run.join(" "),
         "ruby -S autoproj_bootstrap --no-interactive --no-color --no-progress git git@h:b.git"
     );
+    assert_eq!((a.rebootstrap_after, a.max_shrink), (5, 50));
+    assert_eq!((b.rebootstrap_after, b.max_shrink), (0, 30));
+    assert_eq!(settings.max_load, Some(12));
     assert!(!a.build_changes && a.build_mainline && a.changes.pinned_roots);
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 45] = [
+const WRONG: [(&str, &str, &str, &str); 52] = [
     ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
     ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
     ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),
@@ -153,6 +157,13 @@ const WRONG: [(&str, &str, &str, &str); 45] = [
     ("version: 1\n", "", "1:1", "write `version: 1` first"),
     ("version: 1", "version: 1\nlisten: nowhere", "2:9", "127.0.0.1:8020"),
     ("ci: [here]\n", "ci: [here]\n---\nversion: 1\n", "10:1", "one document"),
+    ("version: 1", "version: 1\nmax_load: 0", "2:11", "a whole number from 1"),
+    ("version: 1", "version: 1\nmax_load: 2.5", "2:11", "a whole number from 1"),
+    ("version: 1", "version: 1\nmax_updates: 0", "2:14", "a whole number from 1"),
+    ("ci: [here]\n", "ci: [here]\n    max_shrink: 101\n", "10:17", "from 0 to 100"),
+    ("ci: [here]\n", "ci: [here]\n    max_shrink: 50%\n", "10:17", "write the digits alone"),
+    ("ci: [here]\n", "ci: [here]\n    rebootstrap_after: -1\n", "10:24", "from 0 to 1000"),
+    ("ci: [here]\n", "ci: [here]\n    rebootstrap_after: never\n", "10:24", "from 0 to 1000"),
 ];
 
 #[test]

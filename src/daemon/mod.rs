@@ -4,12 +4,16 @@ pub mod access;
 mod error;
 mod leader;
 mod lock;
+mod logs;
 mod memory;
+mod progress;
 mod run;
+mod sandbox;
 mod service;
 mod settled;
 mod workspaces;
 
 pub use access::{Access, Order};
 pub use error::DaemonError;
+pub use progress::Progress;
 pub use run::{RunOptions, offline, run};

@@ -15,20 +15,21 @@ use super::access::{Access, Order};
 use super::error::DaemonError;
 use super::leader::lead;
 use super::lock::StateLock;
+use super::progress::Progress;
 use super::workspaces::Workspaces;
-use super::{memory, service, settled};
+use super::{logs, memory, sandbox, service, settled};
 use crate::board::{Board, Wake, World};
 use crate::ci::{self, Backends, Driver};
 use crate::clock::Clock;
 use crate::config::{self, Secrets, Watch};
-use crate::forge::git::{GitRemote, Mirrors};
+use crate::forge::git::{GitRemote, Mirrors, SharedMirrors};
 use crate::http::HttpClient;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
 use crate::store::Store;
-use crate::supervise::{Cgroups, Supervisor};
+use crate::supervise::{Cgroups, Supervisor, environment};
 use crate::task::Tasks;
-use crate::watch::{Answers, Memory, Readers, Registry};
+use crate::watch::{Answers, Memory, Mirroring, Readers, Registry};
 use crate::web;
 
 /// How a daemon is started.
@@ -40,6 +41,8 @@ pub struct RunOptions {
     pub once: bool,
     /// A test of the periods: nothing wakes a pass but time, which comes this often.
     pub passes_every: Option<Span>,
+    /// Shows people on a terminal what runs.
+    pub progress: Progress,
 }
 
 /// Opens the ledger of a configuration.
@@ -64,6 +67,9 @@ pub(super) async fn open_ledger(
 
 /// Runs a daemon. Returns when it was told to stop, or with `once` when nothing is left to do.
 pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
+    if let Err(error) = environment::harden() {
+        tracing::warn!(%error, "runs may be able to look into the daemon through /proc");
+    }
     let secrets = Arc::new(Secrets::from_environment());
     let mut config_watch = Watch::new(&options.config);
     let settings = Arc::new(config::load(&options.config, &secrets).map_err(DaemonError::Config)?);
@@ -77,6 +83,7 @@ pub async fn run(options: RunOptions) -> Result<(), DaemonError> {
     let daemon = Daemon::start(&options, settings, secrets, clock, ledger).await?;
     let ended = daemon.serve(&mut config_watch, options.once).await;
     daemon.stop().await;
+    options.progress.end();
     drop(lock);
     ended
 }
@@ -164,6 +171,18 @@ impl Daemon {
             clock: clock.clone(),
         };
         tasks.spawn("registry", registry.run());
+        let mirroring = Mirroring::new(
+            world.clone(),
+            publications.clone(),
+            Arc::clone(&readers.token),
+            SharedMirrors::new(
+                supervisor.clone(),
+                settings.state_dir.join("mirrors"),
+                clock.clone(),
+            ),
+            clock.clone(),
+        );
+        tasks.spawn("mirrors", mirroring.clone().run());
         let answers = Answers {
             world: world.clone(),
             publications: publications.clone(),
@@ -195,12 +214,18 @@ impl Daemon {
         };
         tasks.spawn("outbox", driver.run());
 
+        let sandboxes = sandbox::watch(supervisor.clone(), world.clone(), board.clone());
+        tasks.spawn("sandbox", sandboxes);
         let mut workspaces = Workspaces::new(
             tasks.clone(),
             world.clone(),
             board.clone(),
             publications.clone(),
             supervisor,
+            Arc::new(move |workspace| {
+                let mirroring = mirroring.clone();
+                Box::pin(async move { mirroring.lend(&workspace).await })
+            }),
             ledger.clone(),
             term.clone(),
             clock.clone(),
@@ -220,6 +245,8 @@ impl Daemon {
             longest: options.passes_every.or_else(service::longest_pass),
         };
         tasks.spawn("pass", runner.run());
+        tasks.spawn("logs", logs::keep(world.clone(), publications.clone(), clock.clone()));
+        tasks.spawn("progress", options.progress.clone().run(board.clone(), clock.clone()));
 
         let (order_sender, orders) = mpsc::channel(100);
         let access = Access {

@@ -21,7 +21,7 @@ pub(super) async fn settled(publications: &Publications, board: &Board, ledger: 
     });
     let lives = published.snapshot.settings.workspaces.iter().all(|workspace| {
         status.workspaces.get(&workspace.name).is_some_and(|workspace| {
-            workspace.phase == lifecycle::READY || workspace.failure.is_some()
+            workspace.phase == lifecycle::Phase::Ready.word() || workspace.failure.is_some()
         })
     });
     let asked = published.plan.wanted.iter().all(|question| {

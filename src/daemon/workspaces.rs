@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, LedgerError, Term};
 use crate::pass::Publications;
 use crate::supervise::Supervisor;
 use crate::task::Tasks;
-use crate::workspace::{Life, Orders, Slots, Store};
+use crate::workspace::{Lender, Life, Orders, Slots, Store, Surroundings};
 
 /// All workspaces of the configuration in force.
 pub(super) struct Workspaces {
@@ -24,6 +24,7 @@ pub(super) struct Workspaces {
     board: Board,
     publications: Publications,
     supervisor: Supervisor,
+    lender: Lender,
     ledger: Ledger,
     term: watch::Receiver<Option<Term>>,
     clock: Clock,
@@ -46,13 +47,27 @@ impl Workspaces {
         board: Board,
         publications: Publications,
         supervisor: Supervisor,
+        lender: Lender,
         ledger: Ledger,
         term: watch::Receiver<Option<Term>>,
         clock: Clock,
     ) -> Self {
         let slots = Slots::new(clock.clone());
+        tasks.spawn("load", slots.clone().watch_load(world.clone()));
         let running = BTreeMap::new();
-        Self { tasks, world, board, publications, supervisor, ledger, term, clock, slots, running }
+        Self {
+            tasks,
+            world,
+            board,
+            publications,
+            supervisor,
+            lender,
+            ledger,
+            term,
+            clock,
+            slots,
+            running,
+        }
     }
 
     /// Starts workspaces that are new or other than before, and ends those that are gone.
@@ -71,7 +86,7 @@ impl Workspaces {
                 // The task is over in either case: it answered, or it is gone.
                 running.ended.await.ok();
                 let release = crosswatch_core::control::slots::Event::Release(name.clone());
-                self.slots.send(release, settings.max_updates);
+                self.slots.send(release, settings);
             }
             self.board.update(|board| {
                 board.workspaces.remove(&name);
@@ -100,19 +115,19 @@ impl Workspaces {
                 }
             })
         });
-        let life = Life {
-            settings: Arc::clone(settings),
+        let around = Surroundings {
             world: self.world.clone(),
             board: self.board.clone(),
             publications: self.publications.clone(),
             orders: receiver,
             slots: self.slots.clone(),
             supervisor: self.supervisor.clone(),
+            lender: Arc::clone(&self.lender),
             store,
-            saved,
             clock: self.clock.clone(),
             stop: stop.clone(),
         };
+        let life = Life::new(Arc::clone(settings), saved, around);
         let (over, ended) = tokio::sync::oneshot::channel();
         let stopped = stop.clone();
         self.tasks.spawn(format!("workspace {}", settings.name), async move {
@@ -136,7 +151,7 @@ impl Workspaces {
             .orders
             .try_send(fresh)
             .map_err(|_| format!("{workspace} has orders waiting already; look at `workspaces`"))?;
-        let what = if fresh { "is bootstrapped anew" } else { "is updated" };
+        let what = if fresh { "is bootstrapped anew, beside the old one," } else { "is updated" };
         Ok(format!("{workspace} {what} as soon as a slot is free"))
     }
 }

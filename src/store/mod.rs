@@ -45,11 +45,19 @@ impl Store {
 
     /// Connects to a PostgreSQL server.
     pub async fn postgres(url: &SecretString) -> Result<Self, StoreError> {
-        let place = url::Url::parse(url.expose_secret()).ok().map_or_else(
-            || "the PostgreSQL server".to_owned(),
-            |url| format!("PostgreSQL on {}{}", url.host_str().unwrap_or("a socket"), url.path()),
-        );
-        Self::open(url.expose_secret(), place, "BEGIN", false).await
+        Self::open(url.expose_secret(), postgres_place(url), "BEGIN", false).await
+    }
+
+    /// Whether a PostgreSQL server answers, and its place; its schema is left as it is.
+    pub async fn reachable(url: &SecretString) -> Result<String, StoreError> {
+        sqlx::any::install_default_drivers();
+        let place = postgres_place(url);
+        let failed = |error| StoreError::from_sqlx(&place, &error);
+        let options = AnyPoolOptions::new().acquire_timeout(PATIENCE).max_connections(1);
+        let pool = options.connect(url.expose_secret()).await.map_err(failed)?;
+        let answer = pool.execute("SELECT 1").await.map_err(failed);
+        pool.close().await;
+        answer.map(|_| place.clone())
     }
 
     async fn open(
@@ -128,4 +136,12 @@ impl Store {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// A server as it may be shown.
+fn postgres_place(url: &SecretString) -> String {
+    url::Url::parse(url.expose_secret()).ok().map_or_else(
+        || "the PostgreSQL server".to_owned(),
+        |url| format!("PostgreSQL on {}{}", url.host_str().unwrap_or("a socket"), url.path()),
+    )
 }

@@ -15,8 +15,11 @@
 //!
 //! `docs/supervision.md` says what holds against whom.
 
+pub mod archive;
+pub mod bubblewrap;
 mod cgroup;
 pub mod descendants;
+pub mod environment;
 mod guard;
 pub mod keeper;
 mod launch;
@@ -27,6 +30,7 @@ mod run;
 pub mod sandbox;
 mod sanitise;
 mod sink;
+mod spool;
 mod supervisor;
 mod usage;
 mod wire;

@@ -11,6 +11,8 @@
 //! as `\xHH`, a backslash as `\\`: nothing of the output is lost, and a terminal that shows the file
 //! is not moved by it.
 
+use std::io::Write;
+
 use crosswatch_core::model::time::Timestamp;
 
 /// Which way a line came.
@@ -76,15 +78,18 @@ impl Record {
 
 /// Appends a record to `out`.
 pub(super) fn write(at: u64, stream: Stream, continues: bool, bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(at.to_string().as_bytes());
-    out.push(b' ');
-    out.push(u8::try_from(stream.letter()).unwrap_or(b'-'));
-    out.extend_from_slice(if continues { b"+ " } else { b" " });
+    let goes_on = if continues { "+" } else { "" };
+    // Writing to memory cannot fail.
+    write!(out, "{at} {}{goes_on} ", stream.letter()).ok();
     escape(bytes, out);
     out.push(b'\n');
 }
 
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
+    // Nearly all output is plain, and there may be very much of it.
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'[' | b']'..=b'~')) {
+        return out.extend_from_slice(bytes);
+    }
     for chunk in bytes.utf8_chunks() {
         let valid = chunk.valid();
         let mut from = 0;

@@ -1,20 +1,14 @@
-//! Where a run's output goes: a bounded log file, a bounded capture, a short tail in memory.
-//!
-//! A log that grows beyond its limit loses its middle: the first half of the limit is written as it
-//! comes, then two pieces beside the file take turns, so that the newest part is always there; at
-//! the end they are put after the first half. All of it takes constant memory.
+//! Where a run's output goes: a bounded log file, a bounded capture, a short tail in memory, all of
+//! it in constant memory.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
-use nix::time::{ClockId, clock_gettime};
-
 use super::record::{self, Stream};
+use super::spool::{Spool, wall};
 use super::wire::Capture;
 
 /// Bytes of output that are kept in memory, for the end of a failure.
@@ -30,7 +24,7 @@ const SMALLEST: u64 = 8 * 1024;
 
 /// Takes the output of one run in constant memory.
 pub(super) struct Sink {
-    log: Option<Log>,
+    log: Option<Spool>,
     capture: Option<(File, usize)>,
     tail: VecDeque<u8>,
     output: Partial,
@@ -58,7 +52,7 @@ impl Sink {
         capture: Option<&Capture>,
     ) -> io::Result<Self> {
         let log_max = log_max.max(SMALLEST);
-        let log = log.map(|path| Log::open(path, log_max)).transpose()?;
+        let log = log.map(|path| Spool::open(path, log_max)).transpose()?;
         let capture = match capture {
             Some(capture) => {
                 Some((OpenOptions::new().append(true).open(&capture.file)?, capture.max))
@@ -101,6 +95,8 @@ impl Sink {
 
     /// Writes a line of the keeper's own into the log.
     pub(super) fn note(&mut self, text: &str) {
+        self.store_partial(Stream::Output);
+        self.store_partial(Stream::Error);
         for line in text.lines() {
             self.record(wall(), Stream::Note, false, line.as_bytes());
         }
@@ -241,159 +237,10 @@ impl Sink {
     }
 }
 
-/// The log file, and the two pieces that take turns after the first half of the limit.
-struct Log {
-    path: PathBuf,
-    head: File,
-    /// The piece that is written to now, and which of the two it is.
-    piece: Option<(File, usize)>,
-    written: u64,
-    max: u64,
-    before: u64,
-    dropped: u64,
-}
-
-impl Log {
-    fn open(path: &Path, max: u64) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        // What an interrupted run left belongs to what it wrote.
-        splice(path)?;
-        let head = options().append(true).create(true).open(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            head,
-            piece: None,
-            written: 0,
-            max,
-            before: 0,
-            dropped: 0,
-        })
-    }
-
-    fn room(&self) -> u64 {
-        if self.piece.is_none() { self.max / 2 } else { self.max / 4 }
-    }
-
-    fn has_room(&self, length: usize) -> bool {
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
-        self.written.saturating_add(length) <= self.room()
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.written = self.written.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        match &mut self.piece {
-            Some((file, _)) => file.write_all(bytes),
-            None => self.head.write_all(bytes),
-        }
-    }
-
-    /// Goes on in the next piece, over what stands there.
-    fn turn(&mut self, at: u64) -> io::Result<()> {
-        let number = match &self.piece {
-            Some((_, number)) => {
-                self.dropped = self.dropped.saturating_add(self.before);
-                self.before = self.written;
-                1_usize.saturating_sub(*number)
-            }
-            None => {
-                let text = format!(
-                    "crosswatch: half of {} bytes is used; of what follows, the end is kept and \
-                     shown when the run is over",
-                    self.max
-                );
-                self.head.write_all(&noted(at, &text))?;
-                0
-            }
-        };
-        let path = pieces(&self.path).get(number).cloned().unwrap_or_default();
-        let file = options().write(true).create(true).truncate(true).open(path)?;
-        self.piece = Some((file, number));
-        self.written = 0;
-        Ok(())
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        let Some((_, newest)) = self.piece else { return Ok(()) };
-        if self.dropped > 0 {
-            let text = format!("crosswatch: {} bytes of the log were cut out here", self.dropped);
-            self.head.write_all(&noted(wall(), &text))?;
-        }
-        let mut order = pieces(&self.path);
-        if newest == 0 {
-            order.reverse();
-        }
-        append(&mut self.head, &order)
-    }
-}
-
-/// Puts the pieces of an interrupted run after its log, if there are any.
-pub(super) fn splice(path: &Path) -> io::Result<()> {
-    let mut found = Vec::new();
-    for piece in pieces(path) {
-        match std::fs::symlink_metadata(&piece) {
-            Ok(about) if about.is_file() => found.push((about.modified()?, piece)),
-            _ => {}
-        }
-    }
-    if found.is_empty() {
-        return Ok(());
-    }
-    found.sort();
-    let order: Vec<PathBuf> = found.into_iter().map(|(_, piece)| piece).collect();
-    let mut head = options().append(true).create(true).open(path)?;
-    let text = "crosswatch: the run was interrupted; parts of the log may be missing here";
-    head.write_all(&noted(wall(), text))?;
-    append(&mut head, &order)
-}
-
-fn append(head: &mut File, pieces: &[PathBuf]) -> io::Result<()> {
-    for piece in pieces {
-        match options().read(true).open(piece) {
-            Ok(mut file) => {
-                io::copy(&mut file, head)?;
-                std::fs::remove_file(piece)?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Where the newest output is kept while the run goes on.
-pub(super) fn pieces(log: &Path) -> [PathBuf; 2] {
-    ["end1", "end2"].map(|end| {
-        let mut name = log.as_os_str().to_owned();
-        name.push(".");
-        name.push(end);
-        PathBuf::from(name)
-    })
-}
-
-/// Logs are never written through a link.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.mode(0o640).custom_flags(OFlag::O_NOFOLLOW.bits());
-    options
-}
-
-fn noted(at: u64, text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    record::write(at, Stream::Note, false, text.as_bytes(), &mut out);
-    out
-}
-
-/// The time of day in milliseconds; the keeper has no other clock.
-fn wall() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_REALTIME).map(Duration::from).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::path::PathBuf;
 
     use proptest::prelude::*;
 
@@ -505,28 +352,5 @@ mod tests {
         let (streams, _) = stored(&path);
         let expected: String = (0..number).map(|number| format!("line {number}\n")).collect();
         assert_eq!(String::from_utf8(streams[&Stream::Error].clone()).unwrap(), expected);
-    }
-
-    #[test]
-    fn what_a_lost_keeper_left_is_put_together_later() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut sink, path) = open(&folder, 40_000);
-        for number in 0..2_000 {
-            sink.stdout(format!("line {number}\n").as_bytes());
-        }
-        drop(sink);
-        splice(&path).unwrap();
-        splice(&path).unwrap();
-        let text = String::from_utf8(stored(&path).0[&Stream::Output].clone()).unwrap();
-        assert!(text.starts_with("line 0\n") && text.ends_with("line 1999\n"), "{text}");
-        assert!(pieces(&path).iter().all(|piece| !piece.exists()));
-    }
-
-    #[test]
-    fn a_log_is_not_written_through_a_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.log");
-        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
-        assert!(Sink::open(Some(&path), 1, None).is_err());
     }
 }

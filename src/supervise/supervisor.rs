@@ -16,17 +16,16 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
+use super::bubblewrap::Sandboxes;
 use super::cgroup::{Cgroups, Group};
 use super::descendants::{kill_all, of_run, signal};
 use super::run::{Ended, Outcome, Run, RunResult};
 use super::sanitise::Sanitiser;
 use super::wire::{Capture, Inbox, Order, Report, Spec, Usage, Word, frame};
-use super::{KEEPER, RUN_MARKER, parent};
+use super::{KEEPER, environment, parent, sandbox};
 use crate::clock::Clock;
 
 const TAIL_LINES: usize = 40;
-/// Of the daemon's own environment, all that a run may see.
-const INHERITED: [&str; 7] = ["PATH", "HOME", "LANG", "LC_ALL", "USER", "LOGNAME", "TMPDIR"];
 /// Beyond the run's own deadlines: after that the keeper itself must be stuck.
 const KEEPER_PATIENCE: Span = Span::seconds(15);
 /// A keeper that said nothing for so long was stopped by somebody, and is woken.
@@ -52,6 +51,7 @@ pub struct Running {
 pub struct Supervisor {
     exe: PathBuf,
     clock: Clock,
+    sandboxes: Sandboxes,
     cgroups: Option<Cgroups>,
     running: Arc<Mutex<BTreeMap<String, Running>>>,
 }
@@ -64,7 +64,13 @@ impl Supervisor {
 
     /// Keepers are started from `exe`, for programs that are not crosswatch themselves (tests).
     pub fn with_exe(exe: impl Into<PathBuf>, clock: Clock) -> Self {
-        Self { exe: exe.into(), clock, cgroups: None, running: Arc::default() }
+        Self {
+            exe: exe.into(),
+            clock,
+            cgroups: None,
+            running: Arc::default(),
+            sandboxes: Sandboxes::default(),
+        }
     }
 
     /// Gives each run a control group.
@@ -80,6 +86,11 @@ impl Supervisor {
     /// Runs to the end, whatever that is. When the future is dropped the run is ended as well.
     pub async fn run(&self, run: Run, cancel: &CancellationToken) -> Ended {
         let started_at = self.clock.now();
+        let command = run.command.clone();
+        let run = match sandbox::wrap(self, run).await {
+            Ok(run) => run,
+            Err(error) => return self.not_started(started_at, error.to_string()),
+        };
         let capture = match run.capture.map(|_| tempfile::NamedTempFile::new()).transpose() {
             Ok(capture) => capture,
             Err(error) => return self.not_started(started_at, format!("no room: {error}")),
@@ -87,7 +98,7 @@ impl Supervisor {
         let id = new_id();
         let max = run.capture.unwrap_or_default();
         let file = capture.as_ref().map(|file| Capture { file: file.path().to_owned(), max });
-        let (command, log) = (run.command.clone(), run.log.clone());
+        let log = run.log.clone();
         let watched = Running { command, started_at, log, usage: Usage::default() };
         self.lock().insert(id.clone(), watched.clone());
         let _gone = Gone { id: &id, running: &self.running };
@@ -109,6 +120,16 @@ impl Supervisor {
             stdout: stdout.ok().flatten().unwrap_or_default(),
             stdout_truncated: report.stdout_truncated || unread,
         }
+    }
+
+    /// What is known of sandboxes here.
+    pub fn sandbox(&self) -> &Sandboxes {
+        &self.sandboxes
+    }
+
+    /// The clock of its runs.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Running>> {
@@ -184,13 +205,9 @@ impl Supervisor {
         cancel: &CancellationToken,
     ) -> io::Result<Option<Report>> {
         let limits = run.limits;
-        let mut env = base_env();
-        env.extend(run.env);
-        env.insert(RUN_MARKER.to_owned(), id.to_owned());
-        let mut command = run.sandbox.map(|spec| spec.prefix(&run.dir)).unwrap_or_default();
-        command.extend(run.command);
+        let env = environment::of_run(run.env, id);
         let spec = Spec {
-            command,
+            command: run.command,
             dir: run.dir,
             env,
             limits,
@@ -280,17 +297,6 @@ impl Drop for Gone<'_> {
     fn drop(&mut self) {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(self.id);
     }
-}
-
-fn base_env() -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> = INHERITED
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), std::env::var(key).ok()?)))
-        .collect();
-    env.entry("PATH".to_owned()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
-    env.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
-    env.insert("GIT_SSH_COMMAND".to_owned(), "ssh -oBatchMode=yes -oConnectTimeout=10".to_owned());
-    env
 }
 
 /// Unique on this machine, also across restarts of the daemon.

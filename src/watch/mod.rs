@@ -1,12 +1,15 @@
 //! One registry of what is watched over all workspaces: each repository is asked once a cycle, and
-//! the plan's questions are answered beside it. What was seen goes to the board.
+//! the plan's questions are answered beside it. What was seen goes to the board; what moved goes to
+//! the mirrors that workspaces read.
 
 mod answers;
 mod memory;
+mod mirroring;
 mod registry;
 
 pub use answers::Answers;
 pub use memory::{Memory, Remembered};
+pub use mirroring::Mirroring;
 pub use registry::{Hints, Registry};
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 mod acts;
 mod ci_push;
 mod health;
+pub mod logs;
 mod page;
 pub mod rows;
 mod server;
@@ -51,8 +52,10 @@ fn reading(access: Access) -> Router {
     Router::new()
         .route("/", get(page::overview))
         .route("/workspaces/{name}", get(page::workspace))
-        .route("/builds/{id}/log", get(page::build_log))
-        .route("/workspaces/{name}/log", get(page::workspace_log))
+        .route("/builds/{id}/log", get(logs::build_page))
+        .route("/builds/{id}/log.txt", get(logs::build_text))
+        .route("/workspaces/{name}/log", get(logs::workspace_page))
+        .route("/workspaces/{name}/log.txt", get(logs::workspace_text))
         .route("/style.css", get(style::style))
         .route("/api/v1/workspaces", get(workspaces))
         .route("/api/v1/changes", get(changes))
@@ -88,8 +91,17 @@ fn json(value: &impl serde::Serialize) -> Response {
     axum::Json(value).into_response()
 }
 
-async fn workspaces(State(access): Shared) -> Result<Response, Refusal> {
-    Ok(json(&rows::workspaces(&*published(&access)?, &access.board.read())))
+async fn workspaces(
+    State(access): Shared,
+    Query(which): Query<Which>,
+) -> Result<Response, Refusal> {
+    let (published, board) = (published(&access)?, access.board.read());
+    match &which.workspace {
+        Some(name) => {
+            rows::workspace(&published, &board, name).map(|row| json(&row)).map_err(missing)
+        }
+        None => Ok(json(&rows::workspaces(&published, &board))),
+    }
 }
 
 #[derive(Deserialize)]
@@ -139,9 +151,13 @@ async fn plan(State(access): Shared) -> Result<Response, Refusal> {
 
 async fn explain(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
     let (workspace, change) = pair(which.workspace.as_deref(), which.change.as_deref())?;
-    rows::explain(&*published(&access)?, workspace, change)
-        .map(IntoResponse::into_response)
-        .map_err(missing)
+    let published = published(&access)?;
+    let name = workspace.to_owned();
+    let (text, end) = (rows::explain(&published, workspace, change).map_err(missing)?, {
+        let read = tokio::task::spawn_blocking(move || logs::end_of_failure(&published, &name));
+        read.await.unwrap_or_default()
+    });
+    Ok(rows::with_end(text, &end).into_response())
 }
 
 async fn overrides(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
@@ -155,12 +171,12 @@ async fn overrides(State(access): Shared, Query(which): Query<Which>) -> Result<
 
 /// Path of a log, for the command line on the same machine.
 async fn log(State(access): Shared, Query(which): Query<Which>) -> Result<Response, Refusal> {
-    let path = match (&which.workspace, &which.build) {
-        (Some(name), _) => page::log_of_workspace(&access, name),
-        (None, Some(id)) => page::log_of_build(&access, id).await,
+    let log = match (&which.workspace, &which.build) {
+        (Some(name), _) => logs::of_workspace(&access, name),
+        (None, Some(id)) => logs::of_build(&access, id).await,
         (None, None) => None,
     };
-    path.map(|path| path.display().to_string().into_response())
+    log.map(|log| log.path.display().to_string().into_response())
         .ok_or_else(|| missing("there is no log of that name".to_owned()))
 }
 

@@ -1,21 +1,16 @@
 //! The pages: what is wrong first, then everything. Server-rendered, reading only.
 
-use std::path::PathBuf;
-
 use axum::extract::{Path, State};
 use crosswatch_core::model::build::Stage;
+use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
+use super::logs::{Ends, ends};
 use super::rows::{self, ChangeRow, WorkspaceRow};
 use super::wrong::{self, Wrong};
 use super::{Refusal, Shared, missing, published, workspace_id};
-use crate::daemon::Access;
 use crate::ledger::{BuildFilter, BuildRow, LedgerError};
-use crate::supervise::log;
-
-/// Lines of a log that a page shows.
-const LINES: usize = 2_000;
 
 /// The page stays readable while the daemon is in trouble: that is when somebody reads it.
 pub(super) async fn overview(State(access): Shared) -> Markup {
@@ -31,6 +26,7 @@ pub(super) async fn overview(State(access): Shared) -> Markup {
     };
     let filter = BuildFilter { limit: Some(50), ..BuildFilter::default() };
     let builds = access.ledger.builds(&filter).await;
+    let ends = ends(&access, builds.as_deref().unwrap_or_default()).await;
     wrong.extend(wrong::decided(&published, builds.as_deref().unwrap_or_default()));
     let workspaces = rows::workspaces(&published, &board);
     let changes = rows::changes(&published, None);
@@ -38,7 +34,7 @@ pub(super) async fn overview(State(access): Shared) -> Markup {
         (wrong_list(&wrong))
         section { h2 { "Workspaces" } (workspace_table(&workspaces)) }
         section { h2 { "Changes" } (change_table(&changes, Place::Overview)) }
-        section { h2 { "Builds" } (build_part(&builds, Place::Overview)) }
+        section { h2 { "Builds" } (build_part(&builds, &ends, Place::Overview)) }
     };
     layout("Crosswatch", published.plan.at, Place::Overview, content)
 }
@@ -57,7 +53,10 @@ fn wrong_list(wrong: &[Wrong]) -> Markup {
                                 a href=(format!("workspaces/{workspace}")) { (entry.what) }
                             } @else { (entry.what) }
                         }
-                        dd { (entry.why) }
+                        dd {
+                            (entry.why)
+                            @if !entry.tail.is_empty() { pre { @for line in &entry.tail { (line) "\n" } } }
+                        }
                     }
                 }
             }
@@ -67,9 +66,13 @@ fn wrong_list(wrong: &[Wrong]) -> Markup {
 
 /// Which page is made. Links are relative, so that a proxy may serve the pages below any path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Overview,
     Workspace,
+    /// Of a run that goes on, or of one that is over.
+    Log {
+        live: bool,
+    },
 }
 
 impl Place {
@@ -78,6 +81,17 @@ impl Place {
         match self {
             Self::Overview => "./",
             Self::Workspace => "../",
+            Self::Log { .. } => "../../",
+        }
+    }
+
+    /// After how many seconds it is loaded again: explanations that somebody unfolded must not be
+    /// folded again under their eyes, and what is over does not change.
+    fn refresh(self) -> Option<u32> {
+        match self {
+            Self::Overview => Some(15),
+            Self::Log { live: true } => Some(3),
+            Self::Workspace | Self::Log { live: false } => None,
         }
     }
 }
@@ -88,12 +102,12 @@ pub(super) async fn workspace(
 ) -> Result<Markup, Refusal> {
     let published = published(&access)?;
     let board = access.board.read();
-    let row = rows::workspaces(&published, &board).into_iter().find(|row| *row.name == *name);
-    let row = row.ok_or_else(|| missing(format!("there is no workspace {name}")))?;
+    let row = rows::workspace(&published, &board, &name).map_err(missing)?;
     let changes = rows::changes(&published, Some(&name));
     let id = workspace_id(&published, &name).map_err(missing)?;
     let filter = BuildFilter { workspace: Some(id), limit: Some(100), ..BuildFilter::default() };
     let builds = access.ledger.builds(&filter).await;
+    let ends = ends(&access, builds.as_deref().unwrap_or_default()).await;
     Ok(layout(
         &name,
         published.plan.at,
@@ -106,13 +120,16 @@ pub(super) async fn workspace(
                     p.wrong { (failure) }
                     pre { @for line in &row.tail { (line) "\n" } }
                 }
+                @if let Some(suspicion) = &row.suspicion { p.wrong { "Not believed: " (suspicion) } }
+                @for note in &row.notes { p.note { (note) } }
                 @if !row.unwatched.is_empty() {
                     details { summary { (row.unwatched.len()) " packages are not watched" }
                         ul { @for text in &row.unwatched { li { (text) } } } }
                 }
             }
             section { h2 { "Changes" } (change_table(&changes, Place::Workspace)) }
-            section { h2 { "Builds" } (build_part(&builds, Place::Workspace)) }
+            section { h2 { "Builds" } (build_part(&builds, &ends, Place::Workspace)) }
+            section { h2 { "Runs" } (run_table(&row.runs)) }
             section {
                 h2 { "Why" }
                 @for change in &changes {
@@ -128,45 +145,6 @@ pub(super) async fn workspace(
     ))
 }
 
-pub(super) async fn workspace_log(
-    State(access): Shared,
-    Path(name): Path<String>,
-) -> Result<String, Refusal> {
-    let path = log_of_workspace(&access, &name);
-    show(path.ok_or_else(|| missing(format!("{name} has not run yet")))?)
-}
-
-pub(super) async fn build_log(
-    State(access): Shared,
-    Path(id): Path<String>,
-) -> Result<String, Refusal> {
-    let path = log_of_build(&access, &id).await;
-    show(path.ok_or_else(|| missing(format!("there is no log of a build {id} on this machine")))?)
-}
-
-fn show(path: PathBuf) -> Result<String, Refusal> {
-    let lines = log::tail(&path, LINES).map_err(|error| missing(error.to_string()))?;
-    Ok(lines.join("\n") + "\n")
-}
-
-/// The log of the present or last run of a workspace.
-pub(super) fn log_of_workspace(access: &Access, name: &str) -> Option<PathBuf> {
-    access.board.read().workspaces.get(name)?.log.clone()
-}
-
-/// The log of a local build, by its request id or the beginning of it.
-pub(super) async fn log_of_build(access: &Access, id: &str) -> Option<PathBuf> {
-    if id.len() < 4 || !id.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return None;
-    }
-    let filter = BuildFilter { request: Some(id.to_owned()), ..BuildFilter::default() };
-    let builds = access.ledger.builds(&filter).await.ok()?;
-    let build = builds.first()?;
-    let state_dir = access.publications.borrow().as_ref()?.snapshot.settings.state_dir.clone();
-    let folder = state_dir.join("builds").join(build.request.request_id.to_string());
-    Some(folder.join("build.log")).filter(|path| path.is_file())
-}
-
 fn workspace_table(rows: &[WorkspaceRow]) -> Markup {
     html! {
         table {
@@ -179,6 +157,27 @@ fn workspace_table(rows: &[WorkspaceRow]) -> Markup {
                         td { (row.packages) }
                         td { (row.changes) }
                         td { (row.mainline) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn run_table(runs: &[RunRecord]) -> Markup {
+    html! {
+        @if runs.is_empty() { p { "Nothing has run yet." } } @else {
+            table {
+                thead { tr { th { "Started" } th { "Command" } th { "End" } th { "Took" } th { "Log" } } }
+                tbody {
+                    @for run in runs {
+                        tr {
+                            td { (run.started_at) }
+                            td { (run.kind) }
+                            td { (run.outcome.as_deref().unwrap_or("runs")) }
+                            td { @if let Some(took) = run.took() { (took) } }
+                            td { @if let Some(log) = &run.log { (log.display()) } }
+                        }
                     }
                 }
             }
@@ -219,9 +218,9 @@ fn change_table(rows: &[ChangeRow], place: Place) -> Markup {
 }
 
 /// The ledger may not answer; the rest of the page is shown all the same.
-fn build_part(builds: &Result<Vec<BuildRow>, LedgerError>, place: Place) -> Markup {
+fn build_part(builds: &Result<Vec<BuildRow>, LedgerError>, ends: &Ends, place: Place) -> Markup {
     match builds {
-        Ok(rows) => build_table(rows, place),
+        Ok(rows) => build_table(rows, ends, place),
         Err(error) => html! { p.wrong { "Builds cannot be read: " (error) } },
     }
 }
@@ -231,7 +230,7 @@ fn page_of(link: Option<&String>) -> Option<&String> {
     link.filter(|link| link.starts_with("https://") || link.starts_with("http://"))
 }
 
-fn build_table(rows: &[BuildRow], place: Place) -> Markup {
+fn build_table(rows: &[BuildRow], ends: &Ends, place: Place) -> Markup {
     html! {
         @if rows.is_empty() { p { "Nothing was triggered yet." } } @else {
             table {
@@ -251,7 +250,14 @@ fn build_table(rows: &[BuildRow], place: Place) -> Markup {
                                     a href=(format!("{}builds/{}/log", place.root(), row.request.request_id)) { "log" }
                                 }
                             }
-                            td { (row.request.reason) @if let Some(note) = &row.note { p.note { (note) } } }
+                            td {
+                                (row.request.reason)
+                                @if let Some(note) = &row.note { p.note { (note) } }
+                                @if let Some(end) = ends.get(&row.request.request_id) {
+                                    details { summary { "The end of its output" }
+                                        pre { @for line in end { (line) "\n" } } }
+                                }
+                            }
                         }
                     }
                 }
@@ -260,15 +266,16 @@ fn build_table(rows: &[BuildRow], place: Place) -> Markup {
     }
 }
 
-fn layout(title: &str, at: Timestamp, place: Place, content: Markup) -> Markup {
+pub(super) fn layout(title: &str, at: Timestamp, place: Place, content: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                // Explanations that somebody unfolded must not be folded again under their eyes.
-                @if place == Place::Overview { meta http-equiv="refresh" content="15"; }
+                @if let Some(seconds) = place.refresh() {
+                    meta http-equiv="refresh" content=(seconds);
+                }
                 title { (title) }
                 link rel="stylesheet" href=(format!("{}style.css", place.root()));
             }

@@ -3,6 +3,7 @@
 use crosswatch_core::model::identity::{Name, RepositoryId, Subject};
 use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::plan::{Decision, SubjectPlan, WorkspacePlan};
+use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::Timestamp;
 use crosswatch_core::plan::explain as core_explain;
 use crosswatch_core::spelling::{self, Spelling};
@@ -16,7 +17,7 @@ use crate::pass::Published;
 pub struct WorkspaceRow {
     /// Name.
     pub name: Name,
-    /// absent, bootstrapping, ready, updating, failed.
+    /// absent, bootstrapping, ready, updating, rebootstrapping, failed, fenced.
     pub phase: String,
     /// Since when.
     pub since: Option<Timestamp>,
@@ -32,8 +33,17 @@ pub struct WorkspaceRow {
     pub tail: Vec<String>,
     /// When it is tried again by itself.
     pub next_at: Option<Timestamp>,
+    /// Why the newest manifest is not believed, and where it is kept.
+    #[serde(default)]
+    pub suspicion: Option<String>,
+    /// What else is not as usual.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Packages that cannot be watched, each with the reason.
     pub unwatched: Vec<String>,
+    /// The last runs of its commands, newest first; only where one workspace is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunRecord>,
 }
 
 /// A change in a workspace.
@@ -76,6 +86,21 @@ pub struct RepositoryRow {
     pub workspaces: Vec<Name>,
 }
 
+/// One workspace, with its last runs.
+pub fn workspace(
+    published: &Published,
+    board: &BoardContent,
+    name: &str,
+) -> Result<WorkspaceRow, String> {
+    let rows = workspaces(published, board);
+    let mut row = rows.into_iter().find(|row| *row.name == *name).ok_or_else(|| {
+        format!("there is no workspace {name}; `crosswatch workspaces` lists them")
+    })?;
+    let status = board.workspaces.get(name);
+    row.runs = status.map(|status| status.runs.iter().rev().cloned().collect()).unwrap_or_default();
+    Ok(row)
+}
+
 /// All workspaces.
 pub fn workspaces(published: &Published, board: &BoardContent) -> Vec<WorkspaceRow> {
     published
@@ -101,6 +126,9 @@ pub fn workspaces(published: &Published, board: &BoardContent) -> Vec<WorkspaceR
                 failure: status.failure,
                 tail: status.tail,
                 next_at: status.next_at,
+                suspicion: status.suspicion,
+                notes: status.notes,
+                runs: Vec::new(),
                 unwatched: plan
                     .unwatched
                     .iter()
@@ -198,6 +226,19 @@ pub fn explain(published: &Published, workspace: &str, change: &str) -> Result<S
     let empty = crosswatch_core::model::ledger_view::WorkspaceLedger::default();
     let ledger = published.ledger.workspaces.get(&plan.id).map_or(&empty, |ledger| ledger);
     Ok(core_explain::explain(plan, subject, ledger))
+}
+
+/// An explanation with the last lines of the run whose failure it rests on.
+pub fn with_end(mut explanation: String, end: &[String]) -> String {
+    if !end.is_empty() {
+        explanation.push_str("\nthe end of the workspace's failed run:\n");
+        for line in end {
+            explanation.push_str("    ");
+            explanation.push_str(line);
+            explanation.push('\n');
+        }
+    }
+    explanation
 }
 
 /// What a build of a subject checks out, in a tool's spelling.

@@ -27,5 +27,6 @@ p.finding, p.wrong, td.bad { color: var(--bad); } p.good { color: var(--good); }
 .success { color: var(--good); } .build, .running, .sent, .sending, .queued { color: var(--busy); }
 .unchanged, .held, .covered, .superseded, .dropped, .unknown, .cancelled { color: var(--quiet); }
 pre { overflow-x: auto; padding: .6rem; border: 1px solid var(--line); border-radius: .3rem; font-size: 13px; }
+pre.log { line-height: 1.35; } pre.log .at, .stream-note { color: var(--quiet); } .stream-error { color: var(--bad); }
 summary { cursor: pointer; }
 ";

@@ -14,6 +14,9 @@ use crate::pass::Published;
 /// More blocked subjects than these are only counted.
 const MAX_BLOCKED: usize = 20;
 
+/// Last lines of a failed run that are shown at once.
+const TAIL: usize = 5;
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
@@ -23,11 +26,13 @@ pub(super) struct Wrong {
     pub(super) why: String,
     /// The workspace whose page says more.
     pub(super) workspace: Option<Name>,
+    /// The end of the output that tells why.
+    pub(super) tail: Vec<String>,
 }
 
 impl Wrong {
     fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { what: what.into(), why: why.into(), workspace: None }
+        Self { what: what.into(), why: why.into(), workspace: None, tail: Vec::new() }
     }
 
     fn of(mut self, workspace: &Name) -> Self {
@@ -45,9 +50,16 @@ pub(super) fn observed(board: &BoardContent, panicked: &[String]) -> Vec<Wrong> 
     wrong.extend(board.not_ready.iter().map(|(what, why)| Wrong::new(what, why)));
     wrong.extend(board.configuration.iter().map(|why| Wrong::new("configuration", why)));
     wrong.extend(board.ci.iter().map(|(name, why)| Wrong::new(format!("CI {name}"), why)));
+    wrong.extend(board.sandbox.iter().map(|why| Wrong::new("sandbox", why)));
     wrong.extend(board.workspaces.iter().filter_map(|(name, status)| {
         let why = again(status.failure.as_ref()?, status.next_at);
-        Some(Wrong::new(format!("workspace {name}"), why).of(name))
+        let wrong = Wrong::new(format!("workspace {name}"), why).of(name);
+        let skip = status.tail.len().saturating_sub(TAIL);
+        Some(Wrong { tail: status.tail.iter().skip(skip).cloned().collect(), ..wrong })
+    }));
+    wrong.extend(board.workspaces.iter().filter_map(|(name, status)| {
+        let why = status.suspicion.as_ref().filter(|why| status.failure.as_ref() != Some(*why))?;
+        Some(Wrong::new(format!("manifest of {name}"), why).of(name))
     }));
     wrong.extend(board.repositories.iter().filter_map(|(id, status)| {
         Some(Wrong::new(id.to_string(), again(status.failure.as_ref()?, status.next_at)))

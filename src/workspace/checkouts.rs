@@ -1,11 +1,12 @@
 //! Which commits the package directories are at, read from git's own small files.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crosswatch_core::model::identity::{Name, Oid};
 use crosswatch_core::model::manifest::Manifest;
+
+use super::files::read_regular;
 
 /// Largest file of git that is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -51,7 +52,5 @@ fn head(directory: &Path) -> Option<Oid> {
 }
 
 fn read(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    std::fs::File::open(path).ok()?.take(MAX_BYTES).read_to_string(&mut text).ok()?;
-    Some(text)
+    String::from_utf8(read_regular(path, MAX_BYTES).ok()?).ok()
 }

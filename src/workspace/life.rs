@@ -1,60 +1,31 @@
 //! The task of one workspace: carries out what [`lifecycle::step`] says.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crosswatch_core::control::lifecycle::{self, Effect, Event, Inputs, State};
+use crosswatch_core::control::lifecycle::{self, Effect, End, Event, Inputs, Phase, Rules};
 use crosswatch_core::control::slots;
 use crosswatch_core::model::identity::Name;
-use crosswatch_core::model::manifest::Manifest;
-use crosswatch_core::model::observed::Observed;
-use crosswatch_core::model::settings::WorkspaceSettings;
-use crosswatch_core::model::snapshot::{Updated, WorkspacePart};
+use crosswatch_core::model::run::RunKind;
+use crosswatch_core::model::settings::{ManifestFrom, WorkspaceSettings};
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::plan::update_inputs;
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Slots;
-use super::checkouts::checkouts;
-use super::run::{Folders, read_manifest, run};
+use super::folders::Folders;
+use super::run::Lender;
+use super::saved::Saved;
+use super::{Held, Slots, fence, history};
 use crate::board::{Board, World};
 use crate::clock::Clock;
 use crate::pass::Publications;
 use crate::supervise::Supervisor;
 
-/// What is kept of a workspace over restarts.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Saved {
-    /// Where its life is.
-    pub life: State,
-    /// The last good manifest.
-    pub manifest: Option<Manifest>,
-    /// What the last successful update left.
-    pub updated: Option<Updated>,
-    /// Why the last run failed, if it did.
-    pub failure: Option<String>,
-}
-
-impl Saved {
-    /// What the planner sees of it.
-    pub fn part(&self, settings: &WorkspaceSettings) -> WorkspacePart {
-        let manifest = match (&self.manifest, &self.failure) {
-            (Some(manifest), _) => Observed::known(manifest.clone()),
-            (None, Some(why)) => Observed::not_read_yet(Timestamp(0)).failed(why, Timestamp(0)),
-            (None, None) => Observed::not_read_yet(Timestamp(0)),
-        };
-        WorkspacePart {
-            name: settings.name.clone(),
-            manifest,
-            updated: self.updated.clone(),
-            failure: self.failure.clone(),
-            pending: false,
-        }
-    }
-}
+/// How often it is looked whether a fenced folder is free.
+const FENCE_LOOK: Span = Span::seconds(5);
 
 /// The port to wherever [`Saved`] is kept; a failure to save costs an update after a restart.
 pub type Store = Arc<dyn Fn(Name, String) -> BoxFuture<'static, ()> + Send + Sync>;
@@ -64,8 +35,24 @@ pub type Orders = mpsc::Sender<bool>;
 
 /// The observer of one workspace.
 pub struct Life {
-    /// Its settings.
-    pub settings: Arc<WorkspaceSettings>,
+    pub(super) settings: Arc<WorkspaceSettings>,
+    pub(super) folders: Folders,
+    pub(super) board: Board,
+    pub(super) supervisor: Supervisor,
+    pub(super) lender: Lender,
+    pub(super) saved: Saved,
+    pub(super) clock: Clock,
+    pub(super) stop: CancellationToken,
+    world: World,
+    publications: Publications,
+    orders: mpsc::Receiver<bool>,
+    slots: Slots,
+    store: Store,
+    fence_look: Timestamp,
+}
+
+/// What a [`Life`] is given.
+pub struct Surroundings {
     /// Where its manifest goes.
     pub world: World,
     /// Where people see how it goes.
@@ -78,10 +65,10 @@ pub struct Life {
     pub slots: Slots,
     /// Runs commands.
     pub supervisor: Supervisor,
+    /// Lends it mirrors to read.
+    pub lender: Lender,
     /// Keeps what must survive a restart.
     pub store: Store,
-    /// What was kept.
-    pub saved: Saved,
     /// The time.
     pub clock: Clock,
     /// Ends running commands.
@@ -89,21 +76,54 @@ pub struct Life {
 }
 
 impl Life {
+    /// A life that goes on from what was saved.
+    pub fn new(settings: Arc<WorkspaceSettings>, saved: Saved, around: Surroundings) -> Self {
+        let Surroundings {
+            world,
+            board,
+            publications,
+            orders,
+            slots,
+            supervisor,
+            lender,
+            store,
+            clock,
+            stop,
+        } = around;
+        let folders = Folders::of(&world.settings().state_dir, &settings.name);
+        Self {
+            settings,
+            folders,
+            board,
+            supervisor,
+            lender,
+            saved,
+            clock,
+            stop,
+            world,
+            publications,
+            orders,
+            slots,
+            store,
+            fence_look: Timestamp(0),
+        }
+    }
+
     /// Lives until it is dropped.
     pub async fn run(mut self) {
-        let settings = Arc::clone(&self.settings);
-        let name = settings.name.clone();
-        let folders = Folders::of(&self.world.settings().state_dir, &name);
-        if !folders.root.join(".").is_dir() {
-            // The folder is gone: whatever was kept of it no longer helps an update.
-            self.saved.life.bootstrapped = false;
-        }
+        let name = self.settings.name.clone();
+        self.publish();
+        self.recover().await;
         let mut granted = self.slots.changes();
         self.publish();
         loop {
-            let inputs = self.inputs();
-            let event = if self.slots.has(&name) {
-                Event::Granted(inputs)
+            let event = if self.unfenced() {
+                Event::Unfenced
+            } else if self.slots.has(&name) {
+                if !self.folders.is_there() {
+                    self.step(Event::Gone);
+                }
+                Event::Granted(self.inputs())
             } else {
                 let wait = self.wait();
                 tokio::select! {
@@ -112,118 +132,167 @@ impl Life {
                             return;
                         }
                         self.publications.mark_unchanged();
-                        Event::Inputs(self.inputs())
+                        Event::Inputs(self.asked_inputs())
                     }
                     Some(fresh) = self.orders.recv() => Event::Ordered { fresh },
                     _ = granted.changed() => continue,
-                    () = tokio::time::sleep(wait) => Event::Tick(self.inputs()),
+                    () = tokio::time::sleep(wait) => Event::Tick(self.asked_inputs()),
                 }
             };
-            let mut effects = self.step(event);
-            while let Some(effect) = effects.pop() {
-                let at_most = self.world.settings().max_updates;
-                match effect {
-                    Effect::Request => {
-                        self.slots.send(slots::Event::Request(name.clone()), at_most);
-                    }
-                    Effect::Release => {
-                        self.slots.send(slots::Event::Release(name.clone()), at_most);
-                        self.save().await;
-                    }
-                    Effect::Run(step) => {
-                        let succeeded = self.carry_out(step, &folders).await;
-                        effects.extend(self.step(Event::Ended { succeeded }));
-                    }
-                }
+            let mut effects = VecDeque::from(self.step(event));
+            while let Some(effect) = effects.pop_front() {
+                self.carry(effect, &mut effects).await;
                 self.publish();
             }
             self.publish();
         }
     }
 
+    async fn carry(&mut self, effect: Effect, then: &mut VecDeque<Effect>) {
+        let name = self.settings.name.clone();
+        match effect {
+            Effect::Request(priority) => {
+                self.slots.send(slots::Event::Request(name, priority), &self.world.settings());
+            }
+            Effect::Release => {
+                // Before somebody else gets the slot, or a crash would forget how it ended.
+                self.save().await;
+                self.slots.send(slots::Event::Release(name), &self.world.settings());
+            }
+            Effect::Run(step) => {
+                let end = self.carry_out(step).await;
+                then.extend(self.step(Event::Ended(end)));
+            }
+            Effect::SetAside => {
+                if let Err(error) = self.swap(Folders::set_aside).await {
+                    let root = self.folders.root.display();
+                    self.saved.failure = Some(format!("{root} cannot be put aside: {error}"));
+                    // What was to run in the fresh one does not.
+                    then.clear();
+                    then.extend(self.step(Event::Ended(End::Failed)));
+                }
+            }
+            Effect::PutBack => {
+                if let Err(error) = self.swap(Folders::put_back).await {
+                    let aside = self.folders.aside.display();
+                    tracing::error!(workspace = %name, %error, "{aside} was not put back");
+                }
+                self.save().await;
+            }
+            Effect::KeepNew => {
+                let kept = self.swap(Folders::keep_new).await;
+                // What was killed in the old one is of no more interest.
+                self.saved.unclean = None;
+                self.save().await;
+                let cleared = match kept {
+                    Ok(()) => self.swap(Folders::clear).await,
+                    failed => failed,
+                };
+                if let Err(error) = cleared {
+                    let aside = self.folders.aside.display();
+                    tracing::error!(workspace = %name, %error, "{aside} was not removed");
+                }
+            }
+        }
+    }
+
+    /// Finds out what an earlier daemon, or this one before a reload, left behind: how its runs ended,
+    /// and which directory works.
+    async fn recover(&mut self) {
+        let failure = self.saved.failure.clone();
+        while let Err(error) = self.folders.hold().await {
+            let lock = self.folders.lock.display();
+            self.saved.failure = Some(format!("the workspace cannot be used: {lock}: {error}"));
+            self.publish();
+            tokio::time::sleep(FENCE_LOOK.to_std()).await;
+        }
+        self.saved.failure = failure;
+        let (logs, now) = (self.folders.logs.clone(), self.clock.now());
+        let runs = Arc::make_mut(&mut self.saved.runs);
+        if let Some(at) = history::recover(runs, &logs, now) {
+            self.saved.unclean = self.saved.unclean.max(Some(at));
+        }
+        // Under a process that lives on nothing is renamed; the loop looks after that.
+        if !self.saved.life.fenced {
+            match self.swap(Folders::put_back).await {
+                Ok(true) => tracing::warn!(
+                    workspace = %self.settings.name,
+                    "a bootstrap into a fresh directory was interrupted; the old one is back"
+                ),
+                Ok(false) => {}
+                Err(error) => {
+                    let aside = self.folders.aside.display();
+                    self.saved.failure = Some(format!("{aside} cannot be put back: {error}"));
+                }
+            }
+        }
+        if !self.folders.is_there() {
+            // Whatever was kept of it no longer helps an update.
+            self.step(Event::Gone);
+        }
+        self.save().await;
+    }
+
+    /// Whether a fenced folder has become free, looked at now and then.
+    fn unfenced(&mut self) -> bool {
+        let now = self.clock.now();
+        if !self.saved.life.fenced || now < self.fence_look {
+            return false;
+        }
+        self.fence_look = now + FENCE_LOOK;
+        let before = self.saved.held.clone();
+        let free = !self.held_after(&before);
+        if free {
+            tracing::info!(workspace = %self.settings.name, "its folder is free again");
+        }
+        free
+    }
+
+    /// Looks which processes hold the folder; some of `before` may do so unseen.
+    pub(super) fn held_after(&mut self, before: &[Held]) -> bool {
+        let folders = [self.folders.root.as_path(), self.folders.aside.as_path()];
+        self.saved.held = fence::held(&self.settings.name, &folders, before);
+        !self.saved.held.is_empty()
+    }
+
     fn step(&mut self, event: Event) -> Vec<Effect> {
-        lifecycle::step(&mut self.saved.life, event, &self.settings.name, self.clock.now())
+        let rules = Rules {
+            key: &self.settings.name,
+            // Nothing would make a fresh one.
+            rebootstrap_after: match self.settings.bootstrap {
+                Some(_) => self.settings.rebootstrap_after,
+                None => 0,
+            },
+        };
+        lifecycle::step(&mut self.saved.life, event, &rules, self.clock.now())
     }
 
     fn inputs(&self) -> Option<Inputs> {
         update_inputs(&self.world.freeze(self.clock.now()), &self.settings)
     }
 
+    /// The same, where it could make a difference.
+    fn asked_inputs(&self) -> Option<Inputs> {
+        lifecycle::asks_for_inputs(&self.saved.life).then(|| self.inputs()).flatten()
+    }
+
     fn wait(&self) -> Duration {
         let now = self.clock.now();
+        if self.saved.life.fenced {
+            return FENCE_LOOK.to_std();
+        }
+        // A time that is over does not bring anything: a slot is waited for already.
         lifecycle::next_at(&self.saved.life)
+            .filter(|next| *next > now)
             .map_or(Span::minutes(1), |next| next.since(now))
             .to_std()
             .max(Duration::from_millis(20))
     }
 
-    async fn carry_out(&mut self, step: lifecycle::Step, folders: &Folders) -> bool {
-        self.publish();
-        match self.try_carry_out(step, folders).await {
-            Ok(()) => {
-                self.saved.failure = None;
-                true
-            }
-            Err(Failure { why, tail }) => {
-                tracing::warn!(workspace = %self.settings.name, why, "a {} failed", step.word());
-                self.saved.failure = Some(why);
-                let name = self.settings.name.clone();
-                self.board.update(|board| {
-                    board.workspaces.entry(name).or_default().tail = tail;
-                });
-                false
-            }
-        }
-    }
-
-    async fn try_carry_out(
-        &mut self,
-        step: lifecycle::Step,
-        folders: &Folders,
-    ) -> Result<(), Failure> {
-        let settings = Arc::clone(&self.settings);
-        let command = match step {
-            lifecycle::Step::Bootstrap => {
-                fresh(folders).await?;
-                &settings.bootstrap
-            }
-            lifecycle::Step::Update => &settings.update,
-        };
-        if let Some(command) = command {
-            let log = folders.log(step, self.clock.now());
-            let name = settings.name.clone();
-            self.board.update(|board| {
-                board.workspaces.entry(name).or_default().log = Some(log.clone());
-            });
-            let (supervisor, stop) = (&self.supervisor, &self.stop);
-            let ended =
-                run(supervisor, &settings, folders, command, Some(log.clone()), None, stop).await;
-            metrics::counter!("crosswatch_runs_total", "step" => step.word(),
-                "succeeded" => ended.outcome.success().to_string())
-            .increment(1);
-            if !ended.outcome.success() {
-                let why =
-                    format!("the {} {}; its log is {}", step.word(), ended.outcome, log.display());
-                return Err(Failure { why, tail: ended.tail });
-            }
-        }
-        if step == lifecycle::Step::Update {
-            let manifest = read_manifest(&self.supervisor, &settings, folders, &self.stop)
-                .await
-                .map_err(Failure::plain)?;
-            self.saved.updated = Some(Updated {
-                checkouts: checkouts(&folders.root, &manifest),
-                inputs: self.saved.life.running_inputs().cloned().unwrap_or_default(),
-            });
-            self.saved.manifest = Some(manifest);
-        }
-        Ok(())
-    }
-
     /// Tells world and people where it is.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let now = self.clock.now();
-        let inputs = self.inputs();
+        let inputs = self.asked_inputs();
         let life = &self.saved.life;
         let mut part = self.saved.part(&self.settings);
         if let Some(before) = self.world.workspace(&self.settings.name) {
@@ -231,13 +300,13 @@ impl Life {
         }
         part.pending = lifecycle::pending(life, inputs.as_ref());
         self.world.set_workspace(part);
+        let notes = self.notes();
         self.board.update(|board| {
             let status = board.workspaces.entry(self.settings.name.clone()).or_default();
             let phase = lifecycle::phase(life);
-            if status.phase != phase {
-                status.phase = phase.to_owned();
-                status.since = Some(now);
-                if phase == "ready" {
+            if status.phase != phase.word() {
+                status.enter(phase.word(), now);
+                if phase == Phase::Ready {
                     status.updated_at = Some(now);
                 }
             }
@@ -246,10 +315,51 @@ impl Life {
                 status.tail.clear();
             }
             status.next_at = lifecycle::next_at(life);
+            status.suspicion = self.saved.suspicion.as_ref().map(|suspicion| suspicion.why.clone());
+            status.notes = notes;
+            status.runs = Arc::clone(&self.saved.runs);
         });
     }
 
-    async fn save(&self) {
+    /// What is not as usual and no failure.
+    fn notes(&self) -> Vec<String> {
+        let settings = &self.settings;
+        let manifest = match &settings.manifest.from {
+            ManifestFrom::Run(step) => Some(step),
+            ManifestFrom::Path(_) => None,
+        };
+        let commands = [
+            (RunKind::Bootstrap, settings.bootstrap.as_ref()),
+            (RunKind::Update, settings.update.as_ref()),
+            (RunKind::Manifest, manifest),
+        ];
+        let life = &self.saved.life;
+        let mut notes: Vec<String> = commands
+            .into_iter()
+            .filter_map(|(kind, step)| {
+                let usual = step?.limits.silence;
+                let now = lifecycle::silence(life, kind, usual);
+                let times = life.silenced.get(&kind)?;
+                (now > usual).then(|| {
+                    format!(
+                        "the {kind} may be silent for {now} next time, not {usual}: it was ended by \
+                         that {times} times in a row"
+                    )
+                })
+            })
+            .collect();
+        if life.fenced {
+            let pids: Vec<String> =
+                self.saved.held.iter().map(|held| held.pid.to_string()).collect();
+            notes.push(format!(
+                "its folder is not used until these processes are gone: {}",
+                pids.join(", ")
+            ));
+        }
+        notes
+    }
+
+    pub(super) async fn save(&self) {
         match serde_json::to_string(&self.saved) {
             Ok(json) => (self.store)(self.settings.id.clone(), json).await,
             Err(error) => {
@@ -257,27 +367,4 @@ impl Life {
             }
         }
     }
-}
-
-struct Failure {
-    why: String,
-    tail: Vec<String>,
-}
-
-impl Failure {
-    fn plain(why: String) -> Self {
-        Self { why, tail: Vec::new() }
-    }
-}
-
-/// Empties the workspace's folder; a bootstrap starts in an empty one.
-async fn fresh(folders: &Folders) -> Result<(), Failure> {
-    let wrong = |error: std::io::Error| {
-        Failure::plain(format!("{} cannot be made anew: {error}", folders.root.display()))
-    };
-    match tokio::fs::remove_dir_all(&folders.root).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
-        _ => {}
-    }
-    tokio::fs::create_dir_all(&folders.root).await.map_err(wrong)
 }

@@ -1,9 +1,20 @@
 //! Workspaces: bootstrap and update as supervised subprocesses, and the manifest that they export.
 
+mod carry;
 mod checkouts;
+mod fence;
+mod files;
+mod folders;
+mod history;
 mod life;
+mod manifest;
 mod run;
+mod saved;
 mod slots;
+mod stale;
 
-pub use life::{Life, Orders, Saved, Store};
+pub use fence::Held;
+pub use life::{Life, Orders, Store, Surroundings};
+pub use run::Lender;
+pub use saved::{Saved, Suspicion};
 pub use slots::Slots;

@@ -1,54 +1,85 @@
 //! The slots that bootstraps and updates share.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crosswatch_core::control::slots::{self, Effect, Event};
+use crosswatch_core::control::slots::{self, Effect, Event, Room};
 use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::settings::Settings;
+use crosswatch_core::model::time::Span;
 use tokio::sync::watch;
 
+use crate::board::World;
 use crate::clock::Clock;
+
+/// How often a load that was too high is looked at again.
+const LOOK: Span = Span::seconds(5);
 
 /// Carries out what [`slots::step`] grants.
 #[derive(Clone, Debug)]
 pub struct Slots {
-    state: Arc<Mutex<slots::State>>,
+    state: Arc<Mutex<Both>>,
     granted: watch::Sender<u64>,
-    running: Arc<Mutex<std::collections::BTreeSet<Name>>>,
     clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Both {
+    slots: slots::State,
+    running: BTreeSet<Name>,
 }
 
 impl Slots {
     /// No slot is taken.
     pub fn new(clock: Clock) -> Self {
-        Self {
-            state: Arc::default(),
-            granted: watch::Sender::new(0),
-            running: Arc::default(),
-            clock,
-        }
+        Self { state: Arc::default(), granted: watch::Sender::new(0), clock }
     }
 
     /// Advances the slots and tells those that were granted one.
-    pub fn send(&self, event: Event, at_most: usize) {
+    pub fn send(&self, event: Event, settings: &Settings) {
+        let overloaded = settings.max_load.is_some_and(|most| load() > f64::from(most));
+        let room = Room { at_most: settings.max_updates, overloaded };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Event::Release(name) = &event {
-            running.remove(name);
+            state.running.remove(name);
         }
-        for Effect::Grant(name) in slots::step(&mut state, event, at_most, self.clock.now()) {
-            running.insert(name);
+        let granted = slots::step(&mut state.slots, event, room, self.clock.now());
+        let any = !granted.is_empty();
+        state.running.extend(granted.into_iter().map(|Effect::Grant(name)| name));
+        drop(state);
+        if any {
+            self.granted.send_modify(|count| *count = count.wrapping_add(1));
         }
-        drop(running);
-        self.granted.send_modify(|count| *count += 1);
     }
 
-    /// Changes whenever slots were given or taken.
+    /// Changes whenever a slot was granted.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.granted.subscribe()
     }
 
     /// Whether the workspace has a slot.
     pub fn has(&self, name: &Name) -> bool {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).running.contains(name)
     }
+
+    /// Looks at the load again and again while somebody waits for it to sink.
+    pub async fn watch_load(self, world: World) {
+        loop {
+            tokio::time::sleep(LOOK.to_std()).await;
+            let settings = world.settings();
+            let awaited = || {
+                let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.slots.awaited()
+            };
+            if settings.max_load.is_some() && awaited() {
+                self.send(Event::Tick, &settings);
+            }
+        }
+    }
+}
+
+/// The kernel's load average of the last minute; nothing is held back where it cannot be read.
+fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_ascii_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
 }

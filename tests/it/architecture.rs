@@ -114,6 +114,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "supervise::log",
         ],
     ),
+    ("doctor", &["core::model", "config", "http", "store", "supervise"]),
     // The command line shows the rows of the pages, and starts the daemon.
     (
         "cli",
@@ -124,9 +125,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "board",
             "config",
             "daemon",
+            "doctor",
             "ledger",
             "pass",
+            "supervise::bubblewrap",
             "supervise::log",
+            "supervise::parent",
             "web",
         ],
     ),

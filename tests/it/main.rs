@@ -5,9 +5,11 @@
 mod architecture;
 mod buildbot;
 mod cli;
+mod doctor;
 mod forge;
 mod invariants;
 mod ledger;
+mod lifecycle;
 mod main_job;
 mod supervise;
 mod support;

@@ -8,3 +8,4 @@ pub mod lifecycle;
 pub mod outbox;
 pub mod polling;
 pub mod slots;
+pub mod suspicion;

@@ -111,6 +111,18 @@ impl Locator {
         )
     }
 
+    /// Addresses under which git may be told of the repository `id`, whose path people write as
+    /// `spelling`: those under each prefix of its forge, with `.git`. None lies on this machine.
+    pub fn spellings(&self, id: &RepositoryId, spelling: &str) -> BTreeSet<String> {
+        let Ok(path) = segments(spelling, false) else { return BTreeSet::new() };
+        self.servers
+            .iter()
+            .filter(|server| server.identity == id.forge && server.id(&path).as_ref() == Some(id))
+            .flat_map(|server| &server.prefixes)
+            .flat_map(|prefix| prefix.spelled(&path))
+            .collect()
+    }
+
     /// Names and identities of the forges, for messages.
     pub fn forges(&self) -> BTreeSet<&str> {
         self.servers.iter().map(|server| server.forge.as_str()).collect()

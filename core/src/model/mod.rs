@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod observed;
 pub mod plan;
 pub mod question;
+pub mod run;
 pub mod settings;
 pub mod size;
 pub mod snapshot;

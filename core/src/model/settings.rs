@@ -32,6 +32,8 @@ pub struct Settings {
     pub workspaces: Vec<Arc<WorkspaceSettings>>,
     /// Updates and bootstraps that may run at once.
     pub max_updates: usize,
+    /// While the 1-minute load average is above it, no further update is started.
+    pub max_load: Option<u32>,
     /// How long logs are kept.
     pub logs: LogRules,
 }
@@ -421,8 +423,14 @@ pub struct WorkspaceSettings {
     pub report_to: Vec<RepositoryId>,
     /// Variables of the environment of its commands, beside the allowed ones.
     pub env: BTreeMap<String, String>,
+    /// Whether git in its commands reads shared mirrors.
+    pub mirror: Mirror,
     /// Switched off by the configuration.
     pub paused: bool,
+    /// After so many failed updates in a row it is bootstrapped into a fresh directory; 0 for never.
+    pub rebootstrap_after: u32,
+    /// Packages in percent that a manifest may lose at once and still be believed.
+    pub max_shrink: u64,
 }
 
 /// Presets of commands, manifest, overrides spelling and defining files.
@@ -433,6 +441,16 @@ pub enum Tool {
     Autoproj,
     /// Commands and manifest are given in the configuration.
     Custom,
+}
+
+/// Whether a workspace's git reads the daemon's mirrors instead of the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirror {
+    /// It does: its commands fetch branches and tags alone.
+    On,
+    /// It asks the servers.
+    Off,
 }
 
 /// The repository that a workspace is made from.

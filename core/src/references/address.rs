@@ -47,27 +47,27 @@ pub(super) fn parse(word: &str, context: &Context<'_>) -> Reference {
     if let Some(why) = wrong_form(spelling, &id) {
         return Reference::Impossible(why);
     }
-    if let Some(why) = wrong_kind(spelling, &shape, &id.forge) {
+    if let Some(why) = wrong_kind(spelling, &shape) {
         return why;
     }
     numbered(id, shape.digits)
 }
 
 /// Why such an address is none of a change on such a forge.
-fn wrong_kind(spelling: Spelling, shape: &Shape<'_>, forge: &str) -> Option<Reference> {
+fn wrong_kind(spelling: Spelling, shape: &Shape<'_>) -> Option<Reference> {
     let digits = shape.digits;
     let text = match (spelling, shape.kind) {
-        (_, Kind::Sign(sign)) => wrong_sign(spelling, "", sign, digits, forge)?,
+        (_, Kind::Sign(sign)) => wrong_sign(spelling, "", sign, digits)?,
         (Spelling::GitHub, Kind::MergeRequest) => {
-            format!("changes of {forge} have addresses that end in /pull/{digits}")
+            format!("addresses of changes there end in /pull/{digits}")
         }
         (Spelling::Gitea, Kind::MergeRequest) => {
-            format!("changes of {forge} have addresses that end in /pulls/{digits}")
+            format!("addresses of changes there end in /pulls/{digits}")
         }
         (Spelling::GitLab, Kind::Pull) => {
-            format!("changes of {forge} have addresses that end in /-/merge_requests/{digits}")
+            format!("addresses of changes there end in /-/merge_requests/{digits}")
         }
-        (Spelling::GitLab, Kind::Issue) => wrong_sign(spelling, "", '#', digits, forge)?,
+        (Spelling::GitLab, Kind::Issue) => wrong_sign(spelling, "", '#', digits)?,
         (Spelling::Git, Kind::Issue) => {
             return Some(Reference::Address("an address that is not a change's".to_owned()));
         }

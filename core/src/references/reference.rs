@@ -56,7 +56,7 @@ pub fn parse(word: &str, context: &Context<'_>) -> Reference {
     if spelling != Spelling::Git && !place.chars().all(in_a_name) {
         return Reference::None;
     }
-    if let Some(why) = wrong_sign(spelling, place, sign, digits, &forge) {
+    if let Some(why) = wrong_sign(spelling, place, sign, digits) {
         return Reference::Impossible(why);
     }
     if place.is_empty() {
@@ -94,18 +94,17 @@ fn named(repository: RepositoryId, digits: &str, context: &Context<'_>) -> Refer
     }
 }
 
-/// Why a path can be no repository's on such a forge.
+/// Why a path can be no repository's on such a forge. Neither this nor any other reason names the
+/// forge's host, which the author need not know.
 pub(super) fn wrong_form(spelling: Spelling, repository: &RepositoryId) -> Option<String> {
     let parts = repository.path.split('/').count();
     match spelling {
-        Spelling::GitHub | Spelling::Gitea if parts != 2 => Some(format!(
-            "it names no repository: those of {} are written OWNER/NAME",
-            repository.forge
-        )),
-        Spelling::GitLab if parts < 2 => Some(format!(
-            "it names no repository: those of {} are written GROUP/NAME",
-            repository.forge
-        )),
+        Spelling::GitHub | Spelling::Gitea if parts != 2 => {
+            Some("it names no repository: those there are written OWNER/NAME".to_owned())
+        }
+        Spelling::GitLab if parts < 2 => {
+            Some("it names no repository: those there are written GROUP/NAME".to_owned())
+        }
         _ => None,
     }
 }
@@ -116,16 +115,13 @@ pub(super) fn wrong_sign(
     place: &str,
     sign: char,
     digits: &str,
-    forge: &str,
 ) -> Option<String> {
     match (spelling, sign) {
         (Spelling::GitLab, '#') => {
             Some(format!("an issue, not a change: for a merge request write {place}!{digits}"))
         }
         (Spelling::GitHub, '!') => Some(format!("for a pull request write {place}#{digits}")),
-        (Spelling::Git, '!') => {
-            Some(format!("changes of {forge} are written with #: {place}#{digits}"))
-        }
+        (Spelling::Git, '!') => Some(format!("changes there are written with #: {place}#{digits}")),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 mod bodies;
 mod forms;
 mod hostile;
+mod page;
 mod places;
 mod strict;
 

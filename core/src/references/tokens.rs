@@ -72,7 +72,9 @@ pub(super) fn tokens(pieces: &[Piece]) -> Vec<Token<'_>> {
 pub(super) fn add_words<'a>(text: &'a str, line: u32, into: &mut Vec<Token<'a>>) {
     for word in text.split(is_separator) {
         let mut rest = word;
-        while let Some((first, behind)) = joined(rest) {
+        // In an address these signs mean something else. Asked once: the word may be long.
+        let address = word.contains("://");
+        while let Some((first, behind)) = joined(rest).filter(|_| !address) {
             into.push(Token { kind: Kind::Word(first), line });
             rest = behind;
         }
@@ -87,11 +89,8 @@ fn is_separator(c: char) -> bool {
     is_space(c) || matches!(c, ',' | ';' | '，' | '；' | '、')
 }
 
-/// `#12` and `#13` of `#12&#13`. In an address these signs mean something else.
+/// `#12` and `#13` of `#12&#13`.
 fn joined(word: &str) -> Option<(&str, &str)> {
-    if word.contains("://") {
-        return None;
-    }
     let sign = word.find(['#', '!'])?;
     let digits = word.get(sign + 1..)?;
     let behind = digits.trim_start_matches(|c: char| c.is_ascii_digit());

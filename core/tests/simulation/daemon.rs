@@ -112,19 +112,28 @@ impl Daemon {
                 part_updated(&mut self.kept.part, Updated { checkouts: server.heads(), inputs });
             }
             self.kept.part.failure = (!succeeded).then(|| "it broke".to_owned());
-            events.push(lifecycle::Event::Ended { succeeded });
+            let end = if succeeded { lifecycle::End::Succeeded } else { lifecycle::End::Failed };
+            events.push(lifecycle::Event::Ended(end));
         }
         while let Some(event) = events.pop() {
-            for effect in lifecycle::step(&mut self.kept.lifecycle, event, "w", now) {
+            let rules = lifecycle::Rules { key: "w", rebootstrap_after: 5 };
+            for effect in lifecycle::step(&mut self.kept.lifecycle, event, &rules, now) {
                 let event = match effect {
-                    lifecycle::Effect::Request => slots::Event::Request("w".into()),
+                    lifecycle::Effect::Request(priority) => {
+                        slots::Event::Request("w".into(), priority)
+                    }
                     lifecycle::Effect::Release => slots::Event::Release("w".into()),
                     lifecycle::Effect::Run(step) => {
                         self.running = Some(step);
                         continue;
                     }
+                    // The simulation has no directories.
+                    lifecycle::Effect::SetAside
+                    | lifecycle::Effect::PutBack
+                    | lifecycle::Effect::KeepNew => continue,
                 };
-                for slots::Effect::Grant(_) in slots::step(&mut self.slots, event, 1, now) {
+                let room = slots::Room { at_most: 1, overloaded: false };
+                for slots::Effect::Grant(_) in slots::step(&mut self.slots, event, room, now) {
                     events.push(lifecycle::Event::Granted(self.inputs()));
                 }
             }

@@ -299,7 +299,10 @@ pub fn settings() -> Settings {
         max_in_flight: 4,
         report_to: Vec::new(),
         env: BTreeMap::new(),
+        mirror: crosswatch_core::model::settings::Mirror::Off,
         paused: false,
+        rebootstrap_after: 5,
+        max_shrink: 50,
     };
     Settings {
         state_dir: "/state".into(),
@@ -310,6 +313,7 @@ pub fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
+        max_load: None,
         logs: LogRules::DEFAULT,
     }
 }

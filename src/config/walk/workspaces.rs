@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
     Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, ManifestFormat,
-    ManifestFrom, ManifestSource, OnClosed, OutputLimit, RefKind, SameRepository, Source, Step,
-    Tool, UpdateOn, WorkspaceSettings,
+    ManifestFrom, ManifestSource, Mirror, OnClosed, OutputLimit, RefKind, SameRepository, Source,
+    Step, Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -218,7 +218,12 @@ fn build(
     let env = env(walk, fields.get("env"));
     let epoch = walk.count(fields.get("epoch"), 0);
     let max_in_flight = walk.size(fields.get("max_in_flight"), 4);
+    // Its commands are known to fetch branches and tags alone; what others fetch is not known.
+    let mirror = if tool == Tool::Autoproj { Mirror::On } else { Mirror::Off };
+    let mirror = walk.choice(fields.get("mirror"), mirror);
     let paused = walk.bool(fields.get("paused"), false);
+    let rebootstrap_after = walk.count(fields.get("rebootstrap_after"), 5);
+    let max_shrink = walk.count(fields.get("max_shrink"), 50);
     let name = name?;
     Some(WorkspaceSettings {
         id: id.unwrap_or_else(|| name.clone()),
@@ -238,7 +243,10 @@ fn build(
         max_in_flight,
         report_to,
         env,
+        mirror,
         paused,
+        rebootstrap_after: u32::try_from(rebootstrap_after).unwrap_or(u32::MAX),
+        max_shrink,
     })
 }
 
@@ -470,6 +478,13 @@ fn env(walk: &mut Walk<'_>, at: Option<At<'_>>) -> BTreeMap<String, String> {
                 &path,
                 "this is not the name of a variable",
                 "use letters, digits and _",
+            );
+        } else if name.starts_with("CROSSWATCH_") {
+            walk.error(
+                node,
+                &path,
+                "variables of this kind are set by crosswatch itself",
+                "use another name",
             );
         } else if is_secret_key(&name) {
             walk.error(

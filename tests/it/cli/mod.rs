@@ -4,6 +4,7 @@
 
 mod acting;
 mod commands;
+mod logs;
 mod pages;
 
 use std::io::{Read, Write};

@@ -1,3 +1,4 @@
 //! Forges, against real servers.
 
 mod git;
+mod mirror;

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use crosswatch::clock::Clock;
+use crosswatch_core::model::time::Span;
+
 use crate::support::eventually;
 use crate::support::site::Site;
 
@@ -64,4 +67,37 @@ async fn a_killed_daemon_leaves_no_process_of_its_builds() {
     eventually("the build runs", async || lives(&marker)).await;
     daemon.kill();
     eventually("nothing is left", async || !lives(&marker)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_killed_in_the_middle_of_twenty_runs_leaves_nothing_within_two_seconds() {
+    const RUNS: usize = 20;
+    let site = Site::new();
+    let url = site.file_url();
+    site.manifest(&url, &[("types", &[])]);
+    site.configure(&url, &site.local_ci("true"), &[]);
+    let markers: Vec<String> =
+        (0..RUNS).map(|run| format!("twenty-{}-{run}-", std::process::id())).collect();
+    let path = site.path().join("workspaces.yaml");
+    let mut text = std::fs::read_to_string(&path).expect("the configuration");
+    text = text.replace("version: 1\n", &format!("version: 1\nmax_updates: {RUNS}\n"));
+    for (run, marker) in markers.iter().enumerate() {
+        let script = stubborn(site.path(), marker);
+        text.push_str(&format!(
+            "  - {{name: w{run}, update: {{run: [sh, -c, {script:?}], timeout: 5m, grace: 1m}}}}\n"
+        ));
+    }
+    site.write_config(&text);
+    let daemon = site.start().await;
+    eventually("twenty runs go on", async || markers.iter().all(|marker| lives(marker))).await;
+    let clock = Clock::system();
+    let killed_at = clock.now();
+    daemon.kill();
+    eventually("nothing is left", async || {
+        let left = markers.iter().filter(|marker| lives(marker)).count();
+        let late = clock.now().since(killed_at) > Span::seconds(2);
+        assert!(left == 0 || !late, "{left} runs have processes after two seconds");
+        left == 0
+    })
+    .await;
 }

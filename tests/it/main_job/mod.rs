@@ -2,5 +2,7 @@
 
 mod builds;
 mod command_line;
+mod frozen_git;
 mod ledger_faults;
+mod mirrors;
 mod wakes;

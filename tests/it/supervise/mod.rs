@@ -6,6 +6,7 @@ mod guardians;
 mod keeper;
 mod limits;
 mod log;
+mod sandbox;
 
 use std::collections::BTreeSet;
 

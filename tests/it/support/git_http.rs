@@ -1,5 +1,6 @@
 //! A real git server over HTTP: `git http-backend` behind a small CGI server that counts.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,6 +11,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode, header};
 use crosswatch::task::Tasks;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -42,6 +45,8 @@ struct Shared {
     fetch: AtomicUsize,
     other: AtomicUsize,
     hang: AtomicBool,
+    freeze: AtomicBool,
+    frozen: AtomicUsize,
     old: AtomicBool,
     garbage: Mutex<Option<Vec<u8>>>,
     authorization: Mutex<Option<String>>,
@@ -75,6 +80,16 @@ impl GitHttpServer {
     /// Accepts requests and never answers them.
     pub fn set_hang(&self, hang: bool) {
         self.shared.hang.store(hang, Ordering::SeqCst);
+    }
+
+    /// Sends the first half of every pack and then nothing, with the connection kept open.
+    pub fn set_freeze(&self, freeze: bool) {
+        self.shared.freeze.store(freeze, Ordering::SeqCst);
+    }
+
+    /// Packs that stopped in the middle so far.
+    pub fn frozen(&self) -> usize {
+        self.shared.frozen.load(Ordering::SeqCst)
     }
 
     /// Speaks the first version of the protocol only.
@@ -164,10 +179,18 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         stdin.write_all(&body).await.ok();
     };
     let ((), output) = tokio::join!(write, child.wait_with_output());
-    cgi(&output.expect("an output").stdout)
+    let output = output.expect("an output").stdout;
+    let pack = output.windows(4).position(|four| four == b"PACK");
+    if let Some(pack) = pack.filter(|_| shared.freeze.load(Ordering::SeqCst)) {
+        shared.frozen.fetch_add(1, Ordering::SeqCst);
+        let half = pack + (output.len() - pack) / 2;
+        return cgi(&output[..half], futures_util::stream::pending().boxed());
+    }
+    cgi(&output, futures_util::stream::empty().boxed())
 }
 
-fn cgi(output: &[u8]) -> Response<Body> {
+/// The answer of a CGI program, and what follows it.
+fn cgi(output: &[u8], rest: BoxStream<'static, Result<Vec<u8>, Infallible>>) -> Response<Body> {
     let end = output.windows(4).position(|four| four == b"\r\n\r\n").expect("a header");
     let mut response = Response::builder();
     for line in String::from_utf8_lossy(&output[..end]).lines() {
@@ -177,5 +200,7 @@ fn cgi(output: &[u8]) -> Response<Body> {
             _ => response.header(name, value),
         };
     }
-    response.body(Body::from(output[end + 4..].to_vec())).expect("an answer")
+    let body = output[end + 4..].to_vec();
+    let body = futures_util::stream::once(std::future::ready(Ok(body))).chain(rest);
+    response.body(Body::from_stream(body)).expect("an answer")
 }

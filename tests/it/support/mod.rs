@@ -5,6 +5,7 @@
 pub mod buildbot;
 pub mod git_http;
 pub mod git_repo;
+pub mod ordinary;
 pub mod postgres;
 pub mod proxy;
 pub mod site;

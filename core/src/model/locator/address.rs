@@ -42,6 +42,29 @@ impl Address {
             .all(|(a, b)| a == b || (folds && a.to_lowercase() == b.to_lowercase()));
         (same && !rest.is_empty()).then_some(rest)
     }
+
+    /// The ways to write the repository `path` below this prefix. A port belongs to one scheme; on
+    /// the usual ports one host answers over all of them.
+    pub(super) fn spelled(&self, path: &[String]) -> Vec<String> {
+        let Some(host) = &self.host else { return Vec::new() };
+        let whole: Vec<String> = self.path.iter().chain(path).cloned().collect();
+        let (url, plain) = (encoded(&whole), whole.join("/"));
+        let place = self.port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let own = match self.scheme {
+            Scheme::File => return Vec::new(),
+            Scheme::Git => "git://",
+            Scheme::Http => "http://",
+            Scheme::Https => "https://",
+            Scheme::Ssh => "ssh://git@",
+        };
+        let mut all = vec![format!("{own}{place}/{url}.git")];
+        if self.port.is_none() {
+            let schemes = ["https://", "http://", "ssh://git@", "git://"];
+            all.extend(schemes.map(|scheme| format!("{scheme}{host}/{url}.git")));
+            all.push(format!("git@{host}:{plain}.git"));
+        }
+        all
+    }
 }
 
 /// Takes an address apart, or says why nothing may be fetched from it.

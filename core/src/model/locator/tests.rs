@@ -151,3 +151,30 @@ proptest! {
         drop(locator().locate(&text));
     }
 }
+
+#[test]
+fn what_git_may_be_told_of_a_repository_means_that_repository() {
+    let locator = locator();
+    for (url, some) in [
+        ("https://git.example.org/a/b", "git@git.example.org:a/b.git"),
+        ("https://git.example.org/a/b", "ssh://git@ssh.example.org:443/a/b.git"),
+        ("http://127.0.0.1:8080/git/a%20b.git", "http://127.0.0.1:8080/git/a%20b.git"),
+        ("box.example.org:srv/c", "ssh://git@box.example.org/srv/c.git"),
+    ] {
+        let Located::Repository { id, spelling, .. } = locator.locate(url) else {
+            panic!("{url} is of no forge");
+        };
+        let all = locator.spellings(&id, &spelling);
+        assert!(all.contains(some), "{some} is not in {all:?}");
+        for one in all {
+            let Located::Repository { id: same, .. } = locator.locate(&one) else {
+                panic!("{one} is of no forge");
+            };
+            assert_eq!(same, id, "{one}");
+        }
+    }
+    let Located::Repository { id, spelling, .. } = locator.locate("file:///srv/git/a") else {
+        panic!("a local repository is of no forge");
+    };
+    assert!(locator.spellings(&id, &spelling).is_empty(), "a local path needs no mirror");
+}

