@@ -19,6 +19,16 @@ pub struct Daemon {
     child: Child,
 }
 
+/// How the daemon is started.
+pub struct Launch {
+    /// What comes before `run` on its command line, the program itself as the last.
+    pub words: Vec<String>,
+    /// Variables of its environment.
+    pub variables: Vec<(String, String)>,
+    /// Its standard input.
+    pub stdin: Stdio,
+}
+
 impl Site {
     /// Repositories `types`, `drivers` and `gui`, and the source `conf` whose manifest has them.
     pub fn new() -> Self {
@@ -160,20 +170,33 @@ impl Site {
     }
 
     /// The same with variables of the environment.
-    #[expect(clippy::disallowed_methods, reason = "the daemon itself is what is tested")]
     pub async fn start_with(&self, variables: &[(&str, &str)]) -> Daemon {
+        let variables =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.launch(Launch {
+            words: vec![env!("CARGO_BIN_EXE_crosswatch").to_owned()],
+            variables: variables.collect(),
+            stdin: Stdio::null(),
+        })
+        .await
+    }
+
+    /// The same in whatever way.
+    #[expect(clippy::disallowed_methods, reason = "the daemon itself is what is tested")]
+    pub async fn launch(&self, launch: Launch) -> Daemon {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.path().join("daemon.log"))
             .expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_crosswatch"))
+        let child = Command::new(&launch.words[0])
+            .args(&launch.words[1..])
             .args(["run", "--config"])
             .arg(self.path().join("workspaces.yaml"))
-            .envs(variables.iter().copied())
             .env_remove("CROSSWATCH_SOCKET")
             .env_remove("RUNTIME_DIRECTORY")
-            .stdin(Stdio::null())
+            .envs(launch.variables)
+            .stdin(launch.stdin)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
