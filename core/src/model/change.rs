@@ -114,6 +114,9 @@ pub enum Fate {
     Merged {
         /// The merge commit, or the last of the rebased or squashed ones.
         commit: Option<Oid>,
+        /// The branch that it was merged into, where the forge names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<Name>,
     },
     /// Closed without being merged.
     Closed {

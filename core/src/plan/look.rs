@@ -9,7 +9,7 @@ use crate::model::identity::{ChangeId, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::observed::{Observed, Purpose};
 use crate::model::question::{Answer, Question};
-use crate::model::settings::WorkspaceSettings;
+use crate::model::settings::{ForgeKind, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use crate::model::time::Timestamp;
 
@@ -57,6 +57,12 @@ impl<'a> View<'a> {
 
     pub(crate) fn repository(&self, id: &RepositoryId) -> Option<&'a Arc<RepositoryPart>> {
         self.snapshot.repositories.get(id)
+    }
+
+    /// Whether changes of that forge are pull requests, which it lists only while they are open.
+    pub(crate) fn hosted(&self, id: &RepositoryId) -> bool {
+        let forge = self.snapshot.settings.forge(&id.forge);
+        forge.is_some_and(|forge| matches!(forge.kind, ForgeKind::GitHub(_)))
     }
 
     /// Notes that a decision holds until `time`; whether that is still to come.

@@ -24,7 +24,7 @@ pub(crate) fn trusted(view: &View<'_>, change: &ChangeId) -> bool {
 
 /// Only writers push to the base repository itself. Elsewhere it counts who the author is, and that
 /// the head comes from a repository of the author's own: nobody else pushes there.
-fn by_author(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> bool {
+pub(crate) fn by_author(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> bool {
     let Some(source) = &forge.source else { return false };
     if source.repository == change.repository {
         return true;
@@ -36,6 +36,13 @@ fn by_author(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> boo
         Association::None => false,
     };
     named || (standing && source.owner.eq_ignore_ascii_case(&author.login))
+}
+
+/// Whether a change comes from a bot: flagged by the forge, or named in `bots`.
+pub(crate) fn bot(rules: &ChangeRules, forge: &ForgeChange) -> bool {
+    let Some(author) = &forge.author else { return false };
+    let plain = |login: &str| login.trim_end_matches("[bot]").to_ascii_lowercase();
+    author.bot || rules.bots.iter().any(|name| plain(name) == plain(&author.login))
 }
 
 #[cfg(test)]
