@@ -153,7 +153,8 @@ fn first_looks(
     first
 }
 
-fn base<'a>(listing: &'a Listing, listed: &'a OpenRef) -> Option<&'a Name> {
+/// The base branch that a change names, or the default branch.
+pub(crate) fn base<'a>(listing: &'a Listing, listed: &'a OpenRef) -> Option<&'a Name> {
     listed.base.as_ref().or(listing.default_branch.as_ref())
 }
 

@@ -2,8 +2,10 @@
 
 mod adoption;
 mod attempts;
+mod hosted;
 mod mainline;
 mod properties;
+mod pulls;
 mod sets;
 pub(crate) mod settings;
 mod world;

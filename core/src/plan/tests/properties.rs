@@ -9,7 +9,7 @@ use super::world::{World, short};
 use crate::model::build::Verdict;
 use crate::model::plan::Plan;
 
-const PATHS: [&str; 4] = ["a", "b", "c", "d"];
+const PATHS: [&str; 4] = ["a", "b", "o/c", "o/d"];
 
 /// Something that happens to a world.
 #[derive(Clone, Debug)]
@@ -25,6 +25,9 @@ enum Step {
     Finish(usize),
     Rebuild(usize, u64, bool),
     Pending(bool),
+    Forge(usize, u64, Option<bool>, bool),
+    Stack(usize, u64, bool),
+    Matching(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -41,8 +44,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Speak),
         6 => prop::sample::select(vec![0, 1, 30, 90, 120, 1200]).prop_map(Step::Pass),
         2 => (0..5_usize).prop_map(Step::Finish),
-        1 => (change, any::<bool>()).prop_map(|((p, n), alone)| Step::Rebuild(p, n, alone)),
+        1 => (change.clone(), any::<bool>()).prop_map(|((p, n), alone)| Step::Rebuild(p, n, alone)),
         1 => any::<bool>().prop_map(Step::Pending),
+        2 => (change.clone(), any::<Option<bool>>(), any::<bool>())
+            .prop_map(|((path, number), able, draft)| Step::Forge(path, number, able, draft)),
+        2 => (change, any::<bool>()).prop_map(|((path, number), up)| Step::Stack(path, number, up)),
+        1 => any::<bool>().prop_map(Step::Matching),
     ]
 }
 
@@ -99,6 +106,20 @@ fn apply(world: &mut World, step: &Step) {
         }
         Step::Rebuild(path, number, alone) => world.rebuild(&name(*path, *number), *alone),
         Step::Pending(pending) => world.part(|part| part.pending = *pending),
+        Step::Forge(path, number, able, draft) if *path >= 2 && open(world, *path, *number) => {
+            world.pull(&name(*path, *number), |forge| {
+                (forge.mergeable, forge.draft) = (*able, *draft);
+            });
+        }
+        Step::Stack(path, number, up) if *path >= 2 && open(world, *path, *number) => {
+            let name = name(*path, *number);
+            if *up {
+                world.stack(&name, 3 - number);
+            } else {
+                world.edit(&name, |listed| listed.base = Some("main".into()));
+            }
+        }
+        Step::Matching(on) => world.settings(|w| w.changes.branch_matching = *on),
         _ => {}
     }
 }
@@ -122,7 +143,7 @@ fn acts(plan: &Plan) -> BTreeSet<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_incremental_plan_is_the_plan_from_scratch_and_outages_add_nothing(

@@ -1,10 +1,11 @@
-//! A small world of one plain git forge and one workspace, with a model of the ledger.
+//! A small world of two forges and one workspace, with a model of the ledger. A path with a `/` is one
+//! on GitHub (see [`super::hosted`]), the others are on plain git.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::build::{Stage, Verdict};
-use crate::model::change::{CommitFacts, Listing, OpenRef};
+use crate::model::change::{CommitFacts, Fate, Listing, OpenRef};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView, Rebuild, WorkspaceLedger};
 use crate::model::locator::Locator;
@@ -32,6 +33,8 @@ pub(super) struct World {
     pub(super) commits: BTreeMap<Oid, CommitFacts>,
     /// (ancestor, descendant).
     pub(super) ancestry: BTreeSet<(Oid, Oid)>,
+    /// What became of the pull requests that are not open.
+    pub(super) fates: BTreeMap<ChangeId, Fate>,
     /// Questions about these commits get no answer.
     pub(super) silent: BTreeSet<Oid>,
     pub(super) planner: Planner,
@@ -43,12 +46,13 @@ pub(super) fn oid(number: u64) -> Oid {
 }
 
 pub(super) fn repository(path: &str) -> RepositoryId {
-    RepositoryId::new("mirror", path)
+    RepositoryId::new(if path.contains('/') { "github.com" } else { "mirror" }, path)
 }
 
-/// `a#1` as a change.
+/// `a#1` or `o/a#1` as a change.
 pub(super) fn change(text: &str) -> ChangeId {
-    format!("mirror/{text}").parse().expect("a change")
+    let (path, number) = text.rsplit_once('#').expect("a change");
+    repository(path).change(number.parse().expect("a number"))
 }
 
 pub(super) fn subject(text: &str) -> Subject {
@@ -56,7 +60,8 @@ pub(super) fn subject(text: &str) -> Subject {
 }
 
 fn url(path: &str) -> String {
-    format!("https://git.example.org/{path}.git")
+    let host = if path.contains('/') { "github.com" } else { "git.example.org" };
+    format!("https://{host}/{path}.git")
 }
 
 pub(super) fn git(path: &str) -> Vcs {
@@ -101,6 +106,7 @@ impl World {
             definitions: Vec::new(),
             commits: BTreeMap::new(),
             ancestry: BTreeSet::new(),
+            fates: BTreeMap::new(),
             silent: BTreeSet::new(),
             planner: Planner::new(),
             next_oid: 1_000_000,
@@ -212,17 +218,19 @@ impl World {
             })
             .collect();
         let references = References { references, ..References::default() };
-        self.commits.insert(head, CommitFacts { committed_at: at, references });
         let ChangeId { repository, number } = change(text);
+        let forge = repository.path.contains('/').then(|| self.pulled(text, references.clone()));
+        self.commits.insert(head, CommitFacts { committed_at: at, references });
+        let base = self.base_of(text);
         self.listing(&repository.path, |listing| {
             listing.changes.retain(|listed| listed.number != number);
             listing.changes.push(OpenRef {
                 number,
                 head,
-                base: None,
+                base,
                 ref_name: format!("refs/pull/{number}/head").into(),
                 merge: false,
-                forge: None,
+                forge,
             });
             listing.changes.sort_by_key(|listed| listed.number);
         });
@@ -242,20 +250,27 @@ impl World {
         head.expect("a head")
     }
 
-    /// The ref of a change is deleted.
+    /// The ref of a change is deleted, or a pull request closed.
     pub(super) fn close(&mut self, text: &str) {
         let ChangeId { repository, number } = change(text);
+        let head = Some(self.head(text));
+        self.become_of(text, Fate::Closed { head, labels: BTreeSet::new() });
         self.listing(&repository.path, |listing| {
             listing.changes.retain(|listed| listed.number != number);
         });
     }
 
-    /// The change's head becomes part of its base; its ref stays.
+    /// The change's head becomes part of its base; its ref stays, but a pull request is open no more.
     pub(super) fn merge(&mut self, text: &str) {
         let head = self.head(text);
         let path = change(text).repository.path;
+        if path.contains('/') {
+            self.close(text);
+        }
         let base = self.push_base(&path);
         self.ancestry.insert((head, base));
+        let main = Some("main".into());
+        self.become_of(text, Fate::Merged { commit: Some(base), base: main });
     }
 
     pub(super) fn push_base(&mut self, path: &str) -> Oid {
@@ -278,6 +293,10 @@ impl World {
                 if !self.silent.contains(ancestor) && !self.silent.contains(descendant) =>
             {
                 Some(Answer::Contains(self.ancestry.contains(&(*ancestor, *descendant))))
+            }
+            Question::Fate { repository, number } => {
+                let fate = self.fates.get(&repository.change(*number)).cloned();
+                Some(Answer::Fate(fate.unwrap_or(Fate::Missing)))
             }
             _ => None,
         }
@@ -393,7 +412,8 @@ impl World {
 }
 
 pub(super) fn short(subject: &Subject) -> String {
-    subject.to_string().trim_start_matches("mirror/").to_owned()
+    let text = subject.to_string();
+    text.trim_start_matches("mirror/").trim_start_matches("github.com/").to_owned()
 }
 
 /// A package at a tag.
