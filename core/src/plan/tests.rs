@@ -6,4 +6,5 @@ mod mainline;
 mod properties;
 mod sets;
 pub(crate) mod settings;
+mod tools;
 mod world;
