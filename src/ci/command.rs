@@ -9,6 +9,7 @@ use crosswatch_core::model::settings::{CiSettings, CommandCi, Limits};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{line, link};
+use super::payload::spelled;
 use super::ports::{Job, JobEnd, Outcome, Runner};
 use super::{AskError, Backend, BoxFuture, CiError, Found, Parts, RemoteId, SendError, Sent, argv};
 
@@ -110,7 +111,13 @@ impl Inner {
         request: &BuildRequest,
         cancel: CancellationToken,
     ) -> Result<Sent, SendError> {
-        let stdin = serde_json::to_vec(request).map_err(|error| SendError::Refused {
+        let whole = serde_json::to_value(request).map(|mut whole| {
+            if let Some(keys) = whole.as_object_mut() {
+                keys.insert("overrides_as".to_owned(), serde_json::json!(spelled(request)));
+            }
+            whole.to_string().into_bytes()
+        });
+        let stdin = whole.map_err(|error| SendError::Refused {
             why: format!("the build request has no JSON form: {error}"),
         })?;
         let end = self.runner.run(self.job(self.send.clone(), request, stdin), cancel).await;

@@ -238,6 +238,7 @@ impl Inner {
             "branch": request.primary.branch,
             "revision": request.primary.revision.map(|oid| oid.to_string()),
             "overrides": payload::autoproj_overrides(request),
+            "overrides_as": payload::spelled(request),
             "request": whole,
         });
         if let (Some(remote), Some(all)) = (remote, values.as_object_mut()) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crosswatch_core::model::build::{BuildRequest, RequestId, Verdict};
 use crosswatch_core::model::settings::{Bounds, CiSettings, Limits, LocalCi, OutputLimit, Sandbox};
 use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::spelling::Spelling;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -291,7 +292,7 @@ impl Inner {
 
     fn job(&self, request: &BuildRequest, folder: &Folder, cage: bool) -> Job {
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let env = BTreeMap::from([
+        let mut env = BTreeMap::from([
             ("CROSSWATCH_WORKSPACE".to_owned(), request.workspace.to_string()),
             ("CROSSWATCH_SUBJECT".to_owned(), request.subject.to_string()),
             ("CROSSWATCH_REQUEST_ID".to_owned(), request.request_id.to_string()),
@@ -300,6 +301,10 @@ impl Inner {
             ("CROSSWATCH_REQUEST".to_owned(), text(folder.request())),
             ("CROSSWATCH_REASON".to_owned(), request.reason.clone()),
         ]);
+        for spelling in request.spellings.iter().filter(|spelling| **spelling != Spelling::Json) {
+            let name = format!("CROSSWATCH_OVERRIDES_{}", spelling.word().to_ascii_uppercase());
+            env.insert(name, text(folder.path().join(spelling.file_name())));
+        }
         let cage = cage.then(|| {
             let mut read_only = self.settings.read_only.clone();
             read_only.push(folder.path().to_owned());

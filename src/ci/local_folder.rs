@@ -84,6 +84,10 @@ impl Folder {
         let yaml = spell_request(Spelling::Autoproj, request);
         write_whole(&self.overrides(), &serde_json::to_vec_pretty(&request.overrides)?)?;
         write_whole(&self.0.join("overrides.yml"), yaml.as_bytes())?;
+        for spelling in request.spellings.iter().filter(|spelling| **spelling != Spelling::Json) {
+            let text = spell_request(*spelling, request);
+            write_whole(&self.0.join(spelling.file_name()), text.as_bytes())?;
+        }
         write_whole(&self.request(), &serde_json::to_vec_pretty(request)?)
     }
 

@@ -1,5 +1,7 @@
 //! A build request in the words of the CIs: overrides as autoproj reads them, a Buildbot change.
 
+use std::collections::BTreeMap;
+
 use crosswatch_core::model::build::BuildRequest;
 use crosswatch_core::model::identity::Subject;
 use crosswatch_core::spelling::{Spelling, spell};
@@ -14,6 +16,17 @@ pub(super) fn autoproj_overrides(request: &BuildRequest) -> Value {
     let text = spell(Spelling::Autoproj, &request.overrides);
     // Its own spelling is always YAML; should it not be, autoproj is given the text to say so.
     serde_yaml::from_str(&text).unwrap_or(Value::String(text))
+}
+
+/// The overrides in the spellings that the workspace wants, beside autoproj's and JSON, which every
+/// request has.
+pub(super) fn spelled(request: &BuildRequest) -> BTreeMap<&'static str, String> {
+    request
+        .spellings
+        .iter()
+        .filter(|spelling| !matches!(spelling, Spelling::Json | Spelling::Autoproj))
+        .map(|spelling| (spelling.word(), spell(*spelling, &request.overrides)))
+        .collect()
 }
 
 /// `autoproj/PROJECT/HOST/PATH/pulls/N` for a change, the tracked branch for the mainline.
@@ -33,6 +46,7 @@ pub(super) fn branch(request: &BuildRequest, project: &str) -> String {
 pub(super) fn change_form(request: &BuildRequest, project: &str) -> String {
     let repository = page_of(&request.primary.repository_url);
     let author = request.primary.author.as_deref().unwrap_or("crosswatch");
+    let committer = request.primary.committer.as_deref().unwrap_or(author);
     let own = request
         .subject
         .change()
@@ -49,7 +63,7 @@ pub(super) fn change_form(request: &BuildRequest, project: &str) -> String {
     let revision = request.primary.revision.map(|oid| oid.to_string()).unwrap_or_default();
     Serializer::new(String::new())
         .append_pair("author", author)
-        .append_pair("committer", author)
+        .append_pair("committer", committer)
         .append_pair("branch", &branch(request, project))
         .append_pair("category", category)
         .append_pair("codebase", "")
@@ -83,6 +97,9 @@ fn properties(request: &BuildRequest) -> Value {
     let mut all = Map::new();
     all.insert("package_names".into(), json!(packages));
     all.insert("source_branch".into(), json!(request.primary.branch));
+    if let Some(id) = request.primary.source_project_id {
+        all.insert("source_project_id".into(), json!(id));
+    }
     all.insert("crosswatch_request_id".into(), json!(request.request_id));
     all.insert("crosswatch_fingerprint".into(), json!(request.fingerprint));
     all.insert("crosswatch_workspace".into(), json!(request.workspace));
@@ -91,6 +108,9 @@ fn properties(request: &BuildRequest) -> Value {
     all.insert("crosswatch_attempt".into(), json!(request.attempt));
     all.insert("crosswatch_set".into(), json!(set));
     all.insert("crosswatch_overrides".into(), autoproj_overrides(request));
+    for (word, text) in spelled(request) {
+        all.insert(format!("crosswatch_overrides_{word}"), Value::String(text));
+    }
     all.insert("crosswatch_affected".into(), json!(request.affected));
     let heads: Map<String, Value> = request
         .heads
@@ -154,8 +174,6 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
-
     use crosswatch_core::model::build::{Override, Primary, RequestId, SetMember};
     use crosswatch_core::model::identity::{Fingerprint, Oid, RepositoryId};
     use crosswatch_core::model::time::Timestamp;
@@ -185,7 +203,9 @@ pub(super) mod tests {
                 head,
                 base: "master".into(),
                 unpin: false,
+                repeats: std::collections::BTreeMap::new(),
             }],
+            spellings: Vec::new(),
             heads: Vec::new(),
             affected: vec!["base/types".into()],
             trusted: true,
@@ -196,6 +216,8 @@ pub(super) mod tests {
                 branch: "feature".into(),
                 revision: Some(head),
                 author: Some("me".into()),
+                committer: None,
+                source_project_id: None,
                 when: Some(Timestamp::from_seconds(1_713_175_954)),
             },
         }
@@ -229,6 +251,47 @@ pub(super) mod tests {
             "refs/pull/7/head"
         );
         assert!(!form.contains("secret"));
+    }
+
+    #[test]
+    fn buildbot_keeps_the_same_of_it_field_by_field() {
+        // What a Buildbot gave back after the older daemon's form for the same pull request.
+        let theirs = json!({
+            "author": "me", "committer": "you", "category": "pull_request", "codebase": "",
+            "branch": "autoproj/rock-core/github.com/rock-core/base-types/pulls/7",
+            "project": "rock-core", "repository": "https://github.com/rock-core/base-types",
+            "revision": "0123456789abcdef0123456789abcdef01234567",
+            "revlink": "https://github.com/rock-core/base-types/pull/7",
+            "when_timestamp": 1_713_175_954,
+            "properties": {
+                "package_names": ["base/types", "base/orogen/types"],
+                "source_branch": "feature", "source_project_id": 10,
+            },
+        });
+        let mut request = request();
+        request.primary.committer = Some("you".into());
+        request.primary.source_project_id = Some(10);
+        let form = change_form(&request, "rock-core");
+        let fields: BTreeMap<String, String> =
+            url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+        for (name, value) in theirs.as_object().unwrap() {
+            match value {
+                Value::Object(properties) => {
+                    let ours: Value = serde_json::from_str(&fields["properties"]).unwrap();
+                    for (name, value) in properties {
+                        assert_eq!(ours[name], *value, "{name}");
+                    }
+                    for name in ours.as_object().unwrap().keys() {
+                        assert!(properties.contains_key(name) || name.starts_with("crosswatch_"));
+                    }
+                }
+                Value::Number(number) => assert_eq!(fields[name], number.to_string(), "{name}"),
+                value => assert_eq!(value.as_str(), Some(fields[name].as_str()), "{name}"),
+            }
+        }
+        let mut names: Vec<&String> = fields.keys().collect();
+        names.retain(|name| !theirs.as_object().unwrap().contains_key(*name));
+        assert_eq!(names, ["comments"], "Buildbot shows it elsewhere");
     }
 
     #[test]

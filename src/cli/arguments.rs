@@ -66,7 +66,7 @@ pub(super) enum Command {
         /// Whatever the change has now (the default)
         #[arg(long)]
         latest: bool,
-        /// json or autoproj
+        /// json, autoproj, west, repo, vcstool, kas or gitmodules
         #[arg(long, default_value = "json")]
         format: Spelling,
     },

@@ -100,10 +100,19 @@ pub static TOP: Table = Table(&[
         "While the 1-minute load average is above it, no further update is started as long as one runs; no limit when left out.",
     ),
     key("logs", Kind::Table(&LOGS), "How long logs of finished runs are kept."),
+    key("proxy", Kind::Table(&PROXY), "The proxy for forges and CIs; read at the start."),
     key("forges", Kind::Named(&FORGE), "Servers with repositories, by name."),
     key("ci", Kind::Named(&CI), "CIs, by name."),
     key("defaults", Kind::Table(&WORKSPACE), "Any key of a workspace, for all of them."),
     key("workspaces", Kind::List(&Kind::Table(&WORKSPACE)), "The build configurations."),
+]);
+
+/// Keys of `proxy`.
+pub static PROXY: Table = Table(&[
+    key("url", Kind::Text, "Its address, such as http://proxy.example.org:3128."),
+    key("except", TEXTS, "Hosts, domains and networks that are reached without it."),
+    key("user", Kind::Text, "User at the proxy."),
+    key("password", Kind::Secret, "Where the user's password is."),
 ]);
 
 /// Keys of `logs`.
@@ -238,7 +247,11 @@ pub static ASK: Table = Table(&[
 pub static WORKSPACE: Table = Table(&[
     key("name", Kind::Text, "Its name."),
     key("id", Kind::Text, "What fingerprints call it; survives a rename."),
-    key("tool", Kind::Words(&["autoproj", "custom"]), "Preset for what is left out."),
+    key(
+        "tool",
+        Kind::Words(&["autoproj", "west", "repo", "vcstool", "kas", "gitmodules", "custom"]),
+        "Preset for what is left out.",
+    ),
     key("source", Kind::Table(&SOURCE), "The repository that it is made from."),
     key(
         "bootstrap_script",
@@ -248,6 +261,24 @@ pub static WORKSPACE: Table = Table(&[
     key("bootstrap", Kind::Table(&STEP), "Command that makes it in an empty directory."),
     key("update", Kind::Table(&UPDATE), "Command that brings it up to date."),
     key("manifest", Kind::Table(&MANIFEST), "Where the manifest comes from."),
+    key(
+        "defining",
+        TEXTS,
+        "Patterns of files that decide the manifest when a change touches them.",
+    ),
+    key(
+        "overrides",
+        Kind::List(&Kind::Words(&[
+            "json",
+            "autoproj",
+            "west",
+            "repo",
+            "vcstool",
+            "kas",
+            "gitmodules",
+        ])),
+        "How CIs are given the overrides.",
+    ),
     key("ci", TEXTS, "Names of the CIs that build it."),
     key("build", Kind::List(&Kind::Words(&["changes", "mainline"])), "What is built."),
     key("changes", Kind::Table(&CHANGES), "Rules for changes."),
@@ -278,6 +309,7 @@ pub static WORKSPACE: Table = Table(&[
 pub static SOURCE: Table = Table(&[
     key("url", Kind::Text, "URL of the repository."),
     key("branch", Kind::Text, "The branch; the default branch when left out."),
+    key("file", Kind::Text, "west, repo, vcstool, kas: the file in it that the tool reads."),
 ]);
 
 /// Keys of `step`.
@@ -303,13 +335,19 @@ pub static UPDATE: Table = Table(&[
 
 /// Keys of `manifest`.
 pub static MANIFEST: Table = Table(&[
-    key("format", Kind::Words(&["crosswatch", "autoproj"]), "How it is written."),
+    key(
+        "format",
+        Kind::Words(&["crosswatch", "autoproj", "west", "repo", "vcstool", "kas", "gitmodules"]),
+        "How it is written.",
+    ),
     key("path", Kind::Text, "File, relative to the workspace's directory."),
     key("run", TEXTS, "Command that prints it."),
     key("timeout", POSITIVE, "From start to end of the command."),
     key("silence", POSITIVE, "Without any output of the command."),
     key("grace", ANY, "From TERM to KILL."),
     key("max_bytes", Kind::Count(1, 1 << 40), "Largest manifest that is read."),
+    key("files", TEXTS, "Patterns of further files that its reader looks into."),
+    key("checkouts", Kind::Text, "vcstool: the folder that it imports into."),
 ]);
 
 /// Keys of `changes`.

@@ -27,6 +27,9 @@ pub fn resolved(settings: &Settings) -> String {
         "logs": {
             "keep": span(settings.logs.keep), "max_size": settings.logs.max_size.to_string(),
         },
+        "proxy": settings.proxy.as_ref().map(|proxy| json!({
+            "url": proxy.url, "except": proxy.except, "user": proxy.user, "password": proxy.password,
+        })),
         "forges": forges,
         "ci": cis,
         "workspaces": workspaces,
@@ -162,6 +165,7 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
     add(&mut update, json!({"on": workspace.update_on}));
     let mut manifest = json!({
         "format": workspace.manifest.format, "max_bytes": workspace.manifest.max_bytes,
+        "files": workspace.manifest.files, "checkouts": workspace.manifest.checkouts,
     });
     add(
         &mut manifest,
@@ -177,7 +181,8 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
         "name": workspace.name, "id": workspace.id, "tool": workspace.tool,
         "source": workspace.source.as_ref().map(|s| json!({"url": s.url, "branch": s.branch})),
         "bootstrap": workspace.bootstrap.as_ref().map(step),
-        "update": update, "manifest": manifest, "ci": workspace.ci, "build": built,
+        "update": update, "manifest": manifest, "defining": workspace.defining,
+        "overrides": workspace.spellings, "ci": workspace.ci, "build": built,
         "changes": {
             "settle": {
                 "new": span(rules.settle_new), "push": span(rules.settle_push),

@@ -41,6 +41,7 @@ const FULL: &str = r#"
 version: 1
 max_load: 12
 database: {env: DATABASE_URL}
+proxy: {url: "http://proxy.example:3128", except: [localhost, .example.org], user: me, password: {file: /p}}
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
 ci:
@@ -60,6 +61,61 @@ workspaces:
   - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [m/x/y]}, epoch: 3, env: {<<: *env, A: two}}
   - {name: a, tool: autoproj, source: {url: "git@h:b.git"}, ci: [web], changes: {pinned: roots, settle: {new: 0s}}, build: [mainline]}
 "#;
+
+#[test]
+fn every_tool_has_a_preset_that_comes_back_from_its_own_writing() {
+    for (tool, keys, bootstrap, overrides) in [
+        (
+            "west",
+            ", file: conf/top.yml",
+            "west init -m https://h/c.git --mr b --mf conf/top.yml .",
+            "west",
+        ),
+        ("repo", ", file: all.xml", "repo init -q -u https://h/c.git -b b -m all.xml", "repo"),
+        ("vcstool", ", file: a.repos", "git clone -q -b b -- https://h/c.git .", "vcstool"),
+        ("kas", ", file: \"a.yml:b.yml\"", "git clone -q -b b -- https://h/c.git .", "kas"),
+        ("gitmodules", "", "git clone -q -b b -- https://h/c.git .", "gitmodules"),
+    ] {
+        let lines =
+            format!("tool: {tool}\n    source: {{url: \"https://h/c.git\", branch: b{keys}}}");
+        let text = RIGHT.replace("manifest: {path: m.json}", &lines);
+        let settings = parse(&text, &origin()).unwrap_or_else(|errors| panic!("{errors}"));
+        let workspace = &settings.workspaces[0];
+        assert_eq!(workspace.bootstrap.as_ref().unwrap().run.join(" "), bootstrap);
+        assert!(workspace.update.is_some());
+        assert_eq!(serde_json::json!(workspace.manifest.format), tool);
+        assert_eq!(serde_json::json!(workspace.spellings), serde_json::json!([overrides]));
+        assert!(!workspace.defining.is_empty());
+        let written = resolved(&settings);
+        let again = parse(&written, &origin()).unwrap_or_else(|e| panic!("{e}\n{written}"));
+        assert_eq!(again, settings);
+        let own = text.replace(
+            "ci: [here]",
+            "ci: [here]\n    overrides: []\n    defining: [x]\n    \
+            update: {run: [up]}\n    bootstrap: {run: [make]}\n    \
+            manifest: {path: m, format: crosswatch}",
+        );
+        let own = parse(&own, &origin()).unwrap_or_else(|errors| panic!("{errors}"));
+        let own = &own.workspaces[0];
+        assert!(own.spellings.is_empty() && own.manifest.files.is_empty());
+        assert_eq!(
+            (own.defining.clone(), &own.update.as_ref().unwrap().run[0]),
+            (vec!["x".into()], &"up".into())
+        );
+    }
+    for (lines, said) in [
+        ("tool: west", "bootstraps from it"),
+        ("tool: gitmodules\n    source: {url: /a, file: b}", "read a file of the source"),
+        ("tool: west\n    source: {url: /a, file: ../b}", "a path inside the source"),
+        ("tool: kas\n    source: {url: /a, file: \"a:-b\"}", "a path inside the source"),
+        ("tool: west\n    source: {url: /a}\n    manifest: {files: [/etc/*]}", "relative paths"),
+        ("tool: wst", "did you mean \"west\"?"),
+        ("tool: west\n    source: {url: /a}\n    overrides: [wset]", "did you mean \"west\"?"),
+    ] {
+        let found = refused(&RIGHT.replace("manifest: {path: m.json}", lines));
+        assert!(found.contains(said), "{found}");
+    }
+}
 
 #[test]
 fn defaults_and_presets_fill_in_what_is_left_out() {

@@ -6,6 +6,7 @@ mod leader;
 mod lock;
 mod logs;
 mod memory;
+mod network;
 mod progress;
 mod run;
 mod sandbox;

@@ -23,7 +23,6 @@ use crate::ci::{self, Backends, Driver};
 use crate::clock::Clock;
 use crate::config::{self, Secrets, Watch};
 use crate::forge::git::{GitRemote, Mirrors, SharedMirrors};
-use crate::http::HttpClient;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
 use crate::store::Store;
@@ -124,8 +123,7 @@ impl Daemon {
         let observed = if options.passes_every.is_some() { silent } else { pass.clone() };
         let world = World::new(Arc::clone(&settings), observed.clone());
         let supervisor = Supervisor::new(clock.clone()).with_cgroups(cgroups(&settings.state_dir));
-        let http =
-            HttpClient::new().map_err(|error| DaemonError::Http { why: error.to_string() })?;
+        let http = super::network::client(&settings, &secrets)?;
         let (term_sender, term) = watch::channel(None);
         lead(
             &tasks,

@@ -1,18 +1,28 @@
 //! The only place that reaches the network over HTTP: deadlines, bounds, and where secrets go.
 
+mod api;
+pub mod conditional;
+mod error;
+mod gate;
+mod links;
+mod pages;
 mod request;
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use crosswatch_core::model::time::Span;
 use reqwest::header::{HeaderMap, LOCATION};
-use thiserror::Error as ThisError;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+pub use api::Api;
+pub use error::HttpError;
+pub use gate::{Closed, Gate, Pass, Toll, Urgency};
+pub use pages::Pages;
 pub use request::HttpRequest;
 pub use reqwest::{Method, StatusCode, header};
+
+use error::{broken, failed, innermost};
 
 const CONNECT: Duration = Duration::from_secs(10);
 const REDIRECTS: usize = 4;
@@ -35,6 +45,19 @@ pub struct HttpAnswer {
     pub headers: HeaderMap,
     /// The body, decoded, never longer than the request allows.
     pub body: Bytes,
+    /// Where the answer came from in the end, if redirects were followed.
+    pub moved_to: Option<String>,
+}
+
+/// Through which everything is sent.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// `http://HOST:PORT`.
+    pub url: String,
+    /// Hosts, domains and networks that are reached without it.
+    pub except: Vec<String>,
+    /// User and password.
+    pub login: Option<(String, SecretString)>,
 }
 
 impl HttpAnswer {
@@ -44,85 +67,41 @@ impl HttpAnswer {
     }
 }
 
-/// Why there is no answer. No message holds a header, a user part or a query of a URL.
-#[derive(Clone, Debug, ThisError)]
-pub enum HttpError {
-    /// The request is not one.
-    #[error("{to} cannot be asked: {why}")]
-    BadRequest {
-        /// Where it was to go.
-        to: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Nothing was sent: the peer was not reached.
-    #[error("{to} cannot be reached: {why}")]
-    NotSent {
-        /// Where it was to go.
-        to: String,
-        /// Of all causes the innermost.
-        why: String,
-    },
-    /// The peer did not answer in time; whether it acted is unknown.
-    #[error("{to} did not answer within {deadline}")]
-    Deadline {
-        /// Where it went.
-        to: String,
-        /// The time it had.
-        deadline: Span,
-    },
-    /// The connection broke after something was sent; whether the peer acted is unknown.
-    #[error("{to} broke off: {why}")]
-    Broken {
-        /// Where it went.
-        to: String,
-        /// Of all causes the innermost.
-        why: String,
-    },
-    /// The peer answered with more than is taken; it may have acted.
-    #[error("{to} answered with more than {max} bytes")]
-    TooLarge {
-        /// Where it went.
-        to: String,
-        /// What is taken at most.
-        max: usize,
-    },
-}
-
-impl HttpError {
-    /// Whether the peer may have acted on the request.
-    pub fn may_have_acted(&self) -> bool {
-        !matches!(self, Self::BadRequest { .. } | Self::NotSent { .. })
-    }
-
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::BadRequest { .. } => "bad-request",
-            Self::NotSent { .. } => "not-sent",
-            Self::Deadline { .. } => "deadline",
-            Self::Broken { .. } => "broken",
-            Self::TooLarge { .. } => "too-large",
-        }
-    }
-}
-
 impl HttpClient {
-    /// A client with its own connections.
+    /// A client with its own connections, through the proxy that the environment names, if any
+    /// (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
     pub fn new() -> Result<Self, HttpError> {
+        Self::build(|builder| builder)
+    }
+
+    /// A client whose requests go through this proxy, whatever the environment says.
+    pub fn through(proxy: &Proxy) -> Result<Self, HttpError> {
+        let mut through = reqwest::Proxy::all(&proxy.url).map_err(|error| {
+            HttpError::BadRequest { to: "the proxy".to_owned(), why: innermost(&error) }
+        })?;
+        if let Some((user, password)) = &proxy.login {
+            through = through.basic_auth(user, password.expose_secret());
+        }
+        let except = reqwest::NoProxy::from_string(&proxy.except.join(","));
+        Self::build(|builder| builder.no_proxy().proxy(through.no_proxy(except)))
+    }
+
+    fn build(
+        with: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, HttpError> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place with a client")]
-        let client = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("crosswatch/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .pool_idle_timeout(Duration::from_secs(90))
             .pool_max_idle_per_host(16)
-            .tcp_keepalive(Duration::from_secs(30))
-            .build()
-            .map_err(|error| HttpError::BadRequest {
-                to: "the network".to_owned(),
-                why: innermost(&error),
-            })?;
+            .tcp_keepalive(Duration::from_secs(30));
+        let client = with(builder).build().map_err(|error| HttpError::BadRequest {
+            to: "the network".to_owned(),
+            why: innermost(&error),
+        })?;
         Ok(Self { client })
     }
 
@@ -155,27 +134,36 @@ impl HttpClient {
         }
         let headers = request.header_map().map_err(bad)?;
         let mut left = REDIRECTS;
+        let mut moved_to = None;
+        let silence = request.silence.unwrap_or(request.deadline).min(request.deadline);
+        let silent = |_| HttpError::Deadline { to: to.to_owned(), deadline: silence };
         loop {
-            let mut response = self
+            let sending = self
                 .client
                 .request(request.method.clone(), url.clone())
                 .headers(headers.clone())
                 .body(request.body.clone())
-                .send()
+                .send();
+            let mut response = tokio::time::timeout(silence.to_std(), sending)
                 .await
+                .map_err(silent)?
                 .map_err(|error| failed(&error, to, request.deadline))?;
             let next = redirect(&request.method, &url, response.status(), response.headers());
             if let Some(next) = next.filter(|_| request.follow && left > 0) {
                 left = left.saturating_sub(1);
                 url = next;
+                moved_to = Some(url.to_string());
                 continue;
             }
             let max = request.max_body;
             let too_large = || HttpError::TooLarge { to: to.to_owned(), max };
             let mut body = BytesMut::new();
-            while let Some(chunk) =
-                response.chunk().await.map_err(|error| broken(&error, to, request.deadline))?
-            {
+            loop {
+                let chunk = tokio::time::timeout(silence.to_std(), response.chunk())
+                    .await
+                    .map_err(silent)?
+                    .map_err(|error| broken(&error, to, request.deadline))?;
+                let Some(chunk) = chunk else { break };
                 if body.len().saturating_add(chunk.len()) > max {
                     return Err(too_large());
                 }
@@ -185,6 +173,7 @@ impl HttpClient {
                 status: response.status(),
                 headers: std::mem::take(response.headers_mut()),
                 body: body.freeze(),
+                moved_to,
             });
         }
     }
@@ -203,35 +192,6 @@ fn redirect(method: &Method, from: &Url, status: StatusCode, headers: &HeaderMap
     (authority(from) == authority(&to)).then_some(to)
 }
 
-fn failed(error: &reqwest::Error, to: &str, deadline: Span) -> HttpError {
-    if error.is_connect() {
-        HttpError::NotSent { to: to.to_owned(), why: innermost(error) }
-    } else if error.is_builder() {
-        HttpError::BadRequest { to: to.to_owned(), why: innermost(error) }
-    } else {
-        broken(error, to, deadline)
-    }
-}
-
-fn broken(error: &reqwest::Error, to: &str, deadline: Span) -> HttpError {
-    if error.is_timeout() {
-        return HttpError::Deadline { to: to.to_owned(), deadline };
-    }
-    HttpError::Broken { to: to.to_owned(), why: innermost(error) }
-}
-
-/// The cause itself: the outer ones repeat the URL.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    if std::ptr::addr_eq(cause, error) {
-        return "the request failed".to_owned();
-    }
-    cause.to_string().chars().filter(|c| !c.is_control()).take(300).collect()
-}
-
 /// A URL fit for a message: without user, password, query and fragment.
 pub fn shown(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else {
@@ -247,6 +207,8 @@ pub fn shown(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use crosswatch_core::model::time::Span;
+
     use super::*;
 
     #[test]
@@ -318,5 +280,41 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_falls_silent_is_given_up_before_the_deadline() {
+        let client = HttpClient::new().expect("a client");
+        for answer in ["", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\no"] {
+            let (url, tasks) = serve(answer).await;
+            let request = HttpRequest::new(Method::GET, url).silence(Span(200));
+            let error = client.send(request).await.expect_err("no answer");
+            assert!(error.to_string().contains("within 200ms"), "{error}");
+            tasks.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_goes_through_the_proxy_but_what_is_excepted() {
+        let (proxy, tasks) = serve("HTTP/1.1 418 proxy\r\ncontent-length: 0\r\n\r\n").await;
+        let (direct, others) = serve("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let proxy = proxy.replace("u:canary@", "");
+        let login = Some(("u".to_owned(), SecretString::from("canary")));
+        let except = vec!["127.0.0.1".to_owned()];
+        let client = HttpClient::through(&Proxy { url: proxy, except, login }).expect("a client");
+        let ask = async |url: &str| {
+            let request = HttpRequest::new(Method::GET, url).deadline(Span::seconds(5));
+            client.send(request).await.map(|answer| answer.status.as_u16())
+        };
+        assert_eq!(ask(&direct).await.expect("directly"), 200);
+        assert_eq!(ask("http://forge.invalid/x").await.expect("by the proxy"), 418);
+        // Through a tunnel it has to be willing.
+        let error = ask("https://forge.invalid/x").await.expect_err("no tunnel");
+        assert!(!error.may_have_acted(), "{error}");
+        assert!(!format!("{error} {error:?} {client:?}").contains("canary"), "{error}");
+        let bad = Proxy { url: "::".to_owned(), except: Vec::new(), login: None };
+        assert!(HttpClient::through(&bad).is_err());
+        tasks.stop().await;
+        others.stop().await;
     }
 }

@@ -23,6 +23,8 @@ pub struct HttpRequest {
     pub body: Bytes,
     /// From the start to the answer's last byte.
     pub deadline: Span,
+    /// Longest time without a byte of the answer; the deadline where there is none.
+    pub silence: Option<Span>,
     /// The longest body that is taken.
     pub max_body: usize,
     /// Whether redirects within the authority are followed.
@@ -38,6 +40,7 @@ impl HttpRequest {
             headers: Vec::new(),
             body: Bytes::new(),
             deadline: Span::seconds(30),
+            silence: None,
             max_body: 16 * 1024 * 1024,
             follow: true,
         }
@@ -68,6 +71,13 @@ impl HttpRequest {
     #[must_use]
     pub fn deadline(mut self, deadline: Span) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Sets the longest time without a byte of the answer.
+    #[must_use]
+    pub fn silence(mut self, silence: Span) -> Self {
+        self.silence = Some(silence);
         self
     }
 

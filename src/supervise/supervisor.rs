@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::model::time::Timestamp;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bubblewrap::Sandboxes;
 use super::cgroup::{Cgroups, Group};
-use super::descendants::{kill_all, of_run, signal};
+use super::descendants::{Stat, kill_all, of_run, signal};
 use super::run::{Ended, Outcome, Run, RunResult};
 use super::sanitise::Sanitiser;
 use super::wire::{Capture, Inbox, Order, Report, Spec, Usage, Word, frame};
@@ -27,9 +27,12 @@ use crate::clock::Clock;
 
 const TAIL_LINES: usize = 40;
 /// Beyond the run's own deadlines: after that the keeper itself must be stuck.
-const KEEPER_PATIENCE: Span = Span::seconds(15);
-/// A keeper that said nothing for so long was stopped by somebody, and is woken.
-const HEARTBEAT: Duration = Duration::from_secs(3);
+const KEEPER_PATIENCE: Duration = Duration::from_secs(15);
+/// How often it is looked whether somebody stopped the keeper.
+const LOOK: Duration = Duration::from_millis(500);
+/// One that was found stopped so often without a word between, although it was woken each time, is
+/// given up when its run should be over.
+const STOPPED_LOOKS: u32 = 3;
 /// How long what a dead keeper guarded may take to go.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -220,54 +223,65 @@ impl Supervisor {
         };
         let order = frame(&Order::Start(Box::new(spec)))?;
         let (mut control, mut keeper) = self.spawn()?;
-        let pid = keeper.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        let patience = limits
-            .wall
-            .to_std()
-            .saturating_add(limits.grace.to_std())
-            .saturating_add(KEEPER_PATIENCE.to_std());
-        let talk = async {
-            control.write_all(&order).await.ok()?;
-            let (mut read, mut write) = control.split();
-            let (mut inbox, mut piece) = (Inbox::default(), vec![0; 16 * 1024]);
-            let mut asked = false;
-            loop {
-                tokio::select! {
-                    length = read.read(&mut piece) => {
-                        let length = length.ok().filter(|length| *length > 0)?;
-                        inbox.push(piece.get(..length)?);
-                    }
-                    () = cancel.cancelled(), if !asked => {
-                        asked = true;
-                        // A keeper that cannot be told is gone, which the reading side sees.
-                        drop(write.write_all(&frame(&Order::Cancel).ok()?).await);
-                    }
-                    () = tokio::time::sleep(HEARTBEAT) => {
-                        // What the run stopped goes on, and then meets its deadline.
-                        if let Some(pid) = pid {
-                            signal(pid, Signal::SIGCONT);
-                        }
-                    }
-                }
-                while let Some(word) = inbox.pop().ok()? {
-                    match word {
-                        Word::Ended(report) => return Some(*report),
-                        Word::Progress(usage) => {
-                            if let Some(run) = self.lock().get_mut(id) {
-                                run.usage = usage;
-                            }
-                        }
-                        Word::Started { pid } => tracing::debug!(run = id, pid, "a command runs"),
-                    }
-                }
-            }
-        };
+        let due = limits.wall.to_std().saturating_add(limits.grace.to_std());
+        let talk = self.talk(&mut control, &order, &keeper, id, due, cancel);
+        let patience = due.saturating_add(KEEPER_PATIENCE);
         let report = tokio::time::timeout(patience, talk).await.ok().flatten();
         if report.is_none() {
             drop(keeper.start_kill());
         }
         keeper.wait().await?;
         Ok(report)
+    }
+
+    /// Tells the keeper what to do and hears what it says, to its last word. `None` when it was lost,
+    /// or does not work any more although its run should be over: after `due`.
+    async fn talk(
+        &self,
+        control: &mut UnixStream,
+        order: &[u8],
+        keeper: &Child,
+        id: &str,
+        due: Duration,
+        cancel: &CancellationToken,
+    ) -> Option<Report> {
+        control.write_all(order).await.ok()?;
+        let (mut read, mut write) = control.split();
+        let (mut inbox, mut piece) = (Inbox::default(), vec![0; 16 * 1024]);
+        let mut looks = tokio::time::interval(LOOK);
+        let (mut past, mut stopped, mut asked) = (Duration::ZERO, 0, false);
+        loop {
+            tokio::select! {
+                length = read.read(&mut piece) => {
+                    let length = length.ok().filter(|length| *length > 0)?;
+                    inbox.push(piece.get(..length)?);
+                    stopped = 0;
+                }
+                () = cancel.cancelled(), if !asked => {
+                    asked = true;
+                    // A keeper that cannot be told is gone, which the reading side sees.
+                    drop(write.write_all(&frame(&Order::Cancel).ok()?).await);
+                }
+                _ = looks.tick() => {
+                    past = past.saturating_add(LOOK);
+                    stopped = if woken(keeper) { stopped + 1 } else { 0 };
+                    if stopped >= STOPPED_LOOKS && past > due {
+                        return None;
+                    }
+                }
+            }
+            while let Some(word) = inbox.pop().ok()? {
+                match word {
+                    Word::Ended(report) => return Some(*report),
+                    Word::Progress(usage) => {
+                        if let Some(run) = self.lock().get_mut(id) {
+                            run.usage = usage;
+                        }
+                    }
+                    Word::Started { pid } => tracing::debug!(run = id, pid, "a command runs"),
+                }
+            }
+        }
     }
 
     #[expect(
@@ -285,6 +299,16 @@ impl Supervisor {
         command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(false);
         Ok((ours, command.spawn()?))
     }
+}
+
+/// Whether a keeper was stopped, or is traced; then it is woken, and meets its deadlines.
+fn woken(keeper: &Child) -> bool {
+    let Some(pid) = keeper.id().and_then(|pid| i32::try_from(pid).ok()) else { return false };
+    let stopped = Stat::of(pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'));
+    if stopped {
+        signal(Pid::from_raw(pid), Signal::SIGCONT);
+    }
+    stopped
 }
 
 /// Takes a run off the list however it ends, a dropped future included.

@@ -17,7 +17,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 const ENTRIES: usize = 500;
 /// The rest after a whole look at the folder, as a multiple of what the look took.
 const REST: u32 = 10;
-const LEAST_REST: Duration = Duration::from_secs(2);
+const LEAST_REST: Duration = Duration::from_millis(500);
 
 /// Looks at processes and memory every now and then.
 #[derive(Debug, Default)]
@@ -82,16 +82,19 @@ pub(super) struct Disk {
     bytes: u64,
     began: Duration,
     next: Duration,
+    /// What the first look found: a run that only has to clean up what another left may do so.
+    before: Option<u64>,
 }
 
 impl Disk {
     /// Nothing is looked at yet.
     pub(super) fn new(root: PathBuf) -> Self {
         let (open, reading) = (Vec::new(), None);
-        Self { root, open, reading, bytes: 0, began: now(), next: Duration::ZERO }
+        let (began, next) = (now(), Duration::ZERO);
+        Self { root, open, reading, bytes: 0, began, next, before: None }
     }
 
-    /// Looks on; whether more than `limit` bytes were found.
+    /// Looks on; whether more than `limit` bytes were found, and more than at first.
     pub(super) fn over(&mut self, limit: u64) -> bool {
         use std::os::unix::fs::MetadataExt;
         if self.reading.is_none() && self.open.is_empty() {
@@ -107,6 +110,7 @@ impl Disk {
                     let took = now().saturating_sub(self.began);
                     let rest = took.saturating_mul(REST).max(LEAST_REST);
                     self.next = now().saturating_add(rest);
+                    self.before.get_or_insert(self.bytes);
                     return false;
                 };
                 self.reading = std::fs::read_dir(folder).ok();
@@ -123,7 +127,7 @@ impl Disk {
                 self.open.push(entry.path());
             }
             self.bytes = self.bytes.saturating_add(metadata.blocks().saturating_mul(512));
-            if self.bytes > limit {
+            if self.before.is_some_and(|before| self.bytes > limit.max(before)) {
                 return true;
             }
         }

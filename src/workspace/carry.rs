@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crosswatch_core::control::lifecycle::{self, End};
 use crosswatch_core::model::run::RunKind;
-use crosswatch_core::model::settings::{ManifestFrom, Step};
+use crosswatch_core::model::settings::{ManifestFormat, ManifestFrom, Step};
 use crosswatch_core::model::snapshot::Updated;
 
 use super::checkouts::checkouts;
@@ -13,7 +13,7 @@ use super::fence;
 use super::folders::Folders;
 use super::history;
 use super::life::Life;
-use super::manifest::{Exported, NotBelieved, from_file, take};
+use super::manifest::{Exported, NotBelieved, from_file, read, take};
 use super::run::run;
 use super::stale::remove_locks;
 use crate::forge::git::Lent;
@@ -24,11 +24,13 @@ pub(super) struct Failure {
     end: End,
     why: String,
     tail: Vec<String>,
+    /// The code that the command exited with by itself.
+    exited: Option<i32>,
 }
 
 impl Failure {
     fn plain(why: String) -> Self {
-        Self { end: End::Failed, why, tail: Vec::new() }
+        Self { end: End::Failed, why, tail: Vec::new(), exited: None }
     }
 }
 
@@ -41,7 +43,7 @@ impl Life {
                 self.saved.failure = None;
                 End::Succeeded
             }
-            Err(Failure { end, why, tail }) => {
+            Err(Failure { end, why, tail, exited: _ }) => {
                 tracing::warn!(workspace = %self.settings.name, why, "a {} failed", step.word());
                 self.saved.failure = Some(why);
                 let name = self.settings.name.clone();
@@ -68,8 +70,13 @@ impl Life {
                 &settings.update
             }
         };
-        if let Some(command) = command {
-            self.supervised(step.kind(), command, None).await?;
+        if let Some(command) = command
+            && let Err(failure) = self.supervised(step.kind(), command, None).await
+        {
+            if step == lifecycle::Step::Update && failure.exited == Some(1) {
+                self.take_added().await;
+            }
+            return Err(failure);
         }
         if !self.folders.is_there() {
             return Err(Failure::plain(format!(
@@ -139,7 +146,11 @@ impl Life {
             }
             _ => End::Failed,
         };
-        Err(Failure { end, why, tail: ended.tail })
+        let exited = match ended.outcome {
+            Outcome::Finished(code) => Some(code),
+            _ => None,
+        };
+        Err(Failure { end, why, tail: ended.tail, exited })
     }
 
     /// Removes what git of a killed run left locked.
@@ -198,8 +209,25 @@ impl Life {
             }
             Err(NotBelieved::Unreadable(why)) => Err(Failure::plain(why)),
             Err(NotBelieved::Shrunk(why)) => {
-                Err(Failure { end: End::Suspected, why, tail: Vec::new() })
+                Err(Failure { end: End::Suspected, ..Failure::plain(why) })
             }
+        }
+    }
+
+    /// autoproj writes its manifest also when some package failed: what it added there counts, what
+    /// it lacks does not.
+    async fn take_added(&mut self) {
+        let (settings, folders) = (Arc::clone(&self.settings), self.folders.clone());
+        let ManifestFrom::Path(path) = settings.manifest.from.clone() else { return };
+        if settings.manifest.format != ManifestFormat::Autoproj {
+            return;
+        }
+        let reading = tokio::task::spawn_blocking(move || {
+            let exported = from_file(&folders.root, &path, settings.manifest.max_bytes)?;
+            read(&settings, &folders, &exported.bytes)
+        });
+        if let (Some(before), Ok(Ok(read))) = (&self.saved.manifest, reading.await) {
+            self.saved.manifest = Some(before.with_added(&read.manifest));
         }
     }
 

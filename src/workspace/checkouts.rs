@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crosswatch_core::model::identity::{Name, Oid};
-use crosswatch_core::model::manifest::Manifest;
+use crosswatch_core::model::manifest::{Manifest, Pin, Vcs};
 
 use super::files::read_regular;
 
@@ -23,24 +23,46 @@ pub(super) fn checkouts(root: &Path, manifest: &Manifest) -> BTreeMap<Name, Oid>
         .collect()
 }
 
+/// Where a manifest names a tag by a text that could be a branch, makes it a pin: the checkout has a
+/// tag of that name and no branch.
+pub(super) fn mark_tags(root: &Path, manifest: &mut Manifest) {
+    let definitions = manifest.definitions.iter_mut().map(|d| (&mut d.vcs, &d.directory));
+    let packages = manifest.packages.iter_mut().map(|p| (&mut p.vcs, &p.directory));
+    for (vcs, directory) in packages.chain(definitions) {
+        let Vcs::Git { branch, pin: pin @ None, .. } = vcs else { continue };
+        let (Some(name), Some(directory)) = (branch.clone(), directory) else { continue };
+        if is_tag(&root.join(directory), &name) {
+            (*branch, *pin) = (None, Some(Pin::Tag(name.to_string())));
+        }
+    }
+}
+
+fn is_tag(directory: &Path, name: &str) -> bool {
+    if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return false;
+    }
+    let Some(git_dir) = git_dir(directory) else { return false };
+    let common = common_dir(&git_dir);
+    let packed = read(&common.join("packed-refs")).unwrap_or_default();
+    let has = |full: &str| {
+        common.join(full).is_file()
+            || packed.lines().any(|line| line.split_once(' ').is_some_and(|(_, at)| at == full))
+    };
+    has(&format!("refs/tags/{name}"))
+        && !has(&format!("refs/heads/{name}"))
+        && !has(&format!("refs/remotes/origin/{name}"))
+}
+
 /// What `HEAD` of the checkout in `directory` is, if it is one.
 fn head(directory: &Path) -> Option<Oid> {
-    let dot_git = directory.join(".git");
-    let git_dir = if dot_git.is_dir() {
-        dot_git
-    } else {
-        let text = read(&dot_git)?;
-        let target = PathBuf::from(text.strip_prefix("gitdir:")?.trim());
-        if target.is_absolute() { target } else { directory.join(target) }
-    };
+    let git_dir = git_dir(directory)?;
     let head = read(&git_dir.join("HEAD"))?;
     let head = head.trim();
     let Some(name) = head.strip_prefix("ref:").map(str::trim) else { return head.parse().ok() };
     if name.split('/').any(|part| part == "..") {
         return None;
     }
-    let common = read(&git_dir.join("commondir"))
-        .map_or_else(|| git_dir.clone(), |text| git_dir.join(text.trim()));
+    let common = common_dir(&git_dir);
     if let Some(text) = read(&common.join(name)) {
         return text.trim().parse().ok();
     }
@@ -49,6 +71,23 @@ fn head(directory: &Path) -> Option<Oid> {
         let (oid, packed) = line.split_once(' ')?;
         (packed == name).then(|| oid.parse().ok()).flatten()
     })
+}
+
+/// The folder with git's own files of a checkout.
+fn git_dir(directory: &Path) -> Option<PathBuf> {
+    let dot_git = directory.join(".git");
+    if dot_git.is_dir() {
+        return Some(dot_git);
+    }
+    let text = read(&dot_git)?;
+    let target = PathBuf::from(text.strip_prefix("gitdir:")?.trim());
+    Some(if target.is_absolute() { target } else { directory.join(target) })
+}
+
+/// Where refs are that worktrees share.
+fn common_dir(git_dir: &Path) -> PathBuf {
+    read(&git_dir.join("commondir"))
+        .map_or_else(|| git_dir.to_owned(), |text| git_dir.join(text.trim()))
 }
 
 fn read(path: &Path) -> Option<String> {

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use crosswatch_core::control::suspicion::{Judgement, judge};
-use crosswatch_core::manifest;
+use crosswatch_core::manifest::{self, Input, ReadManifest};
 use crosswatch_core::model::manifest::Manifest;
-use crosswatch_core::model::settings::WorkspaceSettings;
+use crosswatch_core::model::settings::{ManifestFormat, WorkspaceSettings};
 
+use super::checkouts::mark_tags;
 use super::files::{inside, read_regular};
 use super::folders::Folders;
+use super::matching::matching;
 use super::saved::{Saved, Suspicion};
 
 /// Why there is no new manifest in force.
@@ -50,7 +52,7 @@ pub(super) fn take(
         let why = format!("{place} is larger than {max} bytes (`manifest.max_bytes`)");
         return Err(NotBelieved::Unreadable(why));
     }
-    let read = match manifest::read(settings.manifest.format, &bytes) {
+    let read = match read(settings, folders, &bytes) {
         Ok(read) => read,
         Err(error) => {
             let mut why = format!("{place}: {error}");
@@ -80,6 +82,31 @@ pub(super) fn take(
             Err(NotBelieved::Shrunk(why))
         }
     }
+}
+
+/// Reads what was exported, with the further files that the format wants.
+pub(super) fn read(
+    settings: &WorkspaceSettings,
+    folders: &Folders,
+    bytes: &[u8],
+) -> Result<ReadManifest, String> {
+    let (source, root) = (&settings.manifest, &folders.root);
+    let files = matching(root, &source.files, source.max_bytes)?;
+    let own = settings.source.as_ref();
+    let input = Input {
+        bytes,
+        files: &files,
+        source: own.map(|own| own.url.as_str()),
+        source_branch: own.and_then(|own| own.branch.as_deref()),
+        checkouts: source.checkouts.as_deref(),
+    };
+    let mut read =
+        manifest::read_input(source.format, &input).map_err(|error| error.to_string())?;
+    // These have one word for branch and tag; the checkout tells which it is.
+    if matches!(source.format, ManifestFormat::West | ManifestFormat::Vcstool) {
+        mark_tags(root, &mut read.manifest);
+    }
+    Ok(read)
 }
 
 fn kept(folders: &Folders, bytes: &[u8]) -> String {

@@ -8,6 +8,7 @@ mod folders;
 mod history;
 mod life;
 mod manifest;
+mod matching;
 mod run;
 mod saved;
 mod slots;

@@ -14,3 +14,4 @@ mod lifecycle;
 mod main_job;
 mod supervise;
 mod support;
+mod tools;

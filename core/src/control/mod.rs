@@ -4,6 +4,7 @@
 //! schedule, retry and limit can be tested, and simulated, with a clock that is a number.
 
 pub mod backoff;
+pub mod governor;
 pub mod lifecycle;
 pub mod outbox;
 pub mod polling;

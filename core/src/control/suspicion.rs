@@ -70,6 +70,7 @@ mod tests {
             path: None,
             depends_on: Vec::new(),
             override_key: (*name).into(),
+            repeats: None,
         };
         Manifest::new(names.iter().map(package).collect(), Vec::new()).expect("a manifest")
     }

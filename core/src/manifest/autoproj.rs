@@ -1,9 +1,10 @@
 //! autoproj's installation manifest: a YAML list of package sets and packages, as every version
 //! since 2.0 writes it.
 
-use serde_yaml::{Mapping, Value};
+use serde_yaml::Value;
 
-use super::text::{line, masked, name, quoted, shallow, wrong};
+use super::text::{name, wrong};
+use super::yaml::{self, Entry, found, untag};
 use super::{Builder, MAX_PACKAGES, ManifestError, ReadManifest};
 use crate::model::identity::Name;
 use crate::model::manifest::{DefinitionRepository, Package, Pin, Vcs, is_change_ref};
@@ -12,9 +13,7 @@ pub(super) fn read(text: &str) -> Result<ReadManifest, ManifestError> {
     if looks_like_csv(text) {
         return Err(ManifestError::Csv);
     }
-    shallow(text)?;
-    let value: Value = serde_yaml::from_str(text)
-        .map_err(|error| ManifestError::Syntax { message: error.to_string() })?;
+    let value = yaml::document(text)?;
     let entries = match untag(&value) {
         Value::Sequence(entries) => entries,
         Value::Null => return Err(ManifestError::Empty),
@@ -37,12 +36,6 @@ pub(super) fn read(text: &str) -> Result<ReadManifest, ManifestError> {
         }
     }
     builder.finish()
-}
-
-/// One mapping, with the words that name it in errors.
-struct Entry<'a> {
-    map: &'a Mapping,
-    place: String,
 }
 
 impl<'a> Entry<'a> {
@@ -70,6 +63,7 @@ impl<'a> Entry<'a> {
             depends_on: self.names("dependencies")?,
             override_key: own.clone(),
             name: own,
+            repeats: None,
         };
         builder.packages.push(package);
         Ok(())
@@ -92,7 +86,8 @@ impl<'a> Entry<'a> {
             None if local => vcs.url().map(str::to_owned),
             None => self.line("user_local_dir")?,
         };
-        let definition = DefinitionRepository { name: own, vcs, directory, override_key: key };
+        let definition =
+            DefinitionRepository { name: own, vcs, directory, override_key: key, repeats: None };
         builder.definitions.push(definition);
         Ok(())
     }
@@ -170,72 +165,6 @@ impl<'a> Entry<'a> {
                 Err(wrong(&format!("{}: vcs", self.place), "`type`, `url` and more", found(other)))
             }
         }
-    }
-
-    fn names(&self, key: &str) -> Result<Vec<Name>, ManifestError> {
-        let place = format!("{}: {key}", self.place);
-        let list = match self.get(key) {
-            None => return Ok(Vec::new()),
-            Some(Value::Sequence(list)) => list,
-            Some(other) => return Err(wrong(&place, "a list of names", found(other))),
-        };
-        list.iter()
-            .map(|item| match untag(item) {
-                Value::String(text) => name(&place, text),
-                other => Err(wrong(&place, "names of packages", found(other))),
-            })
-            .collect()
-    }
-
-    fn line(&self, key: &str) -> Result<Option<String>, ManifestError> {
-        match self.text(key)? {
-            // Ruby code writes both nil and "" for "nothing".
-            Some(text) if text.is_empty() => Ok(None),
-            Some(text) => {
-                let text =
-                    if matches!(key, "url" | "repository_id") { masked(&text) } else { text };
-                line(&format!("{}: {key}", self.place), &text).map(Some)
-            }
-            None => Ok(None),
-        }
-    }
-
-    fn text(&self, key: &str) -> Result<Option<String>, ManifestError> {
-        let place = || format!("{}: {key}", self.place);
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(Value::Number(number)) if !number.is_f64() => Ok(Some(number.to_string())),
-            Some(Value::Number(number)) => {
-                Err(wrong(&place(), "a text, so in quotes", number.to_string()))
-            }
-            Some(other) => Err(wrong(&place(), "a text", found(other))),
-        }
-    }
-
-    /// The value under the plain key or the Ruby symbol; nothing where it is null.
-    fn get(&self, key: &str) -> Option<&'a Value> {
-        let value = self.map.get(key).or_else(|| self.map.get(format!(":{key}")));
-        value.map(untag).filter(|value| !value.is_null())
-    }
-}
-
-fn untag(mut value: &Value) -> &Value {
-    while let Value::Tagged(tagged) = value {
-        value = &tagged.value;
-    }
-    value
-}
-
-fn found(value: &Value) -> String {
-    match untag(value) {
-        Value::Null => "nothing".to_owned(),
-        Value::Bool(value) => format!("`{value}`"),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => quoted(text),
-        Value::Sequence(list) => format!("a list of {}", list.len()),
-        Value::Mapping(map) => format!("a mapping with {} keys", map.len()),
-        Value::Tagged(_) => "a tagged value".to_owned(),
     }
 }
 

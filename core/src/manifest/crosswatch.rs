@@ -62,6 +62,7 @@ fn package(
         depends_on,
         override_key: own.clone(),
         name: own,
+        repeats: None,
     })
 }
 
@@ -82,6 +83,7 @@ fn definition(
         directory: optional(&format!("{place}: directory"), entry.directory)?,
         override_key: own.clone(),
         name: own,
+        repeats: None,
     })
 }
 

@@ -3,7 +3,15 @@
 
 mod autoproj;
 mod crosswatch;
+mod gitmodules;
+mod kas;
+mod origin;
+mod repo;
 mod text;
+mod vcstool;
+mod west;
+mod xml;
+mod yaml;
 
 use crate::model::identity::Name;
 use crate::model::manifest::{DefinitionRepository, InvalidManifest, Manifest, Package};
@@ -15,14 +23,42 @@ use std::collections::BTreeSet;
 pub const MAX_PACKAGES: usize = 50_000;
 const MAX_NOTES: usize = 100;
 
+/// Reads a manifest that needs nothing beside its own bytes.
+pub fn read(format: ManifestFormat, bytes: &[u8]) -> Result<ReadManifest, ManifestError> {
+    read_input(format, &Input { bytes, ..Input::default() })
+}
+
 /// Reads a manifest. An empty list is an error, never a workspace without packages: tools write one
 /// before their first real export.
-pub fn read(format: ManifestFormat, bytes: &[u8]) -> Result<ReadManifest, ManifestError> {
-    let text = text::checked(bytes)?;
+pub fn read_input(
+    format: ManifestFormat,
+    input: &Input<'_>,
+) -> Result<ReadManifest, ManifestError> {
+    let text = text::checked(input.bytes)?;
     match format {
         ManifestFormat::Crosswatch => crosswatch::read(text),
         ManifestFormat::Autoproj => autoproj::read(text),
+        ManifestFormat::West => west::read(text, input),
+        ManifestFormat::Repo => repo::read(text, input),
+        ManifestFormat::Vcstool => vcstool::read(text, input),
+        ManifestFormat::Kas => kas::read(text, input),
+        ManifestFormat::Gitmodules => gitmodules::read(text, input),
     }
+}
+
+/// What a reader is given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Input<'a> {
+    /// The exported manifest.
+    pub bytes: &'a [u8],
+    /// Further files of the workspace by their path in it, `/` between its parts.
+    pub files: &'a [(String, Vec<u8>)],
+    /// Address of the workspace's source, which relative addresses start from.
+    pub source: Option<&'a str>,
+    /// The branch of it.
+    pub source_branch: Option<&'a str>,
+    /// The folder that vcstool imports into, relative to the workspace's directory.
+    pub checkouts: Option<&'a str>,
 }
 
 /// A manifest, and what a person should know about it.
@@ -162,7 +198,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FORMATS: [ManifestFormat; 2] = [ManifestFormat::Crosswatch, ManifestFormat::Autoproj];
+    const FORMATS: [ManifestFormat; 7] = ManifestFormat::ALL;
 
     #[test]
     fn what_is_empty_or_no_text_is_an_error_in_every_format() {
@@ -176,13 +212,39 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused_at_once() {
         for format in FORMATS {
-            for text in ["[".repeat(1_000_000), "{\"a\":".repeat(100_000), "- ".repeat(10_000)] {
+            for text in [
+                "[".repeat(1_000_000),
+                "{\"a\":".repeat(100_000),
+                "- ".repeat(10_000),
+                "<a>".repeat(300_000),
+                format!("<a {}/>", "b='c' ".repeat(100_000)),
+            ] {
                 assert!(read(format, text.as_bytes()).is_err());
             }
         }
     }
 
+    #[test]
+    fn aliases_explode_in_no_format() {
+        let mut bomb = "a0: &a0 {name: x, url: y}\n".to_owned();
+        for level in 1..30 {
+            let before = level - 1;
+            bomb.push_str(&format!("a{level}: &a{level} [*a{before}, *a{before}, *a{before}]\n"));
+        }
+        bomb.push_str("manifest: {projects: *a29}\nrepositories: {a: *a29}\nrepos: {a: *a29}\n");
+        for format in FORMATS {
+            assert!(read(format, bomb.as_bytes()).is_err());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn hostile_xml_never_panics(text in "(<|>|/|!|\\[|\\]|'|\"|=|&|;|#|\\?|-| |a|manifest|project|include| name='a'| fetch='b'){0,60}") {
+            for text in [text.clone(), format!("<manifest><remote name='r' fetch='../'/>{text}</manifest>")] {
+                drop(read(ManifestFormat::Repo, text.as_bytes()));
+            }
+        }
+
         #[test]
         fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             for format in FORMATS {

@@ -1,8 +1,13 @@
 //! What a CI is asked for and what it answers.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
+use super::manifest::Repeats;
+use super::settings::Spelling;
 use super::time::Timestamp;
 
 /// How a build ended, as far as the fingerprint is concerned.
@@ -210,6 +215,9 @@ pub struct BuildRequest {
     pub set: Vec<SetMember>,
     /// What must be checked out instead of the mainline.
     pub overrides: Vec<Override>,
+    /// Spellings of them that the workspace wants its CIs to be given.
+    #[serde(default)]
+    pub spellings: Vec<Spelling>,
     /// The mainline's heads by package: what is checked out where no override says otherwise.
     pub heads: Vec<PackageHead>,
     /// Packages that changed and all that depend on them, in build order.
@@ -252,6 +260,10 @@ pub struct Override {
     pub base: Name,
     /// Whether one of the packages is pinned, so that the pin must be nulled.
     pub unpin: bool,
+    /// By override key, what the tool's own spelling must say again. Keys that are not here, such as
+    /// the workspace's own source, stand in no spelling of a tool that replaces whole entries.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub repeats: BTreeMap<Name, Arc<Repeats>>,
 }
 
 /// A package and the commit of it that the mainline has.
@@ -278,6 +290,12 @@ pub struct Primary {
     pub revision: Option<Oid>,
     /// Author of the change, where the forge knows one.
     pub author: Option<String>,
+    /// Who owns the head of the change, where the forge knows it.
+    #[serde(default)]
+    pub committer: Option<String>,
+    /// The forge's number of the repository that the change comes from, where it has one.
+    #[serde(default)]
+    pub source_project_id: Option<u64>,
     /// When the commit was made or the change was updated.
     pub when: Option<Timestamp>,
 }

@@ -1,5 +1,8 @@
 //! What a workspace is made of, as its own tool exported it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::identity::Name;
@@ -31,7 +34,15 @@ pub struct Package {
     pub depends_on: Vec<Name>,
     /// What the tool calls it in overrides.
     pub override_key: Name,
+    /// What an override must say again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Arc<Repeats>>,
 }
+
+/// What overrides of a package must say again in its tool's own spelling, by the tool's words, since
+/// such an override replaces the tool's whole entry: `url`, `path`, west's `submodules` and the like.
+/// Packages of tools whose overrides change single values have none.
+pub type Repeats = BTreeMap<String, serde_json::Value>;
 
 /// A repository whose content decides the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +55,9 @@ pub struct DefinitionRepository {
     pub directory: Option<String>,
     /// What the tool calls it in overrides, such as `pkg_set:github:/rock-core/package_set.git`.
     pub override_key: Name,
+    /// What an override must say again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Arc<Repeats>>,
 }
 
 /// Where code comes from.
@@ -111,6 +125,21 @@ impl Manifest {
             package.depends_on.dedup();
         }
         Ok(Self { packages, definitions })
+    }
+
+    /// This manifest with what `newer` has besides. An update that ended with a failure may have
+    /// learned of more packages; that it does not name others says nothing.
+    pub fn with_added(&self, newer: &Self) -> Self {
+        let mut all = self.clone();
+        let absent = |name: &Name| self.package(name).is_none();
+        all.packages.extend(newer.packages.iter().filter(|package| absent(&package.name)).cloned());
+        let known = |name: &Name| self.definitions.iter().any(|known| known.name == *name);
+        all.definitions.extend(
+            newer.definitions.iter().filter(|definition| !known(&definition.name)).cloned(),
+        );
+        all.packages.sort_by(|a, b| a.name.cmp(&b.name));
+        all.definitions.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     /// The package of that name.
@@ -203,6 +232,7 @@ mod tests {
             path: None,
             depends_on: depends_on.iter().map(|name| Name::from(*name)).collect(),
             override_key: name.into(),
+            repeats: None,
         }
     }
 
@@ -225,6 +255,18 @@ mod tests {
             twice.expect_err("twice").to_string(),
             "package \"a\" is listed twice; every package may stand in a manifest once"
         );
+    }
+
+    #[test]
+    fn a_failed_run_adds_and_never_removes() {
+        let manifest = |packages| Manifest::new(packages, vec![]).expect("valid");
+        let before = manifest(vec![package("b", &[]), package("d", &[])]);
+        let mut moved = package("b", &["a"]);
+        moved.directory = Some("elsewhere".to_owned());
+        let after = before.with_added(&manifest(vec![package("a", &[]), moved, package("c", &[])]));
+        let names: Vec<&str> = after.packages.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert_eq!(after.package("b"), before.package("b"));
     }
 
     #[test]

@@ -3,15 +3,23 @@
 //! The configuration's own keys and their defaults are documented in `docs/configuration.md`.
 //! Secrets are only named here; their values never enter this crate.
 
+mod service;
+mod tool;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::tool::{
+    ManifestFormat, ManifestFrom, ManifestSource, Spelling, Tool, UnknownSpelling,
+};
 use super::identity::{Name, RepositoryId};
 use super::size::Size;
 use super::time::Span;
+
+pub use service::{LogRules, ProxySettings};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,20 +44,8 @@ pub struct Settings {
     pub max_load: Option<u32>,
     /// How long logs are kept.
     pub logs: LogRules,
-}
-
-/// How long logs of finished runs are kept; the last one of each workspace always is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct LogRules {
-    /// The oldest.
-    pub keep: Span,
-    /// All of them together.
-    pub max_size: Size,
-}
-
-impl LogRules {
-    /// What holds when nothing is said.
-    pub const DEFAULT: Self = Self { keep: Span::days(30), max_size: Size::gibibytes(2) };
+    /// Through which forges and CIs are reached; the one of the environment when left out.
+    pub proxy: Option<ProxySettings>,
 }
 
 impl Settings {
@@ -405,6 +401,11 @@ pub struct WorkspaceSettings {
     pub update_on: UpdateOn,
     /// Where the manifest comes from.
     pub manifest: ManifestSource,
+    /// Files that decide the manifest, as patterns of paths in any of its repositories: `west.yml`,
+    /// `*.repos`, `dir/*.xml`. A pattern without `/` is compared with the file's name alone.
+    pub defining: Vec<String>,
+    /// How CIs are given the overrides, beside JSON.
+    pub spellings: Vec<Spelling>,
     /// Names of the CIs that build it.
     pub ci: Vec<Name>,
     /// Whether changes are built.
@@ -431,16 +432,6 @@ pub struct WorkspaceSettings {
     pub rebootstrap_after: u32,
     /// Packages in percent that a manifest may lose at once and still be believed.
     pub max_shrink: u64,
-}
-
-/// Presets of commands, manifest, overrides spelling and defining files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tool {
-    /// autoproj of Rock.
-    Autoproj,
-    /// Commands and manifest are given in the configuration.
-    Custom,
 }
 
 /// Whether a workspace's git reads the daemon's mirrors instead of the servers.
@@ -479,37 +470,6 @@ pub enum UpdateOn {
     Definitions,
     /// After every push to the mainline.
     Any,
-}
-
-/// Where the manifest comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ManifestSource {
-    /// How it is written.
-    pub format: ManifestFormat,
-    /// File, relative to the workspace's directory, or a command that prints it.
-    pub from: ManifestFrom,
-    /// Largest manifest that is read, in bytes.
-    pub max_bytes: u64,
-}
-
-/// File or command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ManifestFrom {
-    /// A file that bootstrap and update write.
-    Path(PathBuf),
-    /// A command that prints it on standard output.
-    Run(Step),
-}
-
-/// Formats of manifests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ManifestFormat {
-    /// Our own JSON, see `docs/manifest.schema.json`.
-    Crosswatch,
-    /// autoproj's installation manifest.
-    Autoproj,
 }
 
 /// Rules for the changes of a workspace.

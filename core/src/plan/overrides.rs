@@ -1,5 +1,8 @@
 //! What a build of a set checks out instead of the mainline.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::model::build::Override;
 use crate::model::identity::{ChangeId, Name};
 use crate::model::ledger_view::RefChoice;
@@ -25,9 +28,13 @@ pub(crate) fn overrides(
         let Some(open) = graph.open.get(&member.change) else { continue };
         let mut packages: Vec<Name> = Vec::new();
         let mut unpin = false;
+        let mut repeats = BTreeMap::new();
         for used in repository.overridden(&member.base) {
             packages.push(used.override_key.clone());
             unpin |= used.pin.is_some();
+            if let Some(repeated) = &used.repeats {
+                repeats.insert(used.override_key.clone(), Arc::clone(repeated));
+            }
         }
         packages.sort();
         packages.dedup();
@@ -40,6 +47,7 @@ pub(crate) fn overrides(
             head: member.head,
             base: member.base.clone(),
             unpin,
+            repeats,
         });
     }
     overrides

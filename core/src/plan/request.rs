@@ -45,6 +45,7 @@ pub(crate) fn of_change(
         decided_at: view.at(),
         set: plan.set.clone(),
         overrides: plan.overrides.clone(),
+        spellings: view.settings.spellings.clone(),
         heads: deciding.mainline.to_vec(),
         affected: mainline::affected(view, &changed),
         trusted: plan.trusted,
@@ -55,6 +56,8 @@ pub(crate) fn of_change(
             branch: open.base.clone(),
             revision: Some(open.listed.head),
             author: author.map(|author| author.login.to_string()),
+            committer: None,
+            source_project_id: None,
             when: Some(open.dated),
         },
     }
@@ -77,6 +80,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         decided_at: view.at(),
         set: Vec::new(),
         overrides: Vec::new(),
+        spellings: view.settings.spellings.clone(),
         heads: mainline.heads.clone(),
         affected: mainline::affected(view, &changed),
         trusted: true,
@@ -89,6 +93,8 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
                 .unwrap_or_else(|| Name::from("master")),
             revision: first.map(|head| head.head),
             author: None,
+            committer: None,
+            source_project_id: None,
             when: Some(view.at()),
         },
     }

@@ -8,4 +8,5 @@ mod properties;
 mod pulls;
 mod sets;
 pub(crate) mod settings;
+mod tools;
 mod world;

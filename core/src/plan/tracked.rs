@@ -1,11 +1,12 @@
 //! Which (repository, branch) pairs a workspace tracks, and for which packages.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::identity::{Name, Oid, RepositoryId};
 use crate::model::ledger_view::{Look, WorkspaceLedger};
 use crate::model::locator::Located;
-use crate::model::manifest::{Manifest, Pin, Vcs};
+use crate::model::manifest::{Manifest, Pin, Repeats, Vcs};
 use crate::model::observed::Purpose;
 use crate::model::plan::Unwatched;
 use crate::model::settings::{UpdateOn, WorkspaceSettings};
@@ -35,6 +36,7 @@ pub(crate) struct Use {
     pub(crate) branch: Option<Name>,
     pub(crate) pin: Option<Pin>,
     pub(crate) definition: bool,
+    pub(crate) repeats: Option<Arc<Repeats>>,
 }
 
 impl TrackedRepository {
@@ -57,14 +59,16 @@ pub(crate) fn tracked(view: &View<'_>) -> Tracked {
     if let Some(source) = &view.settings.source {
         let vcs = Vcs::Git { url: source.url.clone(), branch: source.branch.clone(), pin: None };
         let name = Name::from("source");
-        add(view, &mut tracked, &name, &name, &vcs, true);
+        add(view, &mut tracked, (&name, &name, None), &vcs, true);
     }
     let Some(manifest) = manifest(view) else { return tracked };
     for package in &manifest.packages {
-        add(view, &mut tracked, &package.name, &package.override_key, &package.vcs, false);
+        let names = (&package.name, &package.override_key, package.repeats.as_ref());
+        add(view, &mut tracked, names, &package.vcs, false);
     }
     for definition in &manifest.definitions {
-        add(view, &mut tracked, &definition.name, &definition.override_key, &definition.vcs, true);
+        let names = (&definition.name, &definition.override_key, definition.repeats.as_ref());
+        add(view, &mut tracked, names, &definition.vcs, true);
     }
     tracked
 }
@@ -79,8 +83,7 @@ pub(crate) fn manifest<'a>(view: &View<'a>) -> Option<&'a Manifest> {
 fn add(
     view: &View<'_>,
     tracked: &mut Tracked,
-    package: &Name,
-    override_key: &Name,
+    (package, override_key, repeats): (&Name, &Name, Option<&Arc<Repeats>>),
     vcs: &Vcs,
     definition: bool,
 ) {
@@ -110,6 +113,7 @@ fn add(
                 branch,
                 pin: pin.clone(),
                 definition,
+                repeats: repeats.cloned(),
             });
         }
     }

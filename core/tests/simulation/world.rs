@@ -240,6 +240,7 @@ pub fn manifest() -> Manifest {
         path: None,
         depends_on: Vec::new(),
         override_key: path.into(),
+        repeats: None,
     });
     Manifest::new(packages.into(), Vec::new()).expect("a manifest")
 }
@@ -271,7 +272,11 @@ pub fn settings() -> Settings {
             format: ManifestFormat::Crosswatch,
             from: ManifestFrom::Path("manifest.json".into()),
             max_bytes: 1 << 20,
+            files: Vec::new(),
+            checkouts: None,
         },
+        defining: Vec::new(),
+        spellings: Vec::new(),
         ci: vec!["ci".into()],
         build_changes: true,
         build_mainline: true,
@@ -313,6 +318,7 @@ pub fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
+        proxy: None,
         max_load: None,
         logs: LogRules::DEFAULT,
     }

@@ -3,6 +3,7 @@
 mod ci;
 mod forges;
 mod sizes;
+mod tools;
 mod top;
 pub mod values;
 mod workspaces;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crosswatch_core::model::identity::Name;
-use crosswatch_core::model::settings::{Authors, CiKind, Database, ForgeKind, Sandbox, Settings};
+use crosswatch_core::model::settings::{
+    Authors, CiKind, Database, ForgeKind, ProxySettings, Sandbox, Settings,
+};
 
 use super::super::keys;
 use super::super::mask::shown;
@@ -73,6 +75,7 @@ pub(super) fn settings(walk: &mut Walk<'_>, root: &Node) -> Settings {
             .and_then(|at| u32::try_from(walk.count(Some(at), 0)).ok())
             .filter(|load| *load > 0),
         logs: walk.logs(fields.get("logs")),
+        proxy: proxy(walk, fields.get("proxy")),
     }
 }
 
@@ -128,6 +131,27 @@ fn database(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Database {
             Database::Sqlite
         }
     }
+}
+
+fn proxy(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<ProxySettings> {
+    let at = at?;
+    let fields = walk.fields(at.node, at.path, &keys::PROXY);
+    if !fields.has("url") && matches!(at.node.value, Value::Map(_)) {
+        walk.missing(&fields, "url", "write its address, such as http://proxy.example.org:3128");
+    }
+    let except = walk.items(fields.get("except")).unwrap_or_default();
+    let except = except
+        .iter()
+        .filter_map(|(node, path)| {
+            walk.some_text(Some(At { node, path, kind: &keys::Kind::Text, name: "except" }))
+        })
+        .collect();
+    Some(ProxySettings {
+        url: web_url(walk, fields.get("url"))?,
+        except,
+        user: walk.some_text(fields.get("user")),
+        password: walk.secret(fields.get("password")),
+    })
 }
 
 fn listen(walk: &mut Walk<'_>, at: Option<At<'_>>) -> String {

@@ -1,15 +1,13 @@
 //! Workspaces, with `defaults:` below what each of them says and the presets of tools below that.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
-    Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, ManifestFormat,
-    ManifestFrom, ManifestSource, Mirror, OnClosed, OutputLimit, RefKind, SameRepository, Source,
-    Step, Tool, UpdateOn, WorkspaceSettings,
+    Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, Mirror, OnClosed,
+    OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -18,19 +16,9 @@ use super::super::keys::{self, Kind};
 use super::super::mask::{is_secret_key, shown};
 use super::super::nearest::nearest;
 use super::super::tree::{Entry, Node, Value};
-use super::{At, Fields, Walk, ci, forges, top, values};
+use super::{At, Fields, Walk, ci, forges, tools, top, values};
 
 const MAX_WORKSPACES: usize = 1000;
-const UPDATE: [&str; 8] = [
-    ".autoproj/bin/autoproj",
-    "update",
-    "--no-osdeps",
-    "--no-bundler",
-    "--no-autoproj",
-    "--no-interactive",
-    "--no-color",
-    "--no-progress",
-];
 
 /// Names that a workspace may refer to.
 pub(super) struct Known {
@@ -176,8 +164,10 @@ fn build(
         let branch = forges::branch(walk, inner.get("branch"));
         forges::git_url(walk, inner.get("url")).map(|url| Source { url, branch })
     });
+    let file = tools::file(walk, fields, tool, whole);
     let script = walk.path(fields.get("bootstrap_script"));
-    if let (Tool::Custom, Some(at)) = (tool, fields.get("bootstrap_script"))
+    if let Some(at) = fields.get("bootstrap_script")
+        && tool != Tool::Autoproj
         && whole
     {
         walk.error(
@@ -187,24 +177,29 @@ fn build(
             "write the command as bootstrap.run",
         );
     }
-    let preset = (tool == Tool::Autoproj).then(|| autoproj_bootstrap(script, source.as_ref()));
+    let preset = tools::preset(tool, source.as_ref(), script, file.as_deref());
     let own_run = fields.get("bootstrap").is_some_and(|at| at.node.get("run").is_some());
-    if whole && tool == Tool::Autoproj && source.is_none() && !own_run && !fields.has("source") {
+    if whole && tool != Tool::Custom && source.is_none() && !own_run && !fields.has("source") {
         walk.missing(
             fields,
             "source",
-            "autoproj bootstraps from it: write source: {url: …, branch: …}",
+            "the preset of the tool bootstraps from it: write source: {url: …, branch: …}",
         );
     }
     let said = |key: &str| own.and_then(|own| own.get(key)).map(|entry| &*entry.node);
     let bootstrap = fields.get("bootstrap").map(|at| walk.fields(at.node, at.path, &keys::STEP));
     let bootstrap =
-        step(walk, bootstrap.as_ref(), preset, limits(Span::hours(2)), said("bootstrap"));
+        step(walk, bootstrap.as_ref(), preset.bootstrap, limits(Span::hours(2)), said("bootstrap"));
     let update = fields.get("update").map(|at| walk.fields(at.node, at.path, &keys::UPDATE));
     let update_on = walk.choice(update.as_ref().and_then(|u| u.get("on")), UpdateOn::Definitions);
-    let preset = (tool == Tool::Autoproj).then(|| UPDATE.map(str::to_owned).to_vec());
-    let update = step(walk, update.as_ref(), preset, limits(Span::minutes(60)), said("update"));
-    let manifest = manifest(walk, fields, tool, whole);
+    let update =
+        step(walk, update.as_ref(), preset.update, limits(Span::minutes(60)), said("update"));
+    let manifest = tools::manifest(walk, fields, preset.manifest, whole);
+    let defining = match fields.get("defining") {
+        Some(at) => tools::patterns(walk, at),
+        None => preset.defining,
+    };
+    let spellings = tools::spellings(walk, fields.get("overrides"), preset.spelling);
     let (build_changes, build_mainline) = what(walk, fields.get("build"));
     let ci = cis(walk, fields, known, whole);
     let changes = changes(walk, fields.get("changes"));
@@ -234,6 +229,8 @@ fn build(
         update,
         update_on,
         manifest: manifest?,
+        defining,
+        spellings,
         ci,
         build_changes,
         build_mainline,
@@ -250,21 +247,6 @@ fn build(
     })
 }
 
-fn autoproj_bootstrap(script: Option<PathBuf>, source: Option<&Source>) -> Vec<String> {
-    let mut run = vec!["ruby".to_owned()];
-    match script {
-        Some(script) => run.push(script.to_string_lossy().into_owned()),
-        // Ruby itself looks for the script on PATH.
-        None => run.extend(["-S".to_owned(), "autoproj_bootstrap".to_owned()]),
-    }
-    run.extend(["--no-interactive", "--no-color", "--no-progress", "git"].map(str::to_owned));
-    if let Some(source) = source {
-        run.push(source.url.clone());
-        run.extend(source.branch.as_ref().map(|branch| format!("branch={branch}")));
-    }
-    run
-}
-
 fn name(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<Name> {
     let text = walk.text(at)?;
     if let (false, Some(at)) = (values::is_name(&text), at) {
@@ -274,7 +256,7 @@ fn name(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<Name> {
     Some(Name::from(text))
 }
 
-fn limits(timeout: Span) -> Limits {
+pub(super) fn limits(timeout: Span) -> Limits {
     let (output, bounds) = (OutputLimit::DEFAULT, Bounds::DEFAULT);
     Limits { timeout, silence: Span::minutes(20), grace: Span::seconds(10), output, bounds }
 }
@@ -297,66 +279,6 @@ fn step(
     }
     let run = if fields.has("run") { walk.command(fields.get("run")) } else { preset };
     Some(Step { run: run?, limits })
-}
-
-fn manifest(
-    walk: &mut Walk<'_>,
-    workspace: &Fields<'_>,
-    tool: Tool,
-    whole: bool,
-) -> Option<ManifestSource> {
-    let autoproj = tool == Tool::Autoproj;
-    let fields = workspace.get("manifest").map(|at| walk.fields(at.node, at.path, &keys::MANIFEST));
-    let get = |key| fields.as_ref().and_then(|fields| fields.get(key));
-    let format = if autoproj { ManifestFormat::Autoproj } else { ManifestFormat::Crosswatch };
-    let format = walk.choice(get("format"), format);
-    let max_bytes = walk.count(get("max_bytes"), 32 << 20);
-    let default = Limits { silence: Span::minutes(5), ..limits(Span::minutes(5)) };
-    let from = match (get("path"), get("run")) {
-        (Some(_), Some(run)) => {
-            walk.error(
-                run.node,
-                run.path,
-                "the manifest comes from a path or a command, not both",
-                "remove one of path and run",
-            );
-            None
-        }
-        (Some(path), None) => {
-            let text = walk.some_text(Some(path))?;
-            let file = PathBuf::from(&text);
-            let inside = file.components().all(|part| {
-                matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir)
-            });
-            if !inside {
-                walk.wrong(
-                    path,
-                    "a path inside the workspace's directory",
-                    "write it relative, without ..",
-                );
-            }
-            inside.then_some(ManifestFrom::Path(file))
-        }
-        (None, Some(run)) => {
-            let run = walk.command(Some(run));
-            let limits = fields.as_ref().map_or(default, |fields| walk.limits(fields, default));
-            run.map(|run| ManifestFrom::Run(Step { run, limits }))
-        }
-        (None, None) if autoproj => {
-            Some(ManifestFrom::Path(".autoproj/installation-manifest".into()))
-        }
-        (None, None) => {
-            if whole {
-                walk.missing(
-                    workspace,
-                    "manifest",
-                    "write manifest: {path: FILE}, or {run: [command, …]}",
-                );
-            }
-            None
-        }
-    };
-    Some(ManifestSource { format, from: from?, max_bytes })
 }
 
 fn what(walk: &mut Walk<'_>, at: Option<At<'_>>) -> (bool, bool) {

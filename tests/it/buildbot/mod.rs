@@ -74,7 +74,9 @@ fn request(number: u8) -> Arc<BuildRequest> {
             head,
             base: "master".into(),
             unpin: false,
+            repeats: std::collections::BTreeMap::new(),
         }],
+        spellings: Vec::new(),
         heads: Vec::new(),
         affected: vec!["base/types".into()],
         trusted: true,
@@ -85,6 +87,8 @@ fn request(number: u8) -> Arc<BuildRequest> {
             branch: "feature".into(),
             revision: Some(head),
             author: Some("me".into()),
+            committer: None,
+            source_project_id: None,
             when: None,
         },
     })

@@ -1,4 +1,5 @@
 //! Forges, against real servers.
 
+mod asking;
 mod git;
 mod mirror;

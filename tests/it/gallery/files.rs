@@ -1,6 +1,6 @@
 //! Programs that turn against the files around them.
 
-use super::{Check, Does, End, Needs, Next, PIECE, Piece, pieces};
+use super::{Check, Does, End, Next, PIECE, Piece, pieces};
 
 const NO_KILL: &str = "23-no-kill-after-term";
 const LIMITS: &str = "29-limits-are-not-set";
@@ -20,8 +20,6 @@ hold()
         keys: "limits: {disk: 32MiB}",
         timeout: 8000,
         end: &[End::Disk],
-        // Its folder is over its limit still when an update begins.
-        next: Next::Fresh,
         fails_against: LIMITS,
         ..PIECE
     },
@@ -80,7 +78,6 @@ noted(2)
 os.unlink('manifest.json')
 os.mkfifo('manifest.json')
 "),
-        needs: &[Needs::PlainManifest],
         end: &[End::NoManifest],
         fails_against: NO_MANIFEST,
         ..PIECE
@@ -126,7 +123,6 @@ hold()
 os.mkdir('types')
 os.mkfifo('types/.git')
 "),
-        needs: &[Needs::PlainManifest],
         end: &[End::Code(0)],
         fails_against: NO_MANIFEST,
         ..PIECE

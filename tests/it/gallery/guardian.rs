@@ -6,10 +6,6 @@ const NOT_ADOPTED: &str = "22-the-parent-adopts-nothing";
 const NO_KILL: &str = "23-no-kill-after-term";
 const STUCK_KEEPER: &str = "24-a-stopped-keeper-is-awaited";
 const SAME_SESSION: &str = "25-the-command-stays-in-the-keepers-session";
-/// The daemon wakes a keeper that said nothing for so long …
-const SILENT_KEEPER: u64 = 3000;
-/// … and gives it up when it still says nothing so long after the deadline.
-const LOST_KEEPER: u64 = 15_000;
 
 pieces! {
     without_a_cgroup;
@@ -40,7 +36,6 @@ spawn(child, session=True)
 hold()
 "),
         end: &[End::KeeperLost, End::Wall],
-        late: SILENT_KEEPER,
         fails_against: STUCK_KEEPER,
         ..PIECE
     },
@@ -144,7 +139,6 @@ LIBC.ptrace(16, guardian, None, None)
 hold()
 "),
         end: &[End::KeeperLost, End::Wall],
-        late: LOST_KEEPER,
         fails_against: STUCK_KEEPER,
         ..PIECE
     },

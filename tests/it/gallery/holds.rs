@@ -135,7 +135,6 @@ fcntl.flock(lock, fcntl.LOCK_EX)
 spawn(hold, session=True)
 hold()
 "),
-        needs: &[Needs::StaleLocks],
         fails_against: STALE_LOCKS,
         ..PIECE
     },

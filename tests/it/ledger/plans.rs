@@ -36,6 +36,7 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
         decided_at: AT,
         set: set(number),
         overrides: Vec::new(),
+        spellings: Vec::new(),
         heads: Vec::new(),
         affected: Vec::new(),
         trusted: true,
@@ -46,6 +47,8 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
             branch: Name::from("master"),
             revision: None,
             author: None,
+            committer: None,
+            source_project_id: None,
             when: None,
         },
     };

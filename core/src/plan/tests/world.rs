@@ -76,6 +76,7 @@ pub(super) fn package(name: &str, vcs: Vcs) -> Package {
         path: None,
         depends_on: Vec::new(),
         override_key: name.into(),
+        repeats: None,
     }
 }
 

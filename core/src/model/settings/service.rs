@@ -1,0 +1,34 @@
+//! What holds for the daemon as a whole: its proxy, its logs.
+
+use serde::Serialize;
+
+use super::SecretRef;
+use crate::model::size::Size;
+use crate::model::time::Span;
+
+/// A proxy for requests over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProxySettings {
+    /// Its address.
+    pub url: String,
+    /// Hosts, domains and networks that are reached without it.
+    pub except: Vec<String>,
+    /// User at the proxy.
+    pub user: Option<String>,
+    /// Where the user's password is.
+    pub password: Option<SecretRef>,
+}
+
+/// How long logs of finished runs are kept; the last one of each workspace always is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct LogRules {
+    /// The oldest.
+    pub keep: Span,
+    /// All of them together.
+    pub max_size: Size,
+}
+
+impl LogRules {
+    /// What holds when nothing is said.
+    pub const DEFAULT: Self = Self { keep: Span::days(30), max_size: Size::gibibytes(2) };
+}
