@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::world::{World, change};
+use super::world::{World, change, hosted};
 use crate::model::change::{Association, Author, Fate, ForgeChange, SourceBranch};
 use crate::model::identity::{ChangeId, Name};
 use crate::model::observed::Observed;
@@ -48,14 +48,14 @@ impl World {
         let listing = self.snapshot.repositories.get(&repository)?.listing.value()?;
         match listing.change(number) {
             Some(listed) if listed.forge.is_some() => listed.base.clone(),
-            _ => repository.path.contains('/').then(|| "main".into()),
+            _ => hosted(&repository.path).then(|| "main".into()),
         }
     }
 
     /// What became of a pull request; who asked before learns it too.
     pub(super) fn become_of(&mut self, text: &str, fate: Fate) {
         let ChangeId { repository, number } = change(text);
-        if !repository.path.contains('/') {
+        if !hosted(&repository.path) {
             return;
         }
         let question = Question::Fate { repository, number };

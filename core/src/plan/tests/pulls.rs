@@ -151,7 +151,13 @@ fn a_merged_definition_waits_for_an_update() {
     world.repository("o/defs");
     let vcs = super::world::git("o/defs");
     let (name, override_key) = ("defs".into(), "defs".into());
-    world.definitions.push(DefinitionRepository { name, vcs, override_key, directory: None });
+    world.definitions.push(DefinitionRepository {
+        name,
+        vcs,
+        override_key,
+        directory: None,
+        repeats: None,
+    });
     world.export();
     world.run(0);
     world.push("o/defs#2", &[]);

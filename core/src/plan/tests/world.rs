@@ -1,5 +1,5 @@
-//! A small world of two forges and one workspace, with a model of the ledger. A path with a `/` is one
-//! on GitHub (see [`super::hosted`]), the others are on plain git.
+//! A small world of two forges and one workspace, with a model of the ledger. Paths of the
+//! owners `o`, `p` and `eve` are on GitHub (see [`super::hosted`]), the others on plain git.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,8 +45,13 @@ pub(super) fn oid(number: u64) -> Oid {
     format!("{number:040x}").parse().expect("an oid")
 }
 
+/// Whether a path is one on GitHub.
+pub(super) fn hosted(path: &str) -> bool {
+    ["o/", "p/", "eve/"].iter().any(|owner| path.starts_with(owner))
+}
+
 pub(super) fn repository(path: &str) -> RepositoryId {
-    RepositoryId::new(if path.contains('/') { "github.com" } else { "mirror" }, path)
+    RepositoryId::new(if hosted(path) { "github.com" } else { "mirror" }, path)
 }
 
 /// `a#1` or `o/a#1` as a change.
@@ -60,7 +65,7 @@ pub(super) fn subject(text: &str) -> Subject {
 }
 
 fn url(path: &str) -> String {
-    let host = if path.contains('/') { "github.com" } else { "git.example.org" };
+    let host = if hosted(path) { "github.com" } else { "git.example.org" };
     format!("https://{host}/{path}.git")
 }
 
@@ -220,7 +225,7 @@ impl World {
             .collect();
         let references = References { references, ..References::default() };
         let ChangeId { repository, number } = change(text);
-        let forge = repository.path.contains('/').then(|| self.pulled(text, references.clone()));
+        let forge = hosted(&repository.path).then(|| self.pulled(text, references.clone()));
         self.commits.insert(head, CommitFacts { committed_at: at, references });
         let base = self.base_of(text);
         self.listing(&repository.path, |listing| {
@@ -265,7 +270,7 @@ impl World {
     pub(super) fn merge(&mut self, text: &str) {
         let head = self.head(text);
         let path = change(text).repository.path;
-        if path.contains('/') {
+        if hosted(&path) {
             self.close(text);
         }
         let base = self.push_base(&path);
