@@ -49,9 +49,7 @@ fn server(url: &str) -> String {
 }
 
 /// The plain git part of a forge's settings.
-fn git(
-    settings: &ForgeSettings,
-) -> Result<&crosswatch_core::model::settings::GitForge, String> {
+fn git(settings: &ForgeSettings) -> Result<&crosswatch_core::model::settings::GitForge, String> {
     match &settings.kind {
         ForgeKind::Git(git) => Ok(git),
         ForgeKind::GitHub(_) => {

@@ -89,8 +89,8 @@ impl Drawing<'_, '_> {
                     ));
                 }
             }
-            Some(State::Merged(head)) => {
-                self.merged(id, reference, repository, (Some(*head), None), edges);
+            Some(State::Merged { head, base }) => {
+                self.merged(id, reference, repository, (Some(*head), Some(base)), edges);
             }
             Some(State::Unknown(why)) => self.unknown(id, other, why.clone(), edges),
             None => match self.changes.unread.get(&other.repository) {

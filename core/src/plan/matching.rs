@@ -56,7 +56,7 @@ pub(crate) fn joined(view: &View<'_>, tracked: &Tracked, changes: &Changes<'_>) 
                     let bottom = stack.below(listed).map_or(listed, |(_, bottom)| bottom);
                     base(listing, bottom)
                 }
-                Some(State::Merged(_)) | None => None,
+                Some(State::Merged { .. }) | None => None,
             };
             if base.is_none_or(|base| repository.overridden(base).next().is_none()) {
                 continue;

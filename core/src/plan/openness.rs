@@ -21,8 +21,8 @@ use super::tracked::{Tracked, TrackedRepository};
 pub(crate) enum State<'a> {
     /// It is open.
     Open(Open<'a>),
-    /// Its base contains its head, which is this.
-    Merged(Oid),
+    /// Its base contains its head.
+    Merged { head: Oid, base: &'a Name },
     /// Not known, with the reason; it triggers nothing and closes nothing.
     Unknown(String),
 }
@@ -187,7 +187,7 @@ fn state<'a>(
     };
     if let Some(base_head) = listing.branches.get(base) {
         match view.contains(id, listed.head, *base_head) {
-            Ok(true) => return State::Merged(listed.head),
+            Ok(true) => return State::Merged { head: listed.head, base },
             Ok(false) => {}
             Err(why) => return State::Unknown(why),
         }
