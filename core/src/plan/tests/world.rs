@@ -11,13 +11,12 @@ use crate::model::ledger_view::{AttemptView, LedgerView, Rebuild, WorkspaceLedge
 use crate::model::locator::Locator;
 use crate::model::manifest::{DefinitionRepository, Manifest, Package, Pin, Vcs};
 use crate::model::observed::{Observed, Purpose};
-use crate::model::plan::{Decision, Plan, SubjectPlan};
+use crate::model::plan::Plan;
 use crate::model::question::{Answer, Question};
 use crate::model::settings::{Authors, ForgeKind, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use crate::model::time::{Span, Timestamp};
 use crate::plan::incremental::Planner;
-use crate::plan::plan;
 use crate::references::{References, Via, Written};
 
 use super::settings::settings;
@@ -391,29 +390,6 @@ impl World {
         let at = self.snapshot.at;
         let rebuild = Rebuild { by: "somebody".to_owned(), at, alone };
         self.ledger().rebuilds.insert(subject(text), rebuild);
-    }
-
-    pub(super) fn planned(&mut self, text: &str) -> SubjectPlan {
-        let made = self.plan();
-        let workspace = made.workspaces.first().expect("a workspace");
-        workspace.subject(&subject(text)).unwrap_or_else(|| panic!("no plan of {text}")).clone()
-    }
-
-    /// `held: settling` and the like.
-    pub(super) fn decision(&mut self, text: &str) -> String {
-        let decision = self.planned(text).decision;
-        let word = decision.word();
-        match decision {
-            Decision::Held { why, .. } => format!("{word}: {why:?}"),
-            Decision::Blocked { why, .. } => format!("{word}: {why:?}"),
-            Decision::Covered { by, .. } => format!("{word}: {}#{}", by.repository.path, by.number),
-            _ => word.to_owned(),
-        }
-    }
-
-    /// A plan of this snapshot alone.
-    pub(super) fn scratch(&self) -> Plan {
-        plan(&self.snapshot, &self.ledger)
     }
 }
 
