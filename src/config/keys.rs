@@ -371,6 +371,8 @@ pub static CHANGES: Table = Table(&[
     key("branch_matching", Kind::Bool, "Join changes with the same branch name."),
     key("max_dependencies", Kind::Count(0, 1000), "Members beside the change."),
     key("on_closed", Kind::Words(&["block", "ignore"]), "What a closed dependency means."),
+    key("merged_labels", TEXTS, "Labels with which a closed change counts as merged."),
+    key("on_conflict", Kind::Words(&["head", "block"]), "What a conflict with the base means."),
     key("ref", Kind::Words(&["auto", "merge", "head"]), "Which ref a build checks out."),
     key("same_repository", Kind::Words(&["block", "ci"]), "Two changes of one repository."),
     key("pinned", Kind::Words(&["members", "roots"]), "What changes of pinned packages may be."),

@@ -57,12 +57,21 @@ fn span(span: Span) -> String {
 }
 
 fn forge(forge: &ForgeSettings) -> Value {
-    let ForgeKind::Git(git) = &forge.kind;
-    json!({
-        "kind": "git", "url": forge.url, "also": forge.also, "token": forge.token,
+    let mut all = json!({
+        "url": forge.url, "also": forge.also, "token": forge.token,
         "poll": {"interval": span(forge.interval), "reconcile": span(forge.reconcile)},
-        "changes": git.changes, "base": git.base, "authors": git.authors,
-    })
+    });
+    let own = match &forge.kind {
+        ForgeKind::Git(git) => json!({
+            "kind": "git", "changes": git.changes, "base": git.base, "authors": git.authors,
+        }),
+        ForgeKind::GitHub(github) => json!({
+            "kind": "github", "api_url": github.api_url,
+            "webhook_secrets": github.webhook_secrets,
+        }),
+    };
+    add(&mut all, own);
+    all
 }
 
 fn add(to: &mut Value, more: Value) {
@@ -192,6 +201,7 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
             "dependencies": rules.dependencies, "authors": "trusted", "trusted": rules.trusted,
             "bots": rules.bots, "adopt": rules.adopt, "branch_matching": rules.branch_matching,
             "max_dependencies": rules.max_dependencies, "on_closed": rules.on_closed,
+            "merged_labels": rules.merged_labels, "on_conflict": rules.on_conflict,
             "ref": rules.ref_kind, "same_repository": rules.same_repository,
             "pinned": if rules.pinned_roots { "roots" } else { "members" },
         },

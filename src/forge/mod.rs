@@ -1,4 +1,7 @@
 //! What answers for repositories: forges and plain git servers.
 
+mod api;
 pub mod git;
 pub mod governor;
+
+pub use api::{Apis, BATCH, ForgeApi, ForgeError, Listed};

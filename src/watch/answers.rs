@@ -148,10 +148,15 @@ impl Answers {
             let never = CancellationToken::new();
             let source =
                 Source { url: &url, auth: token.as_ref(), deadline: DEADLINE, cancel: &never };
+            let mut unasked = Vec::new();
             let mut commits: Vec<Oid> = Vec::new();
             let mut ancestors: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
             for question in &questions {
                 match question {
+                    Question::Fate { .. } => {
+                        let why = "this forge has no such question".to_owned();
+                        unasked.push((question.clone(), Err(why)));
+                    }
                     Question::Commit { oid, .. } => commits.push(*oid),
                     Question::Contains { ancestor, descendant, .. } => {
                         ancestors.entry(*descendant).or_default().push(*ancestor);
@@ -159,7 +164,7 @@ impl Answers {
                 }
             }
             commits.dedup();
-            let mut answers = Vec::new();
+            let mut answers = unasked;
             if !commits.is_empty() {
                 answers
                     .extend(read_commits(&readers, source, &id, &commits, &snapshot.locator).await);

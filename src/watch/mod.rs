@@ -49,7 +49,11 @@ fn server(url: &str) -> String {
 }
 
 /// The plain git part of a forge's settings.
-fn git(settings: &ForgeSettings) -> &crosswatch_core::model::settings::GitForge {
-    let ForgeKind::Git(git) = &settings.kind;
-    git
+fn git(settings: &ForgeSettings) -> Result<&crosswatch_core::model::settings::GitForge, String> {
+    match &settings.kind {
+        ForgeKind::Git(git) => Ok(git),
+        ForgeKind::GitHub(_) => {
+            Err(format!("forge {} is a GitHub, which is not read as plain git", settings.name))
+        }
+    }
 }

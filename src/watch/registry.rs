@@ -162,7 +162,7 @@ async fn look(
     let listing = async {
         let settings = settings.ok_or_else(|| format!("no forge is configured for {id}"))?;
         let token = (readers.token)(&settings)?;
-        let git = git(&settings);
+        let git = git(&settings)?;
         let rules = ListingRules { patterns: git.changes.clone(), base: git.base.clone() };
         let never = CancellationToken::new();
         let list = readers

@@ -1,10 +1,10 @@
 //! Branches and changes of a repository, as one look at it showed them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::{Name, Oid};
+use super::identity::{Name, Oid, RepositoryId};
 use super::time::Timestamp;
 use crate::references::References;
 
@@ -13,10 +13,21 @@ use crate::references::References;
 pub struct Listing {
     /// The branch that `HEAD` points at.
     pub default_branch: Option<Name>,
+    /// Whether the forge keeps it read-only.
+    #[serde(default)]
+    pub archived: bool,
     /// Head of each branch, by its name without `refs/heads/`.
     pub branches: BTreeMap<Name, Oid>,
-    /// Change refs, by number.
+    /// Open changes (on plain git: change refs), in the order of their numbers.
     pub changes: Vec<OpenRef>,
+}
+
+impl Listing {
+    /// The open change of that number.
+    pub fn change(&self, number: u64) -> Option<&OpenRef> {
+        let at = self.changes.binary_search_by_key(&number, |change| change.number).ok()?;
+        self.changes.get(at)
+    }
 }
 
 /// A change as a plain git server shows it: refs. Whether it is still open is for the plan to say.
@@ -32,6 +43,90 @@ pub struct OpenRef {
     pub ref_name: Name,
     /// The sibling merge ref, if the server shows one.
     pub merge: bool,
+    /// What a forge with pull requests says of it; nothing on plain git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<Box<ForgeChange>>,
+}
+
+/// What a forge says of an open change beside its refs. The body is read once, when it arrives, and
+/// not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgeChange {
+    /// Not ready by its author's own word.
+    pub draft: bool,
+    /// Who opened it; nothing where the account is gone.
+    pub author: Option<Author>,
+    /// Where the head comes from; nothing where that repository is gone.
+    pub source: Option<SourceBranch>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// Names of its labels.
+    pub labels: BTreeSet<Name>,
+    /// Whether the forge can merge it into its base; nothing while the forge has not tried.
+    pub mergeable: Option<bool>,
+    /// References of its body.
+    pub references: References,
+}
+
+/// Who opened a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// Name of the account.
+    pub login: Name,
+    /// Whether the forge flags it as a bot.
+    pub bot: bool,
+    /// What the forge says of the account's standing in the base repository.
+    pub association: Association,
+}
+
+/// Standing of an account in a repository. Having contributed once is no standing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Association {
+    /// Owns it.
+    Owner,
+    /// Is a member of the organisation that owns it.
+    Member,
+    /// Was invited to it.
+    Collaborator,
+    /// None of these, or a word that we do not know.
+    None,
+}
+
+/// Where the head of a change comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceBranch {
+    /// The repository, which may be the base repository itself.
+    pub repository: RepositoryId,
+    /// Account that owns that repository.
+    pub owner: Name,
+    /// The branch there.
+    pub branch: Name,
+}
+
+/// What became of a change that is not among the open ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It is open: the list of open ones was read before that.
+    Open,
+    /// Merged; the commit that stands for it in the base branch, where the forge names one.
+    Merged {
+        /// The merge commit, or the last of the rebased or squashed ones.
+        commit: Option<Oid>,
+        /// The branch that it was merged into, where the forge names it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<Name>,
+    },
+    /// Closed without being merged.
+    Closed {
+        /// Its head when it was closed.
+        head: Option<Oid>,
+        /// Names of its labels.
+        labels: BTreeSet<Name>,
+    },
+    /// There is no such change, or none that the credential may see.
+    Missing,
 }
 
 /// What a commit tells the plan. Its message is read once, when it is fetched, and not kept.

@@ -62,6 +62,37 @@ pub struct ChangeFacts {
     pub references: Option<Fingerprint>,
     /// When the references last moved while we watched.
     pub references_moved_at: Timestamp,
+    /// Merged dependencies that had not arrived in the mainline, each with when that was first seen.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub awaited: BTreeMap<ChangeId, Timestamp>,
+    /// What only watching a pull request shows; nothing on plain git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<ForgeFacts>,
+}
+
+/// What only watching over time shows about a change of a forge with pull requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgeFacts {
+    /// Whether it was a draft when last seen.
+    pub draft: bool,
+    /// The base branch when last seen.
+    pub base: Name,
+    /// When one of these last moved while we watched; the first look counts.
+    pub moved_at: Timestamp,
+    /// Which ref was chosen when that was last known.
+    pub choice: Option<RefChoice>,
+}
+
+/// Which ref of a change a build checks out under `ref: auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefChoice {
+    /// The merge ref.
+    Merge,
+    /// The head, of a draft or a stacked change.
+    Head,
+    /// The head, since it conflicts with its base.
+    Conflict,
 }
 
 /// How a change came in.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use self::address::{Address, encoded, parse, segments};
 use super::identity::{Name, RepositoryId};
-use super::settings::{ForgeKind, ForgeSettings, Settings};
+use super::settings::{ForgeSettings, Settings};
 
 /// The configured forges, ready to be matched against addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +59,7 @@ impl Locator {
                 .chain(&forge.also)
                 .filter_map(|prefix| parse(prefix).ok())
                 .collect(),
-            folds: match forge.kind {
-                ForgeKind::Git(_) => false,
-            },
+            folds: forge.kind.folds(),
         });
         Self { servers: servers.collect() }
     }

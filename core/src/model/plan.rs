@@ -250,6 +250,10 @@ pub enum Held {
     Mainline,
     /// The CI lost the last attempt; the next one is due later.
     Retry,
+    /// The forge keeps its repository read-only.
+    Archived,
+    /// The forge has not said yet whether it can be merged.
+    Mergeability,
 }
 
 /// What is wrong with a subject.
@@ -262,6 +266,8 @@ pub enum Blocked {
     TooMany,
     /// Two members of one repository, none of which contains the other.
     TwoChanges,
+    /// A member conflicts with its base, and `on_conflict` says that this blocks.
+    Conflict,
     /// The workspace's update failed.
     UpdateFailed,
     /// The CI refused it, or lost every attempt.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::change::CommitFacts;
+use super::change::{CommitFacts, Fate};
 use super::identity::{Oid, RepositoryId};
 
 /// Something that the plan wants to know and a listing does not show.
@@ -25,18 +25,28 @@ pub enum Question {
         /// The commit whose history is searched.
         descendant: Oid,
     },
+    /// What became of a change that is not among the open ones of its repository.
+    Fate {
+        /// The repository.
+        repository: RepositoryId,
+        /// Number of the change.
+        number: u64,
+    },
 }
 
 impl Question {
     /// The repository that is asked.
     pub fn repository(&self) -> &RepositoryId {
         match self {
-            Self::Commit { repository, .. } | Self::Contains { repository, .. } => repository,
+            Self::Commit { repository, .. }
+            | Self::Contains { repository, .. }
+            | Self::Fate { repository, .. } => repository,
         }
     }
 }
 
-/// An answer. Both kinds are facts about immutable objects and stay true for ever.
+/// An answer. The first two kinds are facts about immutable objects and stay true for ever; a fate is
+/// asked for again when the change's repository was seen to move, and now and then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -44,4 +54,6 @@ pub enum Answer {
     Commit(CommitFacts),
     /// To [`Question::Contains`].
     Contains(bool),
+    /// To [`Question::Fate`].
+    Fate(Fate),
 }

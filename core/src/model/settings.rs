@@ -119,6 +119,37 @@ pub struct ForgeSettings {
 pub enum ForgeKind {
     /// Any git server; changes are refs.
     Git(GitForge),
+    /// GitHub, or a GitHub Enterprise Server; changes are pull requests.
+    #[serde(rename = "github")]
+    GitHub(GitHubForge),
+}
+
+impl ForgeKind {
+    /// What only plain git has.
+    pub fn git(&self) -> Option<&GitForge> {
+        match self {
+            Self::Git(git) => Some(git),
+            Self::GitHub(_) => None,
+        }
+    }
+
+    /// Whether the server compares paths without case.
+    pub fn folds(&self) -> bool {
+        match self {
+            Self::Git(_) => false,
+            Self::GitHub(_) => true,
+        }
+    }
+}
+
+/// What only GitHub has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GitHubForge {
+    /// Address of the API, without a trailing `/`: `https://api.github.com`, or `…/api/v3` of an
+    /// Enterprise Server.
+    pub api_url: String,
+    /// Secrets of webhooks; several while one is replaced by another. None: no webhook is taken.
+    pub webhook_secrets: Vec<SecretRef>,
 }
 
 /// What a plain git forge must be told, since the protocol cannot tell it.
@@ -458,6 +489,10 @@ pub struct ChangeRules {
     pub dependencies: Dependencies,
     /// More names of trusted authors.
     pub trusted: Vec<String>,
+    /// Labels that make a closed change count as merged.
+    pub merged_labels: Vec<String>,
+    /// What happens to a change that conflicts with its base.
+    pub on_conflict: OnConflict,
     /// More names of bots.
     pub bots: Vec<String>,
     /// What is done with changes that were open before we watched.
@@ -518,6 +553,16 @@ pub enum OnClosed {
     Block,
     /// The dependency is left out.
     Ignore,
+}
+
+/// What a conflict with the base means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// The head is built, and the conflict is said.
+    Head,
+    /// The set is blocked.
+    Block,
 }
 
 /// Which ref a build checks out.

@@ -30,8 +30,8 @@ pub(crate) fn adopt(view: &View<'_>, changes: &mut Changes<'_>) -> BTreeSet<Chan
             .iter()
             .map(|id| match changes.states.get(*id) {
                 Some(State::Unknown(_)) | None => None,
-                Some(State::Open(open)) => Some((*id, Some(open.commit.committed_at))),
-                Some(State::Merged) => Some((*id, None)),
+                Some(State::Open(open)) => Some((*id, Some(open.dated))),
+                Some(State::Merged { .. }) => Some((*id, None)),
             })
             .collect();
         for (id, committed_at) in states.into_iter().flatten() {

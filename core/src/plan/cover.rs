@@ -6,10 +6,11 @@ use crate::model::build::{SetMember, Stage};
 use crate::model::identity::ChangeId;
 use crate::model::plan::{Decision, SubjectPlan};
 
-use super::decide::{Deciding, trusted};
+use super::decide::Deciding;
 use super::look::View;
 use super::openness::{Changes, Open, State};
 use super::sets::Graph;
+use super::trust::trusted;
 
 impl Deciding<'_, '_> {
     /// Whether another change's build has this one with its present head.

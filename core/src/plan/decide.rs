@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::build::{PackageHead, Priority, SetMember};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
-use crate::model::ledger_view::{Adopted, ChangeFacts};
+use crate::model::ledger_view::Adopted;
 use crate::model::plan::{Decision, Held, SubjectPlan, Trigger};
-use crate::model::settings::{Authors, Dependencies, ForgeKind};
-use crate::model::time::{Span, Timestamp};
+use crate::model::settings::Dependencies;
+use crate::model::time::Span;
 
 use super::attempts::{self, Due};
+use super::fate::{Fated, fated};
 use super::fingerprint;
+use super::holds::last_moved;
 use super::look::{Facts, View};
 use super::mainline::paused;
 use super::openness::{Changes, Open, State};
@@ -18,6 +20,7 @@ use super::overrides::overrides;
 use super::request;
 use super::sets::{ChangeSet, Graph};
 use super::tracked::Tracked;
+use super::trust::trusted;
 
 /// A change whose head is younger than this is recent.
 pub(crate) const RECENT: Span = Span::hours(24);
@@ -170,7 +173,7 @@ impl Deciding<'_, '_> {
             trusted,
             fingerprint,
             parts,
-            references: open.commit.references.references.clone(),
+            references: open.references.references.clone(),
             findings: set.findings.clone(),
             notes: set.notes.clone(),
             set: set.members,
@@ -219,6 +222,13 @@ impl Deciding<'_, '_> {
         if let Some(reason) = paused(view) {
             return held(Held::Paused, reason, None);
         }
+        let waits = !known && rebuild.is_none();
+        if let Some(decision) = self.conflict(set).filter(|_| !known) {
+            return (decision, Vec::new());
+        }
+        if let Some(decision) = self.not_ready(id, open).filter(|_| waits) {
+            return (decision, Vec::new());
+        }
         if !trusted && !known && !self.approved(&subject, &set.members) {
             let reason = format!(
                 "a head of its set is not trusted; `crosswatch approve {} {id}` releases exactly this set",
@@ -227,7 +237,7 @@ impl Deciding<'_, '_> {
             return held(Held::Approval, reason, None);
         }
         let own = facts.now.get(id);
-        if !known && rebuild.is_none() {
+        if waits {
             match own.map(|facts| facts.adopted) {
                 Some(Adopted::Undecided) => {
                     let reason =
@@ -244,7 +254,7 @@ impl Deciding<'_, '_> {
                 _ => {}
             }
             if let Some(facts) = own {
-                let moved = last_moved(facts, open.commit.committed_at);
+                let moved = last_moved(facts, open.dated);
                 if !view.until(moved + rules.max_age) {
                     let reason =
                         format!("nothing of it moved for {}; a push releases it", rules.max_age);
@@ -253,6 +263,9 @@ impl Deciding<'_, '_> {
             }
             if let Some((until, reason)) = self.settling(set, facts) {
                 return held(Held::Settling, reason, Some(until));
+            }
+            if let Some(decision) = self.not_arrived(set, facts) {
+                return (decision, Vec::new());
             }
         }
         let standing = attempts::standing(view, &subject, fingerprint, parts);
@@ -278,32 +291,6 @@ impl Deciding<'_, '_> {
         approvals.iter().any(|approval| approval.subject == *subject && approval.set == set)
     }
 
-    /// Until when the set is quiet enough, and why.
-    fn settling(&self, set: &ChangeSet, facts: &Facts) -> Option<(Timestamp, String)> {
-        let rules = &self.view.settings.changes;
-        let mut latest: Option<(Timestamp, String)> = None;
-        let mut wait = |until: Timestamp, reason: String| {
-            if latest.as_ref().is_none_or(|(known, _)| *known < until) {
-                latest = Some((until, reason));
-            }
-        };
-        for member in &set.members {
-            let Some(facts) = facts.now.get(&member.change) else { continue };
-            let change = &member.change;
-            if facts.adopted == Adopted::No {
-                let reason =
-                    format!("{change} is new; new changes settle for {}", rules.settle_new);
-                wait(facts.first_seen + rules.settle_new, reason);
-            }
-            let moved = facts.head_moved_at.max(facts.references_moved_at);
-            if moved > facts.first_seen {
-                let reason = format!("{change} moved; pushes settle for {}", rules.settle_push);
-                wait(moved + rules.settle_push, reason);
-            }
-        }
-        latest.filter(|(until, _)| self.view.until(*until))
-    }
-
     fn triggers(
         &self,
         id: &ChangeId,
@@ -314,15 +301,17 @@ impl Deciding<'_, '_> {
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> Vec<Trigger> {
         let recent = facts.now.get(id).is_some_and(|facts| {
-            let moved = last_moved(facts, open.commit.committed_at);
+            let moved = last_moved(facts, open.dated);
             moved + RECENT > self.view.at()
         });
         let extra = self.view.settings.changes.dependencies == Dependencies::Both
             && self.covered(id, open, decided).is_some();
-        let priority = match (extra, recent) {
-            (true, _) => Priority::Idle,
-            (false, true) => Priority::Recent,
-            (false, false) => Priority::Other,
+        let by_bot = self.by_bot(open);
+        let priority = match (extra, by_bot, recent) {
+            (true, _, _) => Priority::Idle,
+            (false, true, _) => Priority::Bot,
+            (false, false, true) => Priority::Recent,
+            (false, false, false) => Priority::Other,
         };
         due.into_iter()
             .map(|due| {
@@ -349,33 +338,24 @@ impl Deciding<'_, '_> {
         } else if let Some(why) = self.changes.unread.get(&id.repository) {
             return Some(bare(id, Decision::Unknown { reason: why.clone() }));
         } else {
-            match self.changes.states.get(id) {
-                Some(State::Merged) => "it is merged",
-                Some(State::Open(_)) => "its base is no longer tracked",
-                Some(State::Unknown(_)) => return None,
-                None => "it is closed",
+            match (self.changes.states.get(id), self.tracked.repositories.get(&id.repository)) {
+                (Some(State::Merged { .. }), _) => "it is merged",
+                (Some(State::Open(_)), _) => "its base is no longer tracked",
+                (Some(State::Unknown(_)), _) => return None,
+                (None, Some(repository)) if self.view.hosted(&id.repository) => {
+                    match fated(self.view, repository, id) {
+                        Fated::Merged { .. } => "it is merged",
+                        Fated::Closed | Fated::Missing => "it is closed",
+                        Fated::Unknown(why) => {
+                            return Some(bare(id, Decision::Unknown { reason: why }));
+                        }
+                    }
+                }
+                (None, _) => "it is closed",
             }
         };
         let mut plan = bare(id, Decision::Superseded { reason: why.to_owned() });
         plan.superseded = attempts::superseded(self.view, subject, None, why);
         Some(plan)
-    }
-}
-
-/// Whether the heads of a change need no approval.
-pub(crate) fn trusted(view: &View<'_>, change: &ChangeId) -> bool {
-    match view.snapshot.settings.forge(&change.repository.forge).map(|f| &f.kind) {
-        Some(ForgeKind::Git(git)) => git.authors == Authors::Any,
-        None => false,
-    }
-}
-
-/// When a change last moved: by the committer's date until we saw it move ourselves.
-pub(crate) fn last_moved(facts: &ChangeFacts, committed_at: Timestamp) -> Timestamp {
-    let seen = facts.head_moved_at.max(facts.references_moved_at);
-    if seen > facts.first_seen || facts.adopted == Adopted::No {
-        seen
-    } else {
-        committed_at.min(facts.first_seen)
     }
 }

@@ -4,12 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::change::CommitFacts;
+use crate::model::change::{CommitFacts, Fate};
 use crate::model::identity::{ChangeId, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::observed::{Observed, Purpose};
 use crate::model::question::{Answer, Question};
-use crate::model::settings::WorkspaceSettings;
+use crate::model::settings::{ForgeKind, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use crate::model::time::Timestamp;
 
@@ -59,6 +59,12 @@ impl<'a> View<'a> {
         self.snapshot.repositories.get(id)
     }
 
+    /// Whether changes of that forge are pull requests, which it lists only while they are open.
+    pub(crate) fn hosted(&self, id: &RepositoryId) -> bool {
+        let forge = self.snapshot.settings.forge(&id.forge);
+        forge.is_some_and(|forge| matches!(forge.kind, ForgeKind::GitHub(_)))
+    }
+
     /// Notes that a decision holds until `time`; whether that is still to come.
     pub(crate) fn until(&self, time: Timestamp) -> bool {
         let ahead = time > self.at();
@@ -93,7 +99,7 @@ impl<'a> View<'a> {
     ) -> Result<&'a CommitFacts, String> {
         match self.ask(Question::Commit { repository: repository.clone(), oid }) {
             Ok(Answer::Commit(facts)) => Ok(facts),
-            Ok(Answer::Contains(_)) => Err("an answer of the wrong kind".to_owned()),
+            Ok(_) => Err("an answer of the wrong kind".to_owned()),
             Err(why) => Err(format!("commit {} of {repository}: {why}", oid.short())),
         }
     }
@@ -110,7 +116,7 @@ impl<'a> View<'a> {
         self.consulted.borrow_mut().insert(question);
         match &**answer?.last_known(purpose)? {
             Answer::Commit(facts) => Some(facts),
-            Answer::Contains(_) => None,
+            _ => None,
         }
     }
 
@@ -127,12 +133,22 @@ impl<'a> View<'a> {
         let question = Question::Contains { repository: repository.clone(), ancestor, descendant };
         match self.ask(question) {
             Ok(Answer::Contains(contains)) => Ok(*contains),
-            Ok(Answer::Commit(_)) => Err("an answer of the wrong kind".to_owned()),
+            Ok(_) => Err("an answer of the wrong kind".to_owned()),
             Err(why) => Err(format!(
                 "whether {} of {repository} contains {}: {why}",
                 descendant.short(),
                 ancestor.short()
             )),
+        }
+    }
+
+    /// What became of a change that is not among the open ones, or why that is not known.
+    pub(crate) fn fate(&self, change: &ChangeId) -> Result<&'a Fate, String> {
+        let (repository, number) = (change.repository.clone(), change.number);
+        match self.ask(Question::Fate { repository, number }) {
+            Ok(Answer::Fate(fate)) => Ok(fate),
+            Ok(_) => Err("an answer of the wrong kind".to_owned()),
+            Err(why) => Err(format!("what became of {change}: {why}")),
         }
     }
 

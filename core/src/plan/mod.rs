@@ -4,21 +4,30 @@
 
 mod adoption;
 mod attempts;
+mod body;
+mod choice;
 mod cover;
 mod decide;
+mod edges;
 pub mod explain;
+mod fate;
 pub mod fingerprint;
+mod holds;
 pub mod incremental;
 mod look;
 mod mainline;
+mod matching;
+mod merged;
 mod openness;
 mod overrides;
 mod request;
 mod sets;
+mod stack;
 mod tracked;
+mod trust;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,6 +83,7 @@ fn workspace(
     let mainline = mainline::mainline(&view, &tracked);
     let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref());
     let mut facts = std::mem::take(&mut changes.facts);
+    graph.remember(&mut facts);
     let heads = mainline.as_ref().map_or(&[][..], |mainline| &mainline.heads);
     let below = cover::below(&view, &changes, &graph);
     let deciding = Deciding {

@@ -1,15 +1,20 @@
 //! Which changes of the tracked repositories are open, and what is known of each.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::change::{CommitFacts, Listing, OpenRef};
-use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
-use crate::model::ledger_view::{Adopted, ChangeFacts, Look};
+use crate::model::change::{Listing, OpenRef};
+use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
+use crate::model::ledger_view::{Adopted, ChangeFacts, ForgeFacts, Look, RefChoice};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
+use crate::model::time::Timestamp;
 use crate::references::References;
 
+use super::body;
+use super::choice::choose;
 use super::look::{Facts, View};
+use super::stack::Stack;
 use super::tracked::{Tracked, TrackedRepository};
 
 /// What is known of a change that a listing shows.
@@ -17,17 +22,25 @@ pub(crate) enum State<'a> {
     /// It is open.
     Open(Open<'a>),
     /// Its base contains its head.
-    Merged,
+    Merged { head: Oid, base: &'a Name },
     /// Not known, with the reason; it triggers nothing and closes nothing.
     Unknown(String),
 }
 
 /// An open change with all that the rules need of it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Open<'a> {
     pub(crate) listed: &'a OpenRef,
+    /// Its effective base: that of the bottom of its stack.
     pub(crate) base: &'a Name,
-    pub(crate) commit: &'a CommitFacts,
+    /// The change of the same repository that it is stacked on.
+    pub(crate) below: Option<u64>,
+    /// What its author says that it depends on.
+    pub(crate) references: Cow<'a, References>,
+    /// Committer's date of its head on plain git; on a forge, when it was opened.
+    pub(crate) dated: Timestamp,
+    /// Which ref `ref: auto` means; nothing on plain git, and before the forge said what it can merge.
+    pub(crate) choice: Option<RefChoice>,
 }
 
 /// The changes of all tracked repositories.
@@ -37,6 +50,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) unread: BTreeMap<RepositoryId, String>,
     /// What changes whose state is not known depended on when last known.
     pub(crate) hiding: BTreeMap<ChangeId, BTreeSet<ChangeId>>,
+    /// Stacks of the repositories that are known.
+    pub(crate) stacks: BTreeMap<RepositoryId, Stack<'a>>,
     pub(crate) facts: Facts,
     pub(crate) looks: Vec<Look>,
 }
@@ -47,6 +62,7 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
         states: BTreeMap::new(),
         unread: BTreeMap::new(),
         hiding: BTreeMap::new(),
+        stacks: BTreeMap::new(),
         facts: Facts::default(),
         looks: Vec::new(),
     };
@@ -58,12 +74,13 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
         if let Some(unknown) = part.listing.unknown() {
             let why = format!("{id} could not be read since {}: {}", unknown.since, unknown.why);
             if let Some(last) = part.listing.last_known(Purpose::Display) {
+                let stack = Stack::of(id, repository, last);
                 for listed in &last.changes {
                     let change = id.change(listed.number);
                     if let Some(facts) = view.ledger.changes.get(&change) {
                         changes.facts.now.insert(change.clone(), facts.clone());
                     }
-                    hide(view, &mut changes.hiding, &change, listed);
+                    hide(view, tracked, &mut changes.hiding, &change, listed, &stack);
                     changes.states.insert(change, State::Unknown(why.clone()));
                 }
             }
@@ -71,22 +88,23 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
         }
         if let Some(listing) = part.listing.value() {
             let first = first_looks(view, id, repository, &mut changes.looks);
+            let stack = Stack::of(id, repository, listing);
             for listed in &listing.changes {
                 let change = id.change(listed.number);
-                let state = state(view, id, listing, listed);
-                let base = base(listing, listed);
-                let references = match &state {
-                    State::Open(open) => Some(digest(&open.commit.references)),
-                    _ => None,
+                let state = state(view, tracked, id, listing, listed, &stack);
+                let (base, open) = match &state {
+                    State::Open(open) => (Some(open.base), Some(open)),
+                    _ => (base(listing, listed), None),
                 };
                 let adopt = base.is_none_or(|base| first.contains(base));
-                let facts = facts(view, &change, listed, references, adopt);
+                let facts = facts(view, &change, listed, open, adopt);
                 if matches!(state, State::Unknown(_)) {
-                    hide(view, &mut changes.hiding, &change, listed);
+                    hide(view, tracked, &mut changes.hiding, &change, listed, &stack);
                 }
                 changes.facts.now.insert(change.clone(), facts);
                 changes.states.insert(change, state);
             }
+            changes.stacks.insert(id.clone(), stack);
         }
     }
     changes
@@ -94,13 +112,23 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
 
 fn hide(
     view: &View<'_>,
+    tracked: &Tracked,
     hiding: &mut BTreeMap<ChangeId, BTreeSet<ChangeId>>,
     change: &ChangeId,
     listed: &OpenRef,
+    stack: &Stack<'_>,
 ) {
-    if let Some(commit) = view.last_commit(&change.repository, listed.head, Purpose::Hiding) {
-        let references = &commit.references.references;
-        let names = references.iter().map(|reference| reference.change.clone()).collect();
+    let references = match &listed.forge {
+        Some(forge) => Some(body::references(view, tracked, change, forge)),
+        None => view
+            .last_commit(&change.repository, listed.head, Purpose::Hiding)
+            .map(|commit| Cow::Borrowed(&commit.references)),
+    };
+    if let Some(references) = references {
+        let mut names: BTreeSet<ChangeId> =
+            references.references.iter().map(|reference| reference.change.clone()).collect();
+        let below = stack.below(listed).map(|(below, _)| change.repository.change(below.number));
+        names.extend(below);
         hiding.insert(change.clone(), names);
     }
 }
@@ -125,16 +153,32 @@ fn first_looks(
     first
 }
 
-fn base<'a>(listing: &'a Listing, listed: &'a OpenRef) -> Option<&'a Name> {
+/// The base branch that a change names, or the default branch.
+pub(crate) fn base<'a>(listing: &'a Listing, listed: &'a OpenRef) -> Option<&'a Name> {
     listed.base.as_ref().or(listing.default_branch.as_ref())
 }
 
 fn state<'a>(
     view: &View<'a>,
+    tracked: &Tracked,
     id: &RepositoryId,
     listing: &'a Listing,
     listed: &'a OpenRef,
+    stack: &Stack<'a>,
 ) -> State<'a> {
+    if let (Some(forge), Some(own)) = (&listed.forge, base(listing, listed)) {
+        let change = id.change(listed.number);
+        let stacked = stack.below(listed);
+        let known = view.ledger.changes.get(&change).and_then(|facts| facts.forge.as_ref());
+        return State::Open(Open {
+            listed,
+            base: stacked.and_then(|(_, bottom)| base(listing, bottom)).unwrap_or(own),
+            below: stacked.map(|(below, _)| below.number),
+            references: body::references(view, tracked, &change, forge),
+            dated: forge.created_at,
+            choice: choose(forge, stacked.is_some(), known.and_then(|known| known.choice)),
+        });
+    }
     let Some(base) = base(listing, listed) else {
         return State::Unknown(format!(
             "{id}#{}: no ref names its base branch and the server shows no default branch",
@@ -143,13 +187,20 @@ fn state<'a>(
     };
     if let Some(base_head) = listing.branches.get(base) {
         match view.contains(id, listed.head, *base_head) {
-            Ok(true) => return State::Merged,
+            Ok(true) => return State::Merged { head: listed.head, base },
             Ok(false) => {}
             Err(why) => return State::Unknown(why),
         }
     }
     match view.commit(id, listed.head) {
-        Ok(commit) => State::Open(Open { listed, base, commit }),
+        Ok(commit) => State::Open(Open {
+            listed,
+            base,
+            below: None,
+            references: Cow::Borrowed(&commit.references),
+            dated: commit.committed_at,
+            choice: None,
+        }),
         Err(why) => State::Unknown(why),
     }
 }
@@ -158,10 +209,11 @@ fn facts(
     view: &View<'_>,
     change: &ChangeId,
     listed: &OpenRef,
-    references: Option<Fingerprint>,
+    open: Option<&Open<'_>>,
     first_look: bool,
 ) -> ChangeFacts {
     let at = view.at();
+    let references = open.map(|open| digest(&open.references));
     // A change that was seen before its base was tracked comes in with the first look at that base.
     let adopts = |known: &&ChangeFacts| {
         let subject = Subject::Change(change.clone());
@@ -180,6 +232,8 @@ fn facts(
             head_moved_at: at,
             references,
             references_moved_at: at,
+            awaited: BTreeMap::new(),
+            forge: open.and_then(|open| forge_facts(open, None, at)),
         };
     };
     let mut facts = known.clone();
@@ -195,7 +249,19 @@ fn facts(
         }
         facts.references = Some(references);
     }
+    if let Some(open) = open {
+        facts.forge = forge_facts(open, known.forge.as_ref(), at);
+    }
     facts
+}
+
+/// Facts of a pull request after this look.
+fn forge_facts(open: &Open<'_>, known: Option<&ForgeFacts>, at: Timestamp) -> Option<ForgeFacts> {
+    let draft = open.listed.forge.as_ref()?.draft;
+    let base = open.listed.base.as_ref().unwrap_or(open.base);
+    let still = known.filter(|known| known.draft == draft && known.base == *base);
+    let moved_at = still.map_or(at, |known| known.moved_at);
+    Some(ForgeFacts { draft, base: base.clone(), moved_at, choice: open.choice })
 }
 
 /// Digest of the changes that references name, in their order of identity.

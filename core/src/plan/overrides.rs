@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::build::Override;
-use crate::model::identity::Name;
-use crate::model::settings::RefKind;
+use crate::model::identity::{ChangeId, Name};
+use crate::model::ledger_view::RefChoice;
+use crate::model::settings::{ForgeKind, RefKind};
 
 use super::look::View;
+use super::openness::Open;
 use super::sets::{ChangeSet, Graph};
 use super::tracked::Tracked;
 
@@ -38,10 +40,10 @@ pub(crate) fn overrides(
         packages.dedup();
         overrides.push(Override {
             change: member.change.clone(),
-            change_url: None,
+            change_url: change_url(view, &repository.spelling, &member.change),
             packages,
             repository_url: repository.url.clone(),
-            ref_name: ref_name(view.settings.changes.ref_kind, open.listed),
+            ref_name: ref_name(view.settings.changes.ref_kind, open),
             head: member.head,
             base: member.base.clone(),
             unpin,
@@ -51,9 +53,12 @@ pub(crate) fn overrides(
     overrides
 }
 
-/// The ref to fetch. A plain git server shows a merge ref only where it could make one.
-fn ref_name(kind: RefKind, listed: &crate::model::change::OpenRef) -> String {
+/// The ref to fetch. A plain git server shows a merge ref only where it could make one; of a pull
+/// request that was never said to be mergeable the head is taken.
+fn ref_name(kind: RefKind, open: &Open<'_>) -> String {
+    let listed = open.listed;
     let merge = match kind {
+        RefKind::Auto if listed.forge.is_some() => open.choice == Some(RefChoice::Merge),
         RefKind::Auto => listed.merge,
         RefKind::Merge => true,
         RefKind::Head => false,
@@ -61,5 +66,14 @@ fn ref_name(kind: RefKind, listed: &crate::model::change::OpenRef) -> String {
     match listed.ref_name.strip_suffix("/head") {
         Some(stem) if merge => format!("{stem}/merge"),
         _ => listed.ref_name.to_string(),
+    }
+}
+
+/// The page of a change, on a forge that has pages.
+fn change_url(view: &View<'_>, spelling: &str, change: &ChangeId) -> Option<String> {
+    let forge = view.snapshot.settings.forge(&change.repository.forge)?;
+    match &forge.kind {
+        ForgeKind::Git(_) => None,
+        ForgeKind::GitHub(_) => Some(format!("{}/{spelling}/pull/{}", forge.url, change.number)),
     }
 }

@@ -33,6 +33,7 @@ pub(crate) fn of_change(
         .get(&id.repository)
         .map(|repository| repository.url.clone())
         .unwrap_or_default();
+    let author = open.listed.forge.as_ref().and_then(|forge| forge.author.as_ref());
     let fingerprint = plan.fingerprint.unwrap_or(Fingerprint([0; 32]));
     BuildRequest {
         request_id: request_id(view, &plan.subject, fingerprint, due),
@@ -54,10 +55,10 @@ pub(crate) fn of_change(
             repository: Some(id.repository.clone()),
             branch: open.base.clone(),
             revision: Some(open.listed.head),
-            author: None,
+            author: author.map(|author| author.login.to_string()),
             committer: None,
             source_project_id: None,
-            when: Some(open.commit.committed_at),
+            when: Some(open.dated),
         },
     }
 }

@@ -6,14 +6,17 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::model::build::SetMember;
-use crate::model::identity::{ChangeId, Name, Oid, RepositoryId};
+use crate::model::identity::{ChangeId, Name, RepositoryId};
 use crate::model::plan::Blocked;
 use crate::model::settings::{OnClosed, SameRepository};
-use crate::references::{Finding, Written};
+use crate::model::time::Timestamp;
+use crate::references::Finding;
 
-use super::look::View;
+use super::edges::{Drawing, Edges};
+use super::look::{Facts, View};
+use super::matching;
 use super::openness::{Changes, Open, State};
-use super::tracked::{Tracked, TrackedRepository};
+use super::tracked::Tracked;
 
 /// The open changes and what each depends on directly.
 pub(crate) struct Graph<'a> {
@@ -21,16 +24,6 @@ pub(crate) struct Graph<'a> {
     edges: BTreeMap<ChangeId, Edges>,
     /// The smallest root of the cycle that a change is part of, for changes in cycles.
     leaders: BTreeMap<ChangeId, ChangeId>,
-}
-
-/// Where the references of one change lead.
-#[derive(Default)]
-struct Edges {
-    members: BTreeSet<ChangeId>,
-    closed: BTreeSet<ChangeId>,
-    unknown: Vec<String>,
-    findings: Vec<Finding>,
-    notes: Vec<Finding>,
 }
 
 /// A change with all that it depends on.
@@ -45,108 +38,23 @@ pub(crate) struct ChangeSet {
     pub(crate) unknown: Option<String>,
     /// Why it cannot be built.
     pub(crate) blocked: Option<(Blocked, String)>,
+    /// Until when a merged dependency is waited for, and why.
+    pub(crate) waiting: Option<(Timestamp, String)>,
 }
 
 /// Resolves the references of all open changes.
 pub(crate) fn graph<'a>(view: &View<'a>, tracked: &Tracked, changes: &Changes<'a>) -> Graph<'a> {
     let mut graph =
         Graph { open: BTreeMap::new(), edges: BTreeMap::new(), leaders: BTreeMap::new() };
+    let joined = matching::joined(view, tracked, changes);
+    let drawing = Drawing { view, tracked, changes, joined };
     for (id, state) in &changes.states {
         let State::Open(open) = state else { continue };
-        graph.open.insert(id.clone(), *open);
-        graph.edges.insert(id.clone(), edges(view, tracked, changes, id, open));
+        graph.open.insert(id.clone(), open.clone());
+        graph.edges.insert(id.clone(), drawing.edges(id, open));
     }
     graph.leaders = leaders(view, tracked, &graph);
     graph
-}
-
-fn edges(
-    view: &View<'_>,
-    tracked: &Tracked,
-    changes: &Changes<'_>,
-    id: &ChangeId,
-    open: &Open<'_>,
-) -> Edges {
-    let written = &open.commit.references;
-    let mut edges = Edges {
-        findings: written.findings.clone(),
-        notes: written.notes.clone(),
-        ..Edges::default()
-    };
-    for reference in &written.references {
-        let other = &reference.change;
-        if other == id {
-            continue;
-        }
-        let Some(repository) = tracked.repositories.get(&other.repository) else {
-            edges.findings.push(not_watched(reference));
-            continue;
-        };
-        match changes.states.get(other) {
-            Some(State::Open(member)) => {
-                if repository.overridden(member.base).next().is_some() {
-                    edges.members.insert(other.clone());
-                } else {
-                    edges.findings.push(at(reference, format!(
-                            "{} is left out: its base {} is not the branch that this workspace tracks",
-                            reference.as_written, member.base
-                        )));
-                }
-            }
-            Some(State::Merged) => {
-                edges.notes.push(at(reference, format!("{} is merged", reference.as_written)));
-            }
-            Some(State::Unknown(why)) => edges.unknown.push(why.clone()),
-            None => match changes.unread.get(&other.repository) {
-                Some(why) => edges.unknown.push(why.clone()),
-                None => match view.ledger.changes.get(other) {
-                    Some(facts) => match arrived(view, repository, other, facts.head) {
-                        Ok(true) => {
-                            let text = format!("{} is merged", reference.as_written);
-                            edges.notes.push(at(reference, text));
-                        }
-                        Ok(false) => {
-                            edges.closed.insert(other.clone());
-                        }
-                        Err(why) => edges.unknown.push(why),
-                    },
-                    None => edges.findings.push(not_watched(reference)),
-                },
-            },
-        }
-    }
-    edges
-}
-
-/// Whether a tracked branch contains the last head of a change whose ref is gone.
-fn arrived(
-    view: &View<'_>,
-    repository: &TrackedRepository,
-    change: &ChangeId,
-    head: Oid,
-) -> Result<bool, String> {
-    let id = &change.repository;
-    let listing = view.repository(id).and_then(|part| part.listing.value());
-    let mut unknown = None;
-    for branch in repository.uses.iter().filter_map(|used| used.branch.as_ref()) {
-        let Some(tip) = listing.and_then(|listing| listing.branches.get(branch)) else { continue };
-        match view.contains(id, head, *tip) {
-            Ok(true) => return Ok(true),
-            Ok(false) => {}
-            Err(why) => unknown = unknown.or(Some(why)),
-        }
-    }
-    unknown.map_or(Ok(false), Err)
-}
-
-/// One wording whatever the truth is, so that nobody learns what exists where.
-fn not_watched(reference: &Written) -> Finding {
-    let name = &reference.as_written;
-    at(reference, format!("{name} is not a change that this workspace watches"))
-}
-
-fn at(reference: &Written, text: String) -> Finding {
-    Finding { as_written: reference.as_written.clone(), line: reference.line, text }
 }
 
 /// Whether a change is to be built for its own sake here.
@@ -197,6 +105,15 @@ impl Graph<'_> {
     /// What `id` depends on directly.
     pub(crate) fn members(&self, id: &ChangeId) -> impl Iterator<Item = &ChangeId> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.members)
+    }
+
+    /// Keeps since when merged dependencies are waited for.
+    pub(crate) fn remember(&self, facts: &mut Facts) {
+        for (id, edges) in &self.edges {
+            if let Some(facts) = facts.now.get_mut(id) {
+                facts.awaited.clone_from(&edges.awaited);
+            }
+        }
     }
 
     /// Open changes in an order in which everything that depends on a change comes before it; those
@@ -266,6 +183,7 @@ impl Graph<'_> {
             notes: Vec::new(),
             unknown: None,
             blocked: None,
+            waiting: None,
         };
         let mut reached: BTreeSet<&ChangeId> = BTreeSet::new();
         let mut queue = VecDeque::from([root]);
@@ -278,6 +196,10 @@ impl Graph<'_> {
             set.findings.extend(edges.findings.iter().cloned());
             set.notes.extend(edges.notes.iter().cloned());
             closed.extend(edges.closed.iter().cloned());
+            let until = |waiting: &Option<(Timestamp, String)>| waiting.as_ref().map(|w| w.0);
+            if until(&set.waiting) < until(&edges.waiting) {
+                set.waiting.clone_from(&edges.waiting);
+            }
             if set.unknown.is_none() {
                 set.unknown = edges.unknown.first().cloned();
             }

@@ -60,6 +60,7 @@ impl From<&ForgeKind> for Spelling {
     fn from(kind: &ForgeKind) -> Self {
         match kind {
             ForgeKind::Git(_) => Self::Git,
+            ForgeKind::GitHub(_) => Self::GitHub,
         }
     }
 }

@@ -141,6 +141,14 @@ pub struct Finding {
     pub text: String,
 }
 
+/// The finding of a [`Short`] reference, which goes once that turns out to name a repository.
+pub(crate) fn no_owner(name: &str, number: u64) -> String {
+    format!(
+        "no owner is named: write OWNER/{name}#{number}; without one it counts only if exactly one \
+         watched repository has that name"
+    )
+}
+
 /// Gathers what one text refers to, under the limits.
 struct Scope<'c> {
     context: &'c Context<'c>,
@@ -171,10 +179,7 @@ impl<'c> Scope<'c> {
         match reference {
             Reference::Change(change) => self.change(change, written, line, via),
             Reference::Short { forge, name, number } => {
-                let text = format!(
-                    "no owner is named: write OWNER/{name}#{number}; without one it counts only \
-                     if exactly one watched repository has that name"
-                );
+                let text = no_owner(&name, number);
                 self.finding(written, line, text);
                 let known =
                     |old: &Short| (&old.forge, &old.name, old.number) == (&forge, &name, number);

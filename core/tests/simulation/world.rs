@@ -129,9 +129,11 @@ impl Server {
             base: None,
             ref_name: format!("refs/pull/{number}/head").into(),
             merge: false,
+            forge: None,
         });
         Some(Listing {
             default_branch: Some("main".into()),
+            archived: false,
             branches: [("main".into(), repository.base?)].into(),
             changes: changes.collect(),
         })
@@ -141,6 +143,8 @@ impl Server {
         self.repositories.get(question.repository()).filter(|repository| !repository.down)?;
         match question {
             Question::Commit { oid, .. } => self.commits.get(oid).cloned().map(Answer::Commit),
+            // A plain git server has no fates.
+            Question::Fate { .. } => None,
             Question::Contains { ancestor, descendant, .. } => {
                 Some(Answer::Contains(self.contains(*ancestor, *descendant)))
             }
@@ -284,6 +288,8 @@ pub fn settings() -> Settings {
             max_age: Span::days(120),
             dependencies: Dependencies::Tops,
             trusted: Vec::new(),
+            merged_labels: Vec::new(),
+            on_conflict: OnConflict::Head,
             bots: Vec::new(),
             adopt: Adopt::Recent,
             max_dependencies: 50,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::settings::{
-    Authors, CiKind, Database, ForgeKind, ProxySettings, Sandbox, Settings,
+    Authors, CiKind, Database, ProxySettings, Sandbox, Settings,
 };
 
 use super::super::keys;
@@ -42,10 +42,9 @@ pub(super) fn settings(walk: &mut Walk<'_>, root: &Node) -> Settings {
     let workspaces = workspaces::workspaces(walk, &fields, &names);
     let forges: BTreeMap<_, _> =
         forges.into_iter().filter_map(|(name, forge)| Some((name, forge?))).collect();
-    let all_trusted = forges.values().all(|forge| {
-        let ForgeKind::Git(git) = &forge.kind;
-        git.authors == Authors::Any
-    });
+    let all_trusted = forges
+        .values()
+        .all(|forge| forge.kind.git().is_some_and(|git| git.authors == Authors::Any));
     for (name, (settings, node)) in &cis {
         if let Some(CiKind::Local(local)) = settings.as_ref().map(|ci| &ci.kind)
             && local.sandbox == Sandbox::None

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
     Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, Mirror, OnClosed,
-    OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn, WorkspaceSettings,
+    OnConflict, OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
+    WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -348,6 +349,8 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         dependencies: walk.choice(get("dependencies"), Dependencies::Tops),
         trusted: walk.texts(get("trusted")).unwrap_or_default(),
         bots: walk.texts(get("bots")).unwrap_or_default(),
+        merged_labels: walk.texts(get("merged_labels")).unwrap_or_default(),
+        on_conflict: walk.choice(get("on_conflict"), OnConflict::Head),
         adopt: walk.choice(get("adopt"), Adopt::Recent),
         max_dependencies: walk.size(get("max_dependencies"), 50),
         on_closed: walk.choice(get("on_closed"), OnClosed::Block),

@@ -64,10 +64,11 @@ pub fn listing(refs: &RefList, rules: &ListingRules) -> Listing {
                 ref_name: Name::from(name.as_str()),
                 // A pattern without a name of its own behind the number has no siblings.
                 merge: after.starts_with('/') && refs.refs.contains_key(&sibling("merge")),
+                forge: None,
             });
         }
     }
-    Listing { default_branch, branches, changes: changes.into_values().collect() }
+    Listing { default_branch, archived: false, branches, changes: changes.into_values().collect() }
 }
 
 fn branch(name: &str) -> Option<Name> {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::settings::ForgeKind;
 use crate::model::settings::{Authors, GitForge};
 use crate::model::time::Span;
 

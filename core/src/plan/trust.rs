@@ -1,0 +1,95 @@
+//! Whose heads need no approval: rules under "Trust".
+
+use crate::model::change::{Association, ForgeChange};
+use crate::model::identity::ChangeId;
+use crate::model::observed::Purpose;
+use crate::model::settings::{Authors, ChangeRules, ForgeKind};
+
+use super::look::View;
+
+/// Whether the head of a change needs no approval.
+pub(crate) fn trusted(view: &View<'_>, change: &ChangeId) -> bool {
+    match view.snapshot.settings.forge(&change.repository.forge).map(|forge| &forge.kind) {
+        Some(ForgeKind::Git(git)) => git.authors == Authors::Any,
+        Some(ForgeKind::GitHub(_)) => {
+            let part = view.repository(&change.repository);
+            let listing = part.and_then(|part| part.listing.last_known(Purpose::Hiding));
+            let listed = listing.and_then(|listing| listing.change(change.number));
+            let forge = listed.and_then(|listed| listed.forge.as_deref());
+            forge.is_some_and(|forge| by_author(&view.settings.changes, change, forge))
+        }
+        None => false,
+    }
+}
+
+/// Only writers push to the base repository itself. Elsewhere it counts who the author is, and that
+/// the head comes from a repository of the author's own: nobody else pushes there.
+pub(crate) fn by_author(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> bool {
+    let Some(source) = &forge.source else { return false };
+    if source.repository == change.repository {
+        return true;
+    }
+    let Some(author) = &forge.author else { return false };
+    let named = rules.trusted.iter().any(|name| author.login.eq_ignore_ascii_case(name));
+    let standing = match author.association {
+        Association::Owner | Association::Member | Association::Collaborator => true,
+        Association::None => false,
+    };
+    named || (standing && source.owner.eq_ignore_ascii_case(&author.login))
+}
+
+/// Whether a change comes from a bot: flagged by the forge, or named in `bots`.
+pub(crate) fn bot(rules: &ChangeRules, forge: &ForgeChange) -> bool {
+    let Some(author) = &forge.author else { return false };
+    let plain = |login: &str| login.trim_end_matches("[bot]").to_ascii_lowercase();
+    author.bot || rules.bots.iter().any(|name| plain(name) == plain(&author.login))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::change::{Author, SourceBranch};
+    use crate::model::identity::RepositoryId;
+    use crate::plan::tests::settings::workspace;
+    use crate::references::References;
+
+    #[test]
+    fn a_head_is_trusted_by_its_source_or_by_its_author() {
+        let change = RepositoryId::new("github.com", "o/base").change(1);
+        let rows = [
+            // source, its owner, author, standing, trusted
+            (Some(("o/base", "o")), Some(("x", Association::None)), true),
+            (Some(("o/base", "o")), None, true),
+            (Some(("ann/base", "ann")), Some(("Ann", Association::Member)), true),
+            (Some(("ann/base", "ann")), Some(("ann", Association::Collaborator)), true),
+            (Some(("ann/base", "ann")), Some(("ann", Association::None)), false),
+            // Somebody else pushes to that repository.
+            (Some(("eve/base", "eve")), Some(("ann", Association::Owner)), false),
+            (Some(("eve/base", "eve")), Some(("friend", Association::None)), true),
+            (Some(("ann/base", "ann")), None, false),
+            (None, Some(("ann", Association::Owner)), false),
+        ];
+        let mut rules = workspace().changes;
+        rules.trusted = vec!["Friend".to_owned()];
+        for (source, author, expected) in rows {
+            let forge = ForgeChange {
+                draft: false,
+                author: author.map(|(login, association)| Author {
+                    login: login.into(),
+                    bot: false,
+                    association,
+                }),
+                source: source.map(|(path, owner)| SourceBranch {
+                    repository: RepositoryId::new("github.com", path),
+                    owner: owner.into(),
+                    branch: "topic".into(),
+                }),
+                created_at: crate::model::time::Timestamp(0),
+                labels: [].into(),
+                mergeable: None,
+                references: References::default(),
+            };
+            assert_eq!(by_author(&rules, &change, &forge), expected, "{source:?} {author:?}");
+        }
+    }
+}
