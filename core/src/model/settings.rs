@@ -14,7 +14,7 @@ use super::size::Size;
 use super::time::Span;
 
 /// A whole configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Where workspaces, logs and the embedded database live.
     pub state_dir: PathBuf,
@@ -39,7 +39,7 @@ pub struct Settings {
 }
 
 /// How long logs of finished runs are kept; the last one of each workspace always is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRules {
     /// The oldest.
     pub keep: Span,
@@ -65,7 +65,7 @@ impl Settings {
 }
 
 /// Where the ledger is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Database {
     /// A file in the state directory.
@@ -97,7 +97,7 @@ impl std::fmt::Display for SecretRef {
 }
 
 /// A server with repositories and changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgeSettings {
     /// The name in the configuration.
     pub name: Name,
@@ -118,7 +118,7 @@ pub struct ForgeSettings {
 }
 
 /// Kinds of forges.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForgeKind {
     /// Any git server; changes are refs.
@@ -126,7 +126,7 @@ pub enum ForgeKind {
 }
 
 /// What a plain git forge must be told, since the protocol cannot tell it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitForge {
     /// Ref patterns with one `*` for the number, such as `refs/pull/*/head`.
     pub changes: Vec<String>,
@@ -147,7 +147,7 @@ pub enum Authors {
 }
 
 /// A CI backend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CiSettings {
     /// The name in the configuration.
     pub name: Name,
@@ -166,7 +166,7 @@ pub struct CiSettings {
 }
 
 /// Kinds of CI backends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CiKind {
     /// A command on this machine for each build.
@@ -192,7 +192,7 @@ impl CiKind {
 }
 
 /// Builds as supervised commands of the daemon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalCi {
     /// Program and arguments; a relative program is relative to the configuration's folder.
     pub run: Vec<String>,
@@ -219,7 +219,7 @@ pub enum Sandbox {
 }
 
 /// A Buildbot master.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildbotCi {
     /// Address of the master's pages, without a trailing `/`.
     pub url: String,
@@ -232,7 +232,7 @@ pub struct BuildbotCi {
 }
 
 /// A CI that is called by HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpCi {
     /// The request that starts a build.
     pub send: HttpCall,
@@ -249,7 +249,7 @@ pub struct HttpCi {
 }
 
 /// One HTTP request with templates (minijinja) in URL and body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpCall {
     /// Method, in upper case.
     pub method: String,
@@ -262,7 +262,7 @@ pub struct HttpCall {
 }
 
 /// A header's value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeaderValue {
     /// Written in the configuration.
@@ -272,7 +272,7 @@ pub enum HeaderValue {
 }
 
 /// How the state of a build is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpPoll {
     /// The request.
     pub call: HttpCall,
@@ -285,7 +285,7 @@ pub struct HttpPoll {
 }
 
 /// A CI behind executables.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandCi {
     /// Gets the request as JSON on standard input, prints the build's id.
     pub send: Vec<String>,
@@ -356,7 +356,7 @@ pub enum Over {
 }
 
 /// One build configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceSettings {
     /// The name in the configuration: `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64 characters.
     pub name: Name,
@@ -423,7 +423,7 @@ pub enum Mirror {
 }
 
 /// The repository that a workspace is made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// As written in the configuration.
     pub url: String,
@@ -432,7 +432,7 @@ pub struct Source {
 }
 
 /// A command with its deadlines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Program and arguments, run in the workspace's directory without a shell.
     pub run: Vec<String>,
@@ -451,7 +451,7 @@ pub enum UpdateOn {
 }
 
 /// Where the manifest comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestSource {
     /// How it is written.
     pub format: ManifestFormat,
@@ -462,7 +462,7 @@ pub struct ManifestSource {
 }
 
 /// File or command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ManifestFrom {
     /// A file that bootstrap and update write.
@@ -482,7 +482,7 @@ pub enum ManifestFormat {
 }
 
 /// Rules for the changes of a workspace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeRules {
     /// Quiet time after a change was first seen.
     pub settle_new: Span,
@@ -583,7 +583,7 @@ pub enum SameRepository {
 }
 
 /// Settling of the mainline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MainlineRules {
     /// Quiet time after the last push.
     pub settle: Span,

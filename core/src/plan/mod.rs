@@ -3,10 +3,12 @@
 //! [`incremental::Planner`] is what the daemon calls; [`plan`] is the same from scratch.
 
 mod adoption;
+pub mod anonymous;
 mod attempts;
 mod cover;
 mod decide;
 pub mod explain;
+mod explain_text;
 pub mod fingerprint;
 pub mod incremental;
 mod look;
@@ -16,6 +18,7 @@ mod overrides;
 mod request;
 mod sets;
 mod tracked;
+pub mod what_if;
 
 #[cfg(test)]
 mod tests;
