@@ -60,7 +60,9 @@ pub enum SavedError {
     #[error("it is no snapshot; `crosswatch snapshot save FILE` writes one")]
     NoSnapshot,
     /// Of another version.
-    #[error("it has version {0} of the format, this program reads version {VERSION}; read it with the crosswatch that wrote it")]
+    #[error(
+        "it has version {0} of the format, this program reads version {VERSION}; read it with the crosswatch that wrote it"
+    )]
     Version(u64),
     /// Not the JSON that it should be.
     #[error("line {line}, column {column}: {why}; save it again, it was cut or changed")]
@@ -154,11 +156,7 @@ impl Saved {
             at: self.at,
             locator: Arc::new(Locator::new(&self.settings)),
             settings: Arc::new(self.settings),
-            workspaces: self
-                .workspaces
-                .into_iter()
-                .map(|part| (part.name.clone(), part))
-                .collect(),
+            workspaces: self.workspaces.into_iter().map(|part| (part.name.clone(), part)).collect(),
             repositories: self
                 .repositories
                 .into_iter()
@@ -293,7 +291,10 @@ mod tests {
             ("{\"format\": \"crosswatch snapshot\", \"version\": 7}", "version 7 of the format"),
             ("{\"format\": \"crosswatch snapshot\", \"version\"", "line 1, column"),
             ("{\"format\": \"crosswatch snapshot\", \"version\": 1}", "missing field"),
-            ("{\"format\": \"crosswatch snapshot\", \"version\": 1, \"at\": \"\\u001b[31m\"}", "line 1"),
+            (
+                "{\"format\": \"crosswatch snapshot\", \"version\": 1, \"at\": \"\\u001b[31m\"}",
+                "line 1",
+            ),
         ] {
             let error = Saved::read(text.as_bytes()).expect_err(said).to_string();
             assert!(error.contains(said) && error.len() < 1000, "{text:.60}: {error}");

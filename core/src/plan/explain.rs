@@ -200,8 +200,7 @@ impl<'a> Explainer<'a> {
         let facts = self.view.ledger.mainline.as_ref();
         match facts.filter(|facts| subject.subject == Subject::Mainline && facts.recorded != now) {
             Some(facts) => {
-                let text =
-                    format!("{}, found when the watch began", words::short(&facts.recorded));
+                let text = format!("{}, found when the watch began", words::short(&facts.recorded));
                 // Only heads are kept of it; the other parts are taken to be as they are.
                 let of_head = |head: &PackageHead| FingerprintPart {
                     what: format!("{} from {}", head.package, head.repository),
@@ -226,8 +225,8 @@ impl<'a> Explainer<'a> {
             }
             for used in &repository.uses {
                 let pinned = used.pin.is_some();
-                let matters = base
-                    .is_none_or(|base| pinned || used.branch.as_ref() == Some(&base.base));
+                let matters =
+                    base.is_none_or(|base| pinned || used.branch.as_ref() == Some(&base.base));
                 if !matters {
                     continue;
                 }

@@ -21,7 +21,8 @@ const MAX_ATTEMPTS: usize = 10;
 impl Explanation {
     /// What people read, on a terminal and in a pipe: one fact a line, its kind in front.
     pub fn text(&self) -> String {
-        let mut page = Page(format!("{} in workspace {}, as of {}", self.subject, self.workspace, self.at));
+        let mut page =
+            Page(format!("{} in workspace {}, as of {}", self.subject, self.workspace, self.at));
         page.say("decision", self.decision.word());
         page.say("reason", self.decision.reason());
         page.say("rule", &self.rule);
@@ -42,7 +43,11 @@ impl Explanation {
             };
             let text = format!(
                 "{} (line {}{of}: {}, {}): {}",
-                written.change, written.line, written.as_written, via(written.via), reference.became
+                written.change,
+                written.line,
+                written.as_written,
+                via(written.via),
+                reference.became
             );
             page.say("depends on", &text);
         }
@@ -128,7 +133,11 @@ impl Page {
         self.say("  trust", &member.trust);
         let name = member.ref_name.as_deref().unwrap_or("none");
         let packages: Vec<&str> = member.packages.iter().map(|name| name.as_str()).collect();
-        let of = if packages.is_empty() { String::new() } else { format!(" for {}", packages.join(", ")) };
+        let of = if packages.is_empty() {
+            String::new()
+        } else {
+            format!(" for {}", packages.join(", "))
+        };
         self.say("  ref", &format!("{name}{of}: {}", member.ref_choice));
     }
 }
@@ -290,7 +299,9 @@ pub(super) fn released(subject: &SubjectPlan, settings: &WorkspaceSettings) -> S
             Blocked::TooMany => "when it depends on fewer, or by `max_dependencies`".to_owned(),
             Blocked::TwoChanges => "when one is rebased on the other or leaves the set".to_owned(),
             Blocked::UpdateFailed => {
-                format!("by the next update that succeeds (`crosswatch update {name}` runs one now)")
+                format!(
+                    "by the next update that succeeds (`crosswatch update {name}` runs one now)"
+                )
             }
             _ => format!("by `crosswatch rebuild {name} {id}` once the CI is mended"),
         },

@@ -263,8 +263,9 @@ fn differences(now: &Plan, without: &Plan, with: &Plan) -> Vec<Difference> {
             if same {
                 continue;
             }
-            let words =
-                |plan: &SubjectPlan| format!("{}: {}", plan.decision.word(), plan.decision.reason());
+            let words = |plan: &SubjectPlan| {
+                format!("{}: {}", plan.decision.word(), plan.decision.reason())
+            };
             differences.push(Difference {
                 workspace: name.clone(),
                 subject: subject.clone(),
@@ -381,10 +382,8 @@ impl Edited {
             return Err(WhatIfError::Merged(edit.to_string()));
         }
         let commit = merge_commit(tip, open.head);
-        self.assumed.push(format!(
-            "{} stands for the commit that merges {id} into {base}",
-            commit.short()
-        ));
+        self.assumed
+            .push(format!("{} stands for the commit that merges {id} into {base}", commit.short()));
         let others: BTreeSet<Oid> = listing.changes.iter().map(|listed| listed.head).collect();
         let known = self.snapshot.answers.keys().filter_map(|question| match question {
             Question::Contains { repository: of, ancestor, descendant }
