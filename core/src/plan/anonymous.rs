@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::plan;
+use super::{openness, plan};
 use crate::model::build::{PackageHead, SetMember};
 use crate::model::change::{Listing, OpenRef};
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
@@ -490,7 +490,7 @@ impl Exchange<'_> {
                 hidden.references = facts.references.map(|old| {
                     let moved =
                         self.references((id, change), Some(facts)).is_some_and(|now| now != old);
-                    let now = self.hidden_references(&name, &self.names.change(change));
+                    let now = self.hidden_references(&name, &self.names.change(change), old);
                     match now.filter(|_| !moved) {
                         Some(now) => now,
                         None => fingerprint(old),
@@ -525,8 +525,16 @@ impl Exchange<'_> {
         moved.or(recorded)?.references
     }
 
-    /// The same by the plan with pseudonyms, whose digests are all others than those recorded.
-    fn hidden_references(&self, id: &Name, change: &ChangeId) -> Option<Fingerprint> {
+    /// The same by the plan with pseudonyms, to which every digest of a name has moved.
+    fn hidden_references(
+        &self,
+        id: &Name,
+        change: &ChangeId,
+        recorded: Fingerprint,
+    ) -> Option<Fingerprint> {
+        if recorded == openness::digest(&References::default()) {
+            return Some(recorded);
+        }
         let plan = self.other.workspaces.iter().find(|plan| plan.id == *id)?;
         plan.facts.iter().find(|(of, _)| of == change)?.1.references
     }

@@ -13,7 +13,7 @@ use crate::references::Via;
 use super::explain::{Explanation, Member, Part};
 use super::tracked::Use;
 
-/// Parts that did not move are only counted where there are more of them.
+/// Parts that did not move, and tracked branches, are only counted where there are more of them.
 const MAX_PARTS: usize = 12;
 /// Attempts that are shown, the last ones.
 const MAX_ATTEMPTS: usize = 10;
@@ -30,10 +30,14 @@ impl Explanation {
         if let Some(why) = &self.manifest {
             page.say("manifest", &format!("{why}; the last good one stays in force"));
         }
-        for tracking in &self.tracked {
+        for tracking in self.tracked.iter().take(MAX_PARTS) {
             let branch = tracking.branch.as_ref().map_or("a branch that is not known", |b| b);
             let because = tracking.because.join(", ");
             page.say("tracked", &format!("{branch} of {}: {because}", tracking.repository));
+        }
+        let more = self.tracked.len().saturating_sub(MAX_PARTS);
+        if more > 0 {
+            page.say("tracked", &format!("{more} more; `--json` has them all"));
         }
         for reference in &self.references {
             let written = &reference.written;

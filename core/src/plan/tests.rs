@@ -2,8 +2,11 @@
 
 mod adoption;
 mod attempts;
+mod explain;
 mod mainline;
 mod properties;
+mod saved;
 mod sets;
 mod settings;
+mod what_if;
 mod world;
