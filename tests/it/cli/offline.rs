@@ -63,7 +63,7 @@ async fn plan_and_snapshot(site: &Site, file: &str) -> String {
 async fn the_plan_of_a_saved_snapshot_is_the_daemons_own_byte_by_byte_anywhere() {
     let site = site("true", "");
     let config = std::fs::read_to_string(site.path().join("workspaces.yaml")).expect("a file");
-    site.write_config(&format!("{config}    env: {{TOKEN: s3cret-s3cret}}\n"));
+    site.write_config(&format!("{config}    env: {{PLACE: s3cret-s3cret}}\n"));
     let daemon = site.start().await;
     built(&site).await;
     let file = site.path().join("saved.json").display().to_string();
