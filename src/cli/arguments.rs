@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use crosswatch_core::model::time::Timestamp;
+use crosswatch_core::plan::what_if::Edit;
 use crosswatch_core::spelling::Spelling;
 
 /// Watches workspaces of many repositories and triggers CI for changes that belong together.
@@ -46,6 +47,13 @@ pub(super) enum Command {
         /// As of this time, from last known answers, without a daemon
         #[arg(long, value_name = "TIME")]
         at: Option<Timestamp>,
+        /// Of this saved snapshot (`-` for standard input): the same answer anywhere
+        #[arg(long, value_name = "FILE")]
+        offline: Option<PathBuf>,
+        /// What else would be built if somebody did this: merged:CHANGE, closed:CHANGE or
+        /// head:CHANGE=SHA; may be said several times
+        #[arg(long = "if", value_name = "EDIT")]
+        edits: Vec<Edit>,
     },
     /// Show why a change is decided as it is
     Explain {
@@ -53,6 +61,14 @@ pub(super) enum Command {
         workspace: String,
         /// Change, or `mainline`
         change: String,
+        /// Of this saved snapshot (`-` for standard input)
+        #[arg(long, value_name = "FILE")]
+        offline: Option<PathBuf>,
+    },
+    /// Save what decisions are made from, or look at what was saved
+    Snapshot {
+        #[command(subcommand)]
+        command: SnapshotCommand,
     },
     /// Print what a build of a change checks out instead of the mainline
     Overrides {
@@ -161,4 +177,21 @@ pub(super) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SnapshotCommand {
+    /// Write what the daemon's last pass saw; without a daemon, the last known answers
+    Save {
+        /// Where to (`-` for standard output)
+        file: PathBuf,
+        /// Replace names of repositories, workspaces, packages, branches, CIs and people
+        #[arg(long)]
+        anonymous: bool,
+    },
+    /// Show what is in a saved snapshot
+    Show {
+        /// The file (`-` for standard input)
+        file: PathBuf,
+    },
 }

@@ -6,7 +6,9 @@ mod doctor;
 mod log;
 mod offline;
 mod output;
+mod plan;
 mod show;
+mod snapshot;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,7 +22,7 @@ use crate::config::{self, Secrets};
 use crate::daemon::{self, Progress, RunOptions};
 use crate::supervise::parent;
 use crate::web::Act;
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, SnapshotCommand};
 use client::Client;
 use output::out;
 
@@ -138,11 +140,19 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
                 settings.ci.len()
             ))
         }
-        Command::Plan { workspace, at } => {
-            show::plan(&client()?, &config, workspace.as_deref(), at, json).await
+        Command::Plan { workspace, at, offline, edits } => {
+            let wanted = plan::Wanted { workspace, at, offline, edits, json };
+            plan::plan(client, &config, &wanted).await
         }
-        Command::Explain { workspace, change } => {
-            show::explain(&client()?, &config, &workspace, &change).await
+        Command::Explain { workspace, change, offline } => {
+            let wanted = plan::Explained { workspace, change, offline, json };
+            plan::explain(client, &config, &wanted).await
+        }
+        Command::Snapshot { command: SnapshotCommand::Save { file, anonymous } } => {
+            snapshot::save(&client()?, &config, &file, anonymous).await
+        }
+        Command::Snapshot { command: SnapshotCommand::Show { file } } => {
+            snapshot::show(&file, json)
         }
         Command::Overrides { workspace, change, fingerprint, latest: _, format } => {
             let format = format.word();

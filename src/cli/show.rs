@@ -10,14 +10,12 @@ use super::client::Client;
 use super::output::{clean, out, table};
 use super::{CliError, offline};
 use crate::ledger::BuildRow;
-use crate::web::logs::end_of_failure;
 use crate::web::rows::{self, ChangeRow, RepositoryRow, WorkspaceRow};
-use crate::web::workspace_id;
 
 /// Last lines of a failed run that stand below the table.
 const END: usize = 5;
 
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CliError> {
+pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CliError> {
     serde_json::from_str(text).map_err(|error| {
         CliError::Failed(format!(
             "the daemon's answer is not understood: {error}; is it as new as this command?"
@@ -94,7 +92,7 @@ pub(super) async fn workspace(client: &Client, name: &str, json: bool) -> Result
     table(&["started", "command", "end", "took", "log"], &runs)
 }
 
-fn change_rows(rows: Vec<ChangeRow>) -> Vec<Vec<String>> {
+pub(super) fn change_rows(rows: Vec<ChangeRow>) -> Vec<Vec<String>> {
     rows.into_iter()
         .map(|row| {
             let mut why = row.reason;
@@ -109,7 +107,7 @@ fn change_rows(rows: Vec<ChangeRow>) -> Vec<Vec<String>> {
         .collect()
 }
 
-const CHANGE_HEAD: [&str; 4] = ["workspace", "change", "decision", "why"];
+pub(super) const CHANGE_HEAD: [&str; 4] = ["workspace", "change", "decision", "why"];
 
 pub(super) async fn changes(
     client: &Client,
@@ -123,68 +121,6 @@ pub(super) async fn changes(
         return out(&(text + "\n"));
     }
     table(&CHANGE_HEAD, &change_rows(parse(&text)?))
-}
-
-pub(super) async fn plan(
-    client: &Client,
-    config: &Path,
-    workspace: Option<&str>,
-    at: Option<Timestamp>,
-    json: bool,
-) -> Result<(), CliError> {
-    let asked = match at {
-        None => client.get("/api/v1/plan", &[]).await,
-        Some(_) => Err(CliError::NoDaemon { socket: String::new(), why: String::new() }),
-    };
-    match asked {
-        Ok(text) if json => out(&(plan_of(&text, workspace)? + "\n")),
-        Ok(_) => changes(client, workspace.map(str::to_owned), false).await,
-        Err(CliError::NoDaemon { .. }) => {
-            let published = offline::published(config, at).await?;
-            if let Some(name) = workspace {
-                workspace_id(&published, name).map_err(CliError::Failed)?;
-            }
-            if json {
-                let text = serde_json::to_string(&*published.plan)
-                    .map_err(|error| CliError::Failed(error.to_string()))?;
-                return out(&(plan_of(&text, workspace)? + "\n"));
-            }
-            table(&CHANGE_HEAD, &change_rows(rows::changes(&published, workspace)))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// A plan as JSON, with one workspace only if one was named.
-fn plan_of(text: &str, workspace: Option<&str>) -> Result<String, CliError> {
-    let Some(name) = workspace else { return Ok(text.to_owned()) };
-    let mut plan: serde_json::Value = parse(text)?;
-    if let Some(plans) = plan.get_mut("workspaces").and_then(serde_json::Value::as_array_mut) {
-        plans.retain(|plan| plan.get("workspace").and_then(|name| name.as_str()) == Some(name));
-        if plans.is_empty() {
-            return Err(CliError::Failed(format!(
-                "there is no workspace {name}; `crosswatch workspaces` lists them"
-            )));
-        }
-    }
-    Ok(plan.to_string())
-}
-
-pub(super) async fn explain(
-    client: &Client,
-    config: &Path,
-    workspace: &str,
-    change: &str,
-) -> Result<(), CliError> {
-    let query = [("workspace", workspace), ("change", change)];
-    match client.get("/api/v1/explain", &query).await {
-        Err(CliError::NoDaemon { .. }) => {
-            let published = offline::published(config, None).await?;
-            let text = rows::explain(&published, workspace, change).map_err(CliError::Failed)?;
-            out(&rows::with_end(text, &end_of_failure(&published, workspace)))
-        }
-        answer => out(&answer?),
-    }
 }
 
 /// Which overrides are wanted.

@@ -467,7 +467,8 @@ pub async fn offline(config: &Path, at: Option<Timestamp>) -> Result<Published, 
     let view = ledger.view();
     let plan = crosswatch_core::plan::plan(&snapshot, &view);
     ledger.close().await;
-    Ok(Published { snapshot: Arc::new(snapshot), plan: Arc::new(plan), ledger: view, number: 0 })
+    let (snapshot, plan) = (Arc::new(snapshot), Arc::new(plan));
+    Ok(Published { snapshot, plan, seen: Arc::clone(&view), ledger: view, number: 0 })
 }
 
 /// A remembered repository, for the world.

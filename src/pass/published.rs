@@ -13,6 +13,8 @@ pub struct Published {
     pub snapshot: Arc<Snapshot>,
     /// What it decided.
     pub plan: Arc<Plan>,
+    /// The ledger as it was when the plan was made.
+    pub seen: Arc<LedgerView>,
     /// The ledger after its commit.
     pub ledger: Arc<LedgerView>,
     /// Number of the pass since the start, from 1.

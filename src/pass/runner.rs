@@ -81,13 +81,13 @@ impl Runner {
     async fn pass(&self, planner: Planner, number: u64, check: bool) -> Planner {
         let snapshot = Arc::new(self.world.freeze(self.clock.now()));
         let view = self.ledger.view();
-        let (frozen, seen) = (Arc::clone(&snapshot), Arc::clone(&view));
+        let (frozen, before) = (Arc::clone(&snapshot), Arc::clone(&view));
         let planned = tokio::task::spawn_blocking(move || {
             let mut planner = planner;
             let (plan, equal) = if check {
-                planner.check(&frozen, &seen)
+                planner.check(&frozen, &before)
             } else {
-                (planner.plan(&frozen, &seen), true)
+                (planner.plan(&frozen, &before), true)
             };
             (planner, plan, equal)
         })
@@ -112,7 +112,8 @@ impl Runner {
                 self.not_ready("ledger", None);
                 self.world.keep(&consulted_repositories(&plan), &consulted_questions(&plan));
                 let ledger = self.ledger.view();
-                let published = Published { snapshot, plan: Arc::new(plan), ledger, number };
+                let plan = Arc::new(plan);
+                let published = Published { snapshot, plan, seen: view, ledger, number };
                 self.publish.send_replace(Some(Arc::new(published)));
                 if !committed.queued.is_empty() || !committed.cancel.is_empty() {
                     tracing::info!(

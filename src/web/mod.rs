@@ -1,6 +1,7 @@
 //! The page, the API, metrics and health: on TCP for reading, on a Unix socket for acting too.
 
 mod acts;
+mod asked;
 mod ci_push;
 mod health;
 pub mod logs;
@@ -43,7 +44,9 @@ pub fn socket_path(state_dir: &Path) -> PathBuf {
 pub async fn start(access: &Access, settings: &Settings, socket: &Path) -> Result<(), String> {
     let hosts = server::hosts(settings);
     server::serve_tcp(access, &settings.listen, reading(access.clone()), hosts).await?;
-    let acting = reading(access.clone()).merge(acts::router(access.clone()));
+    let acting = reading(access.clone())
+        .merge(asked::router(access.clone()))
+        .merge(acts::router(access.clone()));
     server::serve_unix(access, socket, acting).await
 }
 
@@ -153,7 +156,11 @@ async fn explain(State(access): Shared, Query(which): Query<Which>) -> Result<Re
     let (workspace, change) = pair(which.workspace.as_deref(), which.change.as_deref())?;
     let published = published(&access)?;
     let name = workspace.to_owned();
-    let (text, end) = (rows::explain(&published, workspace, change).map_err(missing)?, {
+    let explanation = rows::explain(&published, workspace, change).map_err(missing)?;
+    if which.format.as_deref() == Some("json") {
+        return Ok(json(&explanation));
+    }
+    let (text, end) = (explanation.text(), {
         let read = tokio::task::spawn_blocking(move || logs::end_of_failure(&published, &name));
         read.await.unwrap_or_default()
     });

@@ -132,12 +132,10 @@ pub(super) async fn workspace(
             section { h2 { "Runs" } (run_table(&row.runs)) }
             section {
                 h2 { "Why" }
-                @for change in &changes {
+                @for (change, why) in changes.iter().zip(rows::explanations(&published, &name)) {
                     details id=(anchor(change)) {
                         summary { (change.change) ": " (change.decision) }
-                        @if let Ok(text) = rows::explain(&published, &name, &change.change.to_string()) {
-                            pre { (text) }
-                        }
+                        pre { (why) }
                     }
                 }
             }

@@ -5,7 +5,7 @@ use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::plan::{Decision, SubjectPlan, WorkspacePlan};
 use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::Timestamp;
-use crosswatch_core::plan::explain as core_explain;
+use crosswatch_core::plan::explain::{Explainer, Explanation};
 use crosswatch_core::spelling::{self, Spelling};
 use serde::{Deserialize, Serialize};
 
@@ -221,11 +221,24 @@ pub fn subject<'p>(
 }
 
 /// Why a subject is decided as it is.
-pub fn explain(published: &Published, workspace: &str, change: &str) -> Result<String, String> {
+pub fn explain(
+    published: &Published,
+    workspace: &str,
+    change: &str,
+) -> Result<Explanation, String> {
     let (plan, subject) = subject(published, workspace, change)?;
-    let empty = crosswatch_core::model::ledger_view::WorkspaceLedger::default();
-    let ledger = published.ledger.workspaces.get(&plan.id).map_or(&empty, |ledger| ledger);
-    Ok(core_explain::explain(plan, subject, ledger))
+    Explainer::new(&published.snapshot, &published.ledger, plan)
+        .map(|explainer| explainer.explain(subject))
+        .ok_or_else(|| format!("workspace {workspace} left the configuration"))
+}
+
+/// The same of all subjects of a workspace, in the order of [`changes`].
+pub fn explanations(published: &Published, workspace: &str) -> Vec<String> {
+    let Some(plan) = published.plan.workspace(workspace) else { return Vec::new() };
+    let explainer = Explainer::new(&published.snapshot, &published.ledger, plan);
+    explainer.map_or_else(Vec::new, |explainer| {
+        plan.subjects.iter().map(|subject| explainer.explain(subject).text()).collect()
+    })
 }
 
 /// An explanation with the last lines of the run whose failure it rests on.

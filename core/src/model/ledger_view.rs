@@ -38,6 +38,19 @@ pub struct WorkspaceLedger {
     pub paused_by: Option<String>,
 }
 
+impl WorkspaceLedger {
+    /// The part of a workspace of which nothing is recorded.
+    pub const EMPTY: Self = Self {
+        looks: BTreeSet::new(),
+        changes: BTreeMap::new(),
+        mainline: None,
+        attempts: BTreeMap::new(),
+        approvals: Vec::new(),
+        rebuilds: BTreeMap::new(),
+        paused_by: None,
+    };
+}
+
 /// A branch of a repository that a workspace looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Look {

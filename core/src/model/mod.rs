@@ -10,6 +10,7 @@ pub mod observed;
 pub mod plan;
 pub mod question;
 pub mod run;
+pub mod saved;
 pub mod settings;
 pub mod size;
 pub mod snapshot;

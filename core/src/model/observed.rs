@@ -91,6 +91,18 @@ impl<T> Observed<T> {
         }
     }
 
+    /// The same observation of another value, made of this one and of the last one alike.
+    pub fn mapped<U>(&self, map: impl Fn(&T) -> U) -> Observed<U> {
+        match self {
+            Self::Known(value) => Observed::known(map(value)),
+            Self::Unknown(unknown) => Observed::Unknown(Unknown {
+                why: unknown.why.clone(),
+                since: unknown.since,
+                last: unknown.last.as_ref().map(|last| Arc::new(map(last))),
+            }),
+        }
+    }
+
     /// A value kept from an earlier run of the daemon: unknown now, of use only for a purpose.
     pub fn remembered(value: T, since: Timestamp) -> Self {
         Self::Unknown(Unknown {

@@ -22,7 +22,7 @@ use super::time::Span;
 pub use service::{LogRules, ProxySettings};
 
 /// A whole configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// Where workspaces, logs and the embedded database live.
     pub state_dir: PathBuf,
@@ -61,7 +61,7 @@ impl Settings {
 }
 
 /// Where the ledger is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Database {
     /// A file in the state directory.
@@ -93,7 +93,7 @@ impl std::fmt::Display for SecretRef {
 }
 
 /// A server with repositories and changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgeSettings {
     /// The name in the configuration.
     pub name: Name,
@@ -114,7 +114,7 @@ pub struct ForgeSettings {
 }
 
 /// Kinds of forges.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ForgeKind {
     /// Any git server; changes are refs.
@@ -143,7 +143,7 @@ impl ForgeKind {
 }
 
 /// What only GitHub has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitHubForge {
     /// Address of the API, without a trailing `/`: `https://api.github.com`, or `…/api/v3` of an
     /// Enterprise Server.
@@ -153,7 +153,7 @@ pub struct GitHubForge {
 }
 
 /// What a plain git forge must be told, since the protocol cannot tell it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitForge {
     /// Ref patterns with one `*` for the number, such as `refs/pull/*/head`.
     pub changes: Vec<String>,
@@ -174,7 +174,7 @@ pub enum Authors {
 }
 
 /// A CI backend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CiSettings {
     /// The name in the configuration.
     pub name: Name,
@@ -193,7 +193,7 @@ pub struct CiSettings {
 }
 
 /// Kinds of CI backends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CiKind {
     /// A command on this machine for each build.
@@ -219,7 +219,7 @@ impl CiKind {
 }
 
 /// Builds as supervised commands of the daemon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalCi {
     /// Program and arguments; a relative program is relative to the configuration's folder.
     pub run: Vec<String>,
@@ -246,7 +246,7 @@ pub enum Sandbox {
 }
 
 /// A Buildbot master.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildbotCi {
     /// Address of the master's pages, without a trailing `/`.
     pub url: String,
@@ -259,7 +259,7 @@ pub struct BuildbotCi {
 }
 
 /// A CI that is called by HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpCi {
     /// The request that starts a build.
     pub send: HttpCall,
@@ -276,7 +276,7 @@ pub struct HttpCi {
 }
 
 /// One HTTP request with templates (minijinja) in URL and body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpCall {
     /// Method, in upper case.
     pub method: String,
@@ -289,7 +289,7 @@ pub struct HttpCall {
 }
 
 /// A header's value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeaderValue {
     /// Written in the configuration.
@@ -299,7 +299,7 @@ pub enum HeaderValue {
 }
 
 /// How the state of a build is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpPoll {
     /// The request.
     pub call: HttpCall,
@@ -312,7 +312,7 @@ pub struct HttpPoll {
 }
 
 /// A CI behind executables.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandCi {
     /// Gets the request as JSON on standard input, prints the build's id.
     pub send: Vec<String>,
@@ -383,7 +383,7 @@ pub enum Over {
 }
 
 /// One build configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkspaceSettings {
     /// The name in the configuration: `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64 characters.
     pub name: Name,
@@ -445,7 +445,7 @@ pub enum Mirror {
 }
 
 /// The repository that a workspace is made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// As written in the configuration.
     pub url: String,
@@ -454,7 +454,7 @@ pub struct Source {
 }
 
 /// A command with its deadlines.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Program and arguments, run in the workspace's directory without a shell.
     pub run: Vec<String>,
@@ -473,7 +473,7 @@ pub enum UpdateOn {
 }
 
 /// Rules for the changes of a workspace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeRules {
     /// Quiet time after a change was first seen.
     pub settle_new: Span,
@@ -588,7 +588,7 @@ pub enum SameRepository {
 }
 
 /// Settling of the mainline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MainlineRules {
     /// Quiet time after the last push.
     pub settle: Span,

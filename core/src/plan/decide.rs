@@ -71,6 +71,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
                 triggers: Vec::new(),
                 superseded: Vec::new(),
                 packages: deciding.packages(id),
+                references: deciding.references(id),
                 ..plan.clone()
             };
             decided.insert(id.clone(), follower);
@@ -119,6 +120,11 @@ impl Deciding<'_, '_> {
         };
         let Some(open) = self.graph.open.get(id) else { return Vec::new() };
         repository.overridden(open.base).map(|used| used.package.clone()).collect()
+    }
+
+    fn references(&self, id: &ChangeId) -> Vec<crate::references::Written> {
+        let open = self.graph.open.get(id);
+        open.map(|open| open.references.references.clone()).unwrap_or_default()
     }
 
     /// Nothing for a change that is no root here.

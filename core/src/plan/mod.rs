@@ -3,6 +3,7 @@
 //! [`incremental::Planner`] is what the daemon calls; [`plan`] is the same from scratch.
 
 mod adoption;
+pub mod anonymous;
 mod attempts;
 mod body;
 mod choice;
@@ -10,6 +11,7 @@ mod cover;
 mod decide;
 mod edges;
 pub mod explain;
+mod explain_text;
 mod fate;
 pub mod fingerprint;
 mod holds;
@@ -25,6 +27,7 @@ mod sets;
 mod stack;
 mod tracked;
 mod trust;
+pub mod what_if;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -265,7 +265,7 @@ fn forge_facts(open: &Open<'_>, known: Option<&ForgeFacts>, at: Timestamp) -> Op
 }
 
 /// Digest of the changes that references name, in their order of identity.
-fn digest(references: &References) -> Fingerprint {
+pub(crate) fn digest(references: &References) -> Fingerprint {
     let names: BTreeSet<&ChangeId> = references.references.iter().map(|r| &r.change).collect();
     let mut hasher = blake3::Hasher::new_derive_key("crosswatch references 1");
     for name in names {

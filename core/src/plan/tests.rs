@@ -3,12 +3,15 @@
 mod adoption;
 mod asking;
 mod attempts;
+mod explain;
 mod hosted;
 mod mainline;
 mod open_pulls;
 mod properties;
 mod pulls;
+mod saved;
 mod sets;
 pub(crate) mod settings;
 mod tools;
+mod what_if;
 mod world;

@@ -1,6 +1,6 @@
 //! Whose heads need no approval: rules under "Trust".
 
-use crate::model::change::{Association, ForgeChange};
+use crate::model::change::{Association, Author, ForgeChange};
 use crate::model::identity::ChangeId;
 use crate::model::observed::Purpose;
 use crate::model::settings::{Authors, ChangeRules, ForgeKind};
@@ -25,17 +25,39 @@ pub(crate) fn trusted(view: &View<'_>, change: &ChangeId) -> bool {
 /// Only writers push to the base repository itself. Elsewhere it counts who the author is, and that
 /// the head comes from a repository of the author's own: nobody else pushes there.
 pub(crate) fn by_author(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> bool {
-    let Some(source) = &forge.source else { return false };
-    if source.repository == change.repository {
-        return true;
-    }
-    let Some(author) = &forge.author else { return false };
-    let named = rules.trusted.iter().any(|name| author.login.eq_ignore_ascii_case(name));
-    let standing = match author.association {
-        Association::Owner | Association::Member | Association::Collaborator => true,
-        Association::None => false,
+    judge(rules, change, forge).0
+}
+
+/// The same in words.
+pub(crate) fn why(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> String {
+    let (trusted, why) = judge(rules, change, forge);
+    format!("{}: {why}", if trusted { "trusted" } else { "not trusted" })
+}
+
+fn judge(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> (bool, String) {
+    let Some(source) = &forge.source else {
+        return (false, "the repository that its head comes from is gone".to_owned());
     };
-    named || (standing && source.owner.eq_ignore_ascii_case(&author.login))
+    if source.repository == change.repository {
+        return (true, "only who may write there pushes to the repository itself".to_owned());
+    }
+    let Some(Author { login, association, .. }) = &forge.author else {
+        return (false, "the account of its author is gone".to_owned());
+    };
+    if rules.trusted.iter().any(|name| login.eq_ignore_ascii_case(name)) {
+        return (true, format!("{login} is in `trusted`"));
+    }
+    let standing = match association {
+        Association::Owner => "owns the repository",
+        Association::Member => "is a member of the repository's owner",
+        Association::Collaborator => "is a collaborator of the repository",
+        Association::None => return (false, format!("{login} has no standing in the repository")),
+    };
+    let (own, whose) = match source.owner.eq_ignore_ascii_case(login) {
+        true => (true, "and owns the repository that its head comes from"),
+        false => (false, "but the repository that its head comes from is somebody else's"),
+    };
+    (own, format!("{login} {standing}, {whose}"))
 }
 
 /// Whether a change comes from a bot: flagged by the forge, or named in `bots`.
@@ -48,7 +70,7 @@ pub(crate) fn bot(rules: &ChangeRules, forge: &ForgeChange) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::change::{Author, SourceBranch};
+    use crate::model::change::SourceBranch;
     use crate::model::identity::RepositoryId;
     use crate::plan::tests::settings::workspace;
     use crate::references::References;

@@ -5,6 +5,7 @@
 mod acting;
 mod commands;
 mod logs;
+mod offline;
 mod pages;
 
 use std::io::{Read, Write};

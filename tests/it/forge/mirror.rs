@@ -56,6 +56,7 @@ impl Scene {
         let main = git(&dir, &["rev-parse", "refs/heads/main"]).parse().expect("an oid");
         Listing {
             default_branch: Some("main".into()),
+            archived: false,
             branches: [("main".into(), main)].into(),
             changes: Vec::new(),
         }

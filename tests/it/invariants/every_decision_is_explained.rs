@@ -33,7 +33,7 @@ async fn each_subject_says_why_it_is_decided_so() {
     let text = explain("drivers#1");
     for part in [
         "decision",
-        "matters for  drivers",
+        "tracked      main of mirror/drivers: package drivers of the manifest of one",
         "depends on   mirror/types#1",
         "is not a change that this workspace watches",
         "fingerprint",

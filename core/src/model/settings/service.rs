@@ -1,13 +1,13 @@
 //! What holds for the daemon as a whole: its proxy, its logs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SecretRef;
 use crate::model::size::Size;
 use crate::model::time::Span;
 
 /// A proxy for requests over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProxySettings {
     /// Its address.
     pub url: String,
@@ -20,7 +20,7 @@ pub struct ProxySettings {
 }
 
 /// How long logs of finished runs are kept; the last one of each workspace always is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRules {
     /// The oldest.
     pub keep: Span,

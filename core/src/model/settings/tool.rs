@@ -28,7 +28,7 @@ pub enum Tool {
 }
 
 /// Where the manifest comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestSource {
     /// How it is written.
     pub format: ManifestFormat,
@@ -43,7 +43,7 @@ pub struct ManifestSource {
 }
 
 /// File or command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ManifestFrom {
     /// A file that bootstrap and update write.

@@ -1,10 +1,10 @@
 //! Settling, trust, attempts and what is no reason to build.
 
-use super::world::{World, change, subject};
+use super::world::{World, subject};
 use crate::model::build::Verdict;
 use crate::model::ledger_view::Approval;
 use crate::model::settings::Authors;
-use crate::model::time::{Span, Timestamp};
+use crate::model::time::Span;
 
 fn built() -> World {
     let mut world = World::new(&["a", "b"]);
@@ -193,21 +193,4 @@ fn only_what_is_built_is_a_reason_to_build() {
     world.finish(Verdict::Success);
     world.settings(|w| w.epoch = 1);
     assert!(world.run(60).contains(&"a#1".to_owned()), "an epoch builds again");
-}
-
-#[test]
-fn explain_says_what_moved_and_what_is_asked() {
-    let mut world = built();
-    world.finish(Verdict::Success);
-    world.push("a#1", &["b#7"]);
-    world.run(0);
-    let made = world.plan();
-    let plan = made.workspaces.first().expect("one");
-    let planned = plan.subject(&subject("a#1")).expect("a#1");
-    let ledger = world.ledger().clone();
-    let text = crate::plan::explain::explain(plan, planned, &ledger);
-    for part in ["held", "moved", "by itself at", "b#7 is not a change", "ci attempt 1 of"] {
-        assert!(text.contains(part), "{part} in {text}");
-    }
-    assert!(Timestamp(0) < world.snapshot.at && text.contains(&change("a#1").to_string()));
 }

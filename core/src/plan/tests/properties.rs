@@ -223,6 +223,28 @@ proptest! {
     }
 
     #[test]
+    fn a_saved_snapshot_gives_the_same_bytes_and_without_names_the_same_decisions(
+        steps in prop::collection::vec(step(), 1..40),
+        later in prop::sample::select(vec![0, 30, 90, 1200]),
+    ) {
+        let mut world = World::new(&PATHS);
+        for step in &steps {
+            apply(&mut world, step);
+        }
+        world.snapshot.at = world.snapshot.at + crate::model::time::Span::seconds(later);
+        world.plan();
+        let saved = super::saved::saved(&world);
+        let (snapshot, ledger) = super::saved::carried(&saved).thawed();
+        let there = serde_json::to_string(&crate::plan::plan(&snapshot, &ledger)).expect("json");
+        prop_assert_eq!(serde_json::to_string(&world.scratch()).expect("json"), there);
+        let hidden = super::saved::carried(&crate::plan::anonymous::anonymous(&saved));
+        let (snapshot, ledger) = hidden.thawed();
+        let other = crate::plan::plan(&snapshot, &ledger);
+        let kept = |plan: &Plan| super::saved::without_names(plan);
+        prop_assert_eq!(kept(&world.scratch()), kept(&other));
+    }
+
+    #[test]
     fn the_order_in_which_things_are_told_does_not_matter(
         order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
         paths in Just(PATHS.to_vec()).prop_shuffle(),

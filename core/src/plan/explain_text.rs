@@ -1,0 +1,328 @@
+//! The sentences of an explanation.
+
+use crate::model::build::Override;
+use crate::model::change::OpenRef;
+use crate::model::identity::{Fingerprint, Subject};
+use crate::model::manifest::Pin;
+use crate::model::plan::{Blocked, Decision, Held, SubjectPlan};
+use crate::model::settings::{
+    Adopt, Authors, Dependencies, ForgeKind, ForgeSettings, RefKind, WorkspaceSettings,
+};
+use crate::references::Via;
+
+use super::explain::{Explanation, Member, Part};
+use super::tracked::Use;
+
+/// Parts that did not move, and tracked branches, are only counted where there are more of them.
+const MAX_PARTS: usize = 12;
+/// Attempts that are shown, the last ones.
+const MAX_ATTEMPTS: usize = 10;
+
+impl Explanation {
+    /// What people read, on a terminal and in a pipe: one fact a line, its kind in front.
+    pub fn text(&self) -> String {
+        let mut page =
+            Page(format!("{} in workspace {}, as of {}", self.subject, self.workspace, self.at));
+        page.say("decision", self.decision.word());
+        page.say("reason", self.decision.reason());
+        page.say("rule", &self.rule);
+        page.say("released", &self.released);
+        if let Some(why) = &self.manifest {
+            page.say("manifest", &format!("{why}; the last good one stays in force"));
+        }
+        for tracking in self.tracked.iter().take(MAX_PARTS) {
+            let branch = tracking.branch.as_ref().map_or("a branch that is not known", |b| b);
+            let because = tracking.because.join(", ");
+            page.say("tracked", &format!("{branch} of {}: {because}", tracking.repository));
+        }
+        let more = self.tracked.len().saturating_sub(MAX_PARTS);
+        if more > 0 {
+            page.say("tracked", &format!("{more} more; `--json` has them all"));
+        }
+        for reference in &self.references {
+            let written = &reference.written;
+            let of = match self.subject.change() {
+                Some(own) if *own == reference.of => String::new(),
+                _ => format!(" of {}", reference.of),
+            };
+            let text = format!(
+                "{} (line {}{of}: {}, {}): {}",
+                written.change,
+                written.line,
+                written.as_written,
+                via(written.via),
+                reference.became
+            );
+            page.say("depends on", &text);
+        }
+        for member in &self.set {
+            page.member(member);
+        }
+        if let Some(approved) = &self.approved {
+            page.say("approved", &format!("{approved}, exactly this set"));
+        }
+        self.fingerprint(&mut page);
+        for ci in &self.triggers {
+            page.say("triggers", &format!("a build on {ci}"));
+        }
+        let hidden = self.attempts.len().saturating_sub(MAX_ATTEMPTS);
+        if hidden > 0 {
+            page.say("build", &format!("and {hidden} earlier ones"));
+        }
+        for attempt in self.attempts.iter().skip(hidden) {
+            let note = attempt.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+            let text = format!(
+                "{} attempt {} of {}, decided at {}: {}{note}",
+                attempt.ci,
+                attempt.attempt,
+                short(&attempt.fingerprint),
+                attempt.decided_at,
+                attempt.stage.word(),
+            );
+            page.say("build", &text);
+        }
+        for finding in &self.findings {
+            page.say("finding", &finding.text);
+        }
+        for note in &self.notes {
+            page.say("note", &note.text);
+        }
+        page.0.push('\n');
+        page.0
+    }
+
+    fn fingerprint(&self, page: &mut Page) {
+        let Some(fingerprint) = &self.fingerprint else {
+            page.say("fingerprint", "none while something in it is not known");
+            return;
+        };
+        page.say("fingerprint", &fingerprint.to_string());
+        let moved = |part: &Part| match (&part.before, part.moved) {
+            (_, false) => String::new(),
+            (None, true) => " (joined)".to_owned(),
+            (Some(before), true) => format!(" (moved, was {})", cut(before)),
+        };
+        let few = self.parts.len() <= MAX_PARTS;
+        let shown = self.parts.iter().filter(|part| few || part.moved);
+        let mut others = self.parts.len();
+        for part in shown {
+            others = others.saturating_sub(1);
+            page.say("", &format!("{} = {}{}", part.part.what, part.part.value, moved(part)));
+        }
+        for gone in &self.left {
+            page.say("", &format!("{} left (was {})", gone.what, cut(&gone.value)));
+        }
+        if others > 0 {
+            page.say("", &format!("{others} more parts; `--json` has them all"));
+        }
+        match &self.compared_with {
+            Some(before) => page.say("moved since", before),
+            None => page.say("moved since", "nothing: there is no other fingerprint of it yet"),
+        }
+    }
+}
+
+struct Page(String);
+
+impl Page {
+    /// One line, whatever foreign text is in it.
+    fn say(&mut self, label: &str, text: &str) {
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        self.0.push_str(format!("\n  {label:<12} {text}").trim_end());
+    }
+
+    fn member(&mut self, member: &Member) {
+        let what = &member.member;
+        self.say("member", &format!("{} at {} on {}", what.change, what.head.short(), what.base));
+        self.say("  trust", &member.trust);
+        let name = member.ref_name.as_deref().unwrap_or("none");
+        let packages: Vec<&str> = member.packages.iter().map(|name| name.as_str()).collect();
+        let of = if packages.is_empty() {
+            String::new()
+        } else {
+            format!(" for {}", packages.join(", "))
+        };
+        self.say("  ref", &format!("{name}{of}: {}", member.ref_choice));
+    }
+}
+
+/// The first ten digits, for lines.
+pub(super) fn short(fingerprint: &Fingerprint) -> String {
+    cut(&fingerprint.to_string())
+}
+
+fn cut(value: &str) -> String {
+    value.chars().take(10).collect()
+}
+
+fn via(via: Via) -> &'static str {
+    match via {
+        Via::Trailer => "a Depends-On: trailer",
+        Via::Line => "a line that begins with the phrase",
+        Via::Row => "a row of a table",
+        Via::Section => "a list below a heading",
+        Via::List => "a list behind the phrase",
+        Via::Autoproj => "a list that autoproj-daemon reads",
+        Via::Zuul => "a line that Zuul reads",
+    }
+}
+
+/// Why a use makes its repository tracked.
+pub(super) fn tracked_because(used: &Use, settings: &WorkspaceSettings) -> String {
+    let pinned = match &used.pin {
+        Some(Pin::Commit(pin)) => format!(", pinned at commit {}", cut(pin)),
+        Some(Pin::Tag(tag)) => format!(", pinned at tag {tag}"),
+        None => String::new(),
+    };
+    let is_source = used.definition && settings.source.is_some() && &*used.package == "source";
+    match (is_source, used.definition) {
+        (true, _) => format!("the source of workspace {}", settings.name),
+        (_, true) => format!("definition repository {} of the manifest{pinned}", used.package),
+        _ => format!("package {} of the manifest of {}{pinned}", used.package, settings.name),
+    }
+}
+
+/// Why a head is trusted or not.
+pub(super) fn trust(trusted: bool, forge: Option<&ForgeSettings>) -> String {
+    let Some(forge) = forge else {
+        return "not trusted: its forge is not in the configuration".to_owned();
+    };
+    let word = if trusted { "trusted" } else { "not trusted" };
+    match &forge.kind {
+        ForgeKind::Git(git) => {
+            let authors = match git.authors {
+                Authors::Any => "any",
+                Authors::None => "none",
+            };
+            format!("{word}: `authors: {authors}` of forge {}, which shows no authors", forge.name)
+        }
+        ForgeKind::GitHub(_) => format!("{word}: forge {} does not show it any more", forge.name),
+    }
+}
+
+/// Why that ref of a change is checked out.
+pub(super) fn ref_choice(
+    kind: RefKind,
+    chosen: Option<&Override>,
+    listed: Option<&OpenRef>,
+) -> String {
+    if chosen.is_none() {
+        return "another member of its repository contains it".to_owned();
+    }
+    let pull = listed.and_then(|listed| listed.forge.as_deref());
+    if let (RefKind::Auto, Some(pull)) = (kind, pull) {
+        let why = match (pull.mergeable, pull.draft) {
+            (Some(false), _) => "it conflicts with its base",
+            (_, true) => "it is a draft",
+            (Some(true), false) => "the forge can merge it; a stacked change is built at its head",
+            (None, false) => {
+                "the forge has not said whether it can be merged, so it stays as it was"
+            }
+        };
+        return format!("`ref: auto`, and {why}");
+    }
+    match (kind, listed.map(|listed| listed.merge)) {
+        (RefKind::Head, _) => "`ref: head`".to_owned(),
+        (RefKind::Merge, _) => "`ref: merge`".to_owned(),
+        (RefKind::Auto, Some(true)) => "`ref: auto`, and the server shows a merge ref".to_owned(),
+        (RefKind::Auto, Some(false)) => "`ref: auto`, and the server shows no merge ref".to_owned(),
+        (RefKind::Auto, None) => "`ref: auto`".to_owned(),
+    }
+}
+
+/// The rule that a decision follows, with the configuration's keys.
+pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> String {
+    let rules = &settings.changes;
+    let mainline = subject.subject == Subject::Mainline;
+    match &subject.decision {
+        Decision::Build { .. } => "a fingerprint without a verdict is built, on every CI once; a lost build is tried again".to_owned(),
+        Decision::Unchanged { .. } if mainline => "a fingerprint is built once; what was there when the watch began is not built".to_owned(),
+        Decision::Unchanged { .. } => "a fingerprint with a verdict is not built again".to_owned(),
+        Decision::Covered { .. } => {
+            let word = match rules.dependencies {
+                Dependencies::Tops => "tops",
+                Dependencies::Each => "each",
+                Dependencies::Both => "both",
+            };
+            format!("a change that another one's build has is not built for itself (`dependencies: {word}`)")
+        }
+        Decision::Held { why, .. } => match why {
+            Held::Settling if mainline => format!(
+                "pushes to the mainline are gathered until none came for {}, at most {} (`mainline`)",
+                settings.mainline.settle, settings.mainline.settle_at_most
+            ),
+            Held::Settling => format!(
+                "every member is left alone for {} after it was first seen and {} after it moved (`changes: settle`)",
+                rules.settle_new, rules.settle_push
+            ),
+            Held::Draft => "drafts are held (`changes: drafts`)".to_owned(),
+            Held::Stale => format!(
+                "a change of which nothing moved for {} is not built (`changes: max_age`)",
+                rules.max_age
+            ),
+            Held::Approval => "a set with a head that is not trusted wants an approval of exactly its heads (`authors`)".to_owned(),
+            Held::Adopted => {
+                let word = match rules.adopt {
+                    Adopt::Recent => "recent",
+                    Adopt::All => "all",
+                    Adopt::None => "none",
+                };
+                format!("of what was open before the watch began only some is built (`adopt: {word}`)")
+            }
+            Held::Paused => "nothing is triggered while it is paused or switched off (`paused`, `build`)".to_owned(),
+            Held::Retry => "a build that the CI lost is tried again after 2 and after 20 minutes, then not any more".to_owned(),
+            _ => "what it needs first is under way".to_owned(),
+        },
+        Decision::Blocked { why, .. } => match why {
+            Blocked::DependencyClosed => "a set with a closed member cannot be built (`on_closed: block`)".to_owned(),
+            Blocked::TooMany => format!("a set has at most {} dependencies (`max_dependencies`)", rules.max_dependencies),
+            Blocked::TwoChanges => "of two changes of one repository and base one contains the other (`same_repository: block`)".to_owned(),
+            Blocked::UpdateFailed => "the mainline of a workspace whose update fails is not built; changes are".to_owned(),
+            _ => "a build that the CI refused, or lost three times, is not sent again by itself".to_owned(),
+        },
+        Decision::Superseded { .. } => "builds of what is no longer wanted are dropped, and cancelled where the CI has them".to_owned(),
+        Decision::Unknown { .. } => "what is not known is never taken for empty: nothing is triggered, closed or cancelled because of it".to_owned(),
+    }
+}
+
+/// What releases a decision, or what would change it.
+pub(super) fn released(subject: &SubjectPlan, settings: &WorkspaceSettings) -> String {
+    let (name, id) = (&settings.name, &subject.subject);
+    match &subject.decision {
+        Decision::Build { .. } => "nothing holds it; a push to a member takes its place".to_owned(),
+        Decision::Unchanged { .. } if *id == Subject::Mainline => {
+            format!("by a push to what it tracks, or `crosswatch rebuild {name} mainline`")
+        }
+        Decision::Unchanged { .. } => format!(
+            "by a push to a member, another base or other references, or `crosswatch rebuild {name} {id}`"
+        ),
+        Decision::Covered { by, .. } => format!(
+            "when {by} no longer depends on it, or by `crosswatch rebuild --alone {name} {id}`"
+        ),
+        Decision::Held { until: Some(until), .. } => format!("by itself at {until}"),
+        Decision::Held { why, .. } => match why {
+            Held::Draft => "when it is marked ready for review".to_owned(),
+            Held::Stale | Held::Adopted => {
+                format!("by a push, or `crosswatch rebuild {name} {id}`")
+            }
+            Held::Approval => format!("by `crosswatch approve {name} {id}`"),
+            Held::Paused => format!("by `crosswatch resume {name}`, or by the configuration"),
+            _ => "when that is over".to_owned(),
+        },
+        Decision::Blocked { why, .. } => match why {
+            Blocked::DependencyClosed => {
+                "when the dependency is opened again or the reference is removed".to_owned()
+            }
+            Blocked::TooMany => "when it depends on fewer, or by `max_dependencies`".to_owned(),
+            Blocked::TwoChanges => "when one is rebased on the other or leaves the set".to_owned(),
+            Blocked::UpdateFailed => {
+                format!(
+                    "by the next update that succeeds (`crosswatch update {name}` runs one now)"
+                )
+            }
+            _ => format!("by `crosswatch rebuild {name} {id}` once the CI is mended"),
+        },
+        Decision::Superseded { .. } => "by nothing: it is over".to_owned(),
+        Decision::Unknown { .. } => "by itself, when it can be read again".to_owned(),
+    }
+}
