@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "core::model",
             "core::references::Finding",
             "core::references::References",
+            "core::references::Via",
             "core::references::Written",
         ],
     ),
