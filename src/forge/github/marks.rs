@@ -1,0 +1,229 @@
+//! One cheap question for many repositories: whether anything happened there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+use crosswatch_core::model::identity::RepositoryId;
+use serde::Deserialize;
+
+use super::failure::{Failure, Reason, tells_of_limit};
+use super::{BATCH, DEADLINE, Inner, name};
+use crate::http::conditional::AskError;
+use crate::http::{Method, StatusCode, Urgency};
+
+/// Below this many repositories a question is not made smaller: then it is not its weight.
+const LEAST: usize = 12;
+
+/// How slowly a question grows again that was too heavy.
+const GROWTH: usize = 5;
+
+/// What differs after whatever we want to know of. A push to a change of a fork moves `pushedAt` too.
+/// The rest tells apart what happens within one second.
+const FIELDS: &str = "{databaseId nameWithOwner isArchived pushedAt \
+    defaultBranchRef{name target{oid}} open:pullRequests(states:OPEN,first:1){totalCount} \
+    newest:pullRequests(first:1,orderBy:{field:UPDATED_AT,direction:DESC})\
+    {nodes{number updatedAt state isDraft headRefOid baseRefName}}}";
+
+pub(super) async fn marks(
+    inner: &Inner,
+    repositories: Vec<RepositoryId>,
+) -> Result<BTreeMap<RepositoryId, String>, Failure> {
+    if inner.token.is_none() {
+        let why = "GraphQL answers nobody without a token".to_owned();
+        return Err(Failure::new(Reason::Credential, why));
+    }
+    let size = inner.batch.load(Ordering::Relaxed).clamp(LEAST, BATCH);
+    let mut waiting: VecDeque<&[RepositoryId]> = repositories.chunks(size).collect();
+    let mut found = BTreeMap::new();
+    let mut answered = false;
+    while let Some(some) = waiting.pop_front() {
+        match sentinel(inner, some).await {
+            Ok(marks) => {
+                found.extend(marks);
+                answered = true;
+                if some.len() >= size {
+                    inner.batch.store(BATCH.min(size + GROWTH), Ordering::Relaxed);
+                }
+            }
+            Err(failure) if failure.heavy && some.len() > LEAST => {
+                let (first, second) = some.split_at(some.len().div_ceil(2));
+                inner.batch.store(first.len().max(LEAST), Ordering::Relaxed);
+                waiting.push_front(second);
+                waiting.push_front(first);
+            }
+            // Others did answer, so it is something of these; whoever asks will read them.
+            Err(failure) if failure.heavy && answered => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(found)
+}
+
+async fn sentinel(
+    inner: &Inner,
+    repositories: &[RepositoryId],
+) -> Result<BTreeMap<RepositoryId, String>, Failure> {
+    let mut query = String::from("query{");
+    let mut asked = BTreeMap::new();
+    for (at, repository) in repositories.iter().enumerate() {
+        // What GitHub cannot have is left out, so that reading it tells why.
+        let Ok((owner, name)) = name::parts(repository) else { continue };
+        let alias = format!("r{at}");
+        // These have no character that would need an escape.
+        let field = write!(query, "{alias}:repository(owner:\"{owner}\",name:\"{name}\"){FIELDS} ");
+        if field.is_ok() {
+            asked.insert(alias, repository);
+        }
+    }
+    if asked.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    query.push('}');
+    let data = ask(inner, &query).await?;
+    let mut marks = BTreeMap::new();
+    for (alias, seen) in data {
+        if let (Some(repository), Some(seen)) = (asked.get(&alias), seen) {
+            marks.insert((*repository).clone(), seen.mark());
+        }
+    }
+    Ok(marks)
+}
+
+async fn ask(
+    inner: &Inner,
+    query: &str,
+) -> Result<BTreeMap<String, Option<Seen>>, Failure> {
+    let about = format!("{}: GraphQL", inner.identity);
+    let body = serde_json::json!({ "query": query }).to_string();
+    let sent = async {
+        let request = inner.graphql.request(Method::POST, "graphql")?;
+        let request = request.header("content-type", "application/json".to_owned());
+        let toll = inner.graphql.toll("graphql", points(query), Urgency::Poll);
+        inner.ask.send(toll, request.body(body).deadline(DEADLINE)).await
+    };
+    let answer = sent
+        .await
+        .map_err(|error: AskError| Failure::asking(&about, &error).without(&inner.token))?;
+    if answer.status != StatusCode::OK {
+        return Err(Failure::status(&about, &answer).without(&inner.token));
+    }
+    read(&answer.body).map_err(|mut failure| {
+        failure.why = format!("{about}: {}", failure.why);
+        failure.without(&inner.token)
+    })
+}
+
+/// What the forge will charge: a hundredth of the lists that are asked for.
+fn points(query: &str) -> u32 {
+    let lists = query.matches("pullRequests(").count();
+    u32::try_from(lists.div_ceil(100).max(1)).unwrap_or(u32::MAX)
+}
+
+/// What was answered, without the repositories that an error is about.
+fn read(body: &[u8]) -> Result<BTreeMap<String, Option<Seen>>, Failure> {
+    let answer: Answer = serde_json::from_slice(body)
+        .map_err(|error| Failure::new(Reason::Nonsense, error.to_string()))?;
+    let mut data = answer.data;
+    for error in answer.errors {
+        let of = error.path.as_ref().and_then(|path| path.first()).and_then(|first| first.as_str());
+        let one = of.zip(data.as_mut()).filter(|_| !error.limits());
+        match one {
+            Some((alias, data)) => drop(data.remove(alias)),
+            None => return Err(error.failure()),
+        }
+    }
+    data.ok_or_else(|| Failure::new(Reason::Nonsense, "neither data nor an error".to_owned()))
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Option<BTreeMap<String, Option<Seen>>>,
+    #[serde(default)]
+    errors: Vec<Complaint>,
+}
+
+#[derive(Deserialize)]
+struct Complaint {
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    path: Option<Vec<serde_json::Value>>,
+}
+
+impl Complaint {
+    fn limits(&self) -> bool {
+        self.kind.as_deref() == Some("RATE_LIMITED") || tells_of_limit(&self.message)
+    }
+
+    fn failure(self) -> Failure {
+        const HEAVY: [&str; 3] =
+            ["RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED", "TIMEOUT"];
+        let said = self.message.to_ascii_lowercase();
+        let slow = ["something went wrong", "timeout", "timed out", "timedout"];
+        let heavy = self.kind.as_deref().is_some_and(|kind| HEAVY.contains(&kind))
+            || slow.iter().any(|words| said.contains(words));
+        let reason = match self.kind.as_deref() {
+            _ if self.limits() => Reason::Limited,
+            _ if heavy => Reason::Unavailable,
+            Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Reason::Forbidden,
+            Some("NOT_FOUND") => Reason::NotFound,
+            _ => Reason::Nonsense,
+        };
+        Failure { heavy, ..Failure::new(reason, self.message) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Seen {
+    database_id: Option<u64>,
+    name_with_owner: String,
+    is_archived: bool,
+    pushed_at: Option<String>,
+    default_branch_ref: Option<Branch>,
+    open: Count,
+    newest: Nodes,
+}
+
+#[derive(Debug, Deserialize)]
+struct Branch {
+    name: String,
+    target: Option<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    oid: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Count {
+    total_count: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Nodes {
+    nodes: Vec<Option<Newest>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Newest {
+    number: u64,
+    updated_at: String,
+    state: String,
+    is_draft: bool,
+    head_ref_oid: String,
+    base_ref_name: String,
+}
+
+impl Seen {
+    /// Everything that was seen, as a digest: what it says is of no use, only whether it differs.
+    fn mark(&self) -> String {
+        blake3::hash(format!("{self:?}").as_bytes()).to_hex().to_string()
+    }
+}
