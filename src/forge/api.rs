@@ -53,7 +53,9 @@ pub enum ForgeError {
     #[error("the credential is refused: {0}; renew the token")]
     Credential(String),
     /// 403 without a limit.
-    #[error("the credential may not read it: {0}; give it the right to read, or remove the repository")]
+    #[error(
+        "the credential may not read it: {0}; give it the right to read, or remove the repository"
+    )]
     Forbidden(String),
     /// 404 or 410.
     #[error("not found, or not visible to the credential: {0}")]

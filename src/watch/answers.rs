@@ -156,6 +156,7 @@ impl Answers {
                     Question::Contains { ancestor, descendant, .. } => {
                         ancestors.entry(*descendant).or_default().push(*ancestor);
                     }
+                    Question::Fate { .. } => {}
                 }
             }
             commits.dedup();

@@ -14,7 +14,7 @@ pub use registry::{Hints, Registry};
 
 use std::sync::Arc;
 
-use crosswatch_core::model::settings::{ForgeKind, ForgeSettings};
+use crosswatch_core::model::settings::ForgeSettings;
 use secrecy::SecretString;
 
 use crate::forge::git::{GitRemote, Mirrors};
@@ -46,10 +46,4 @@ fn server(url: &str) -> String {
             })
         })
         .unwrap_or_else(|| "local".to_owned())
-}
-
-/// The plain git part of a forge's settings.
-fn git(settings: &ForgeSettings) -> &crosswatch_core::model::settings::GitForge {
-    let ForgeKind::Git(git) = &settings.kind;
-    git
 }

@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Memory, Readers, git, server};
+use super::{Memory, Readers, server};
 use crate::board::{Board, World};
 use crate::clock::Clock;
 use crate::forge::git::{ListingRules, listing};
@@ -162,7 +162,7 @@ async fn look(
     let listing = async {
         let settings = settings.ok_or_else(|| format!("no forge is configured for {id}"))?;
         let token = (readers.token)(&settings)?;
-        let git = git(&settings);
+        let git = settings.kind.git().ok_or("it has an API, which is not asked yet")?;
         let rules = ListingRules { patterns: git.changes.clone(), base: git.base.clone() };
         let never = CancellationToken::new();
         let list = readers

@@ -49,12 +49,7 @@ pub(crate) fn fated(view: &View<'_>, repository: &TrackedRepository, change: &Ch
 }
 
 /// Merged if a tracked branch contains its last head.
-fn by_head(
-    view: &View<'_>,
-    repository: &TrackedRepository,
-    change: &ChangeId,
-    head: Oid,
-) -> Fated {
+fn by_head(view: &View<'_>, repository: &TrackedRepository, change: &ChangeId, head: Oid) -> Fated {
     let id = &change.repository;
     let listing = view.repository(id).and_then(|part| part.listing.value());
     let mut unknown = None;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
     Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, Mirror, OnClosed,
-    OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn, WorkspaceSettings,
+    OnConflict, OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
+    WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -22,8 +23,8 @@ const MAX_WORKSPACES: usize = 1000;
 
 /// Names that a workspace may refer to.
 pub(super) struct Known {
-    /// Of forges.
-    pub(super) forges: Vec<Name>,
+    /// Of forges, each with its identity.
+    pub(super) forges: Vec<(Name, Name)>,
     /// Of CIs.
     pub(super) ci: Vec<Name>,
 }
@@ -348,6 +349,8 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         dependencies: walk.choice(get("dependencies"), Dependencies::Tops),
         trusted: walk.texts(get("trusted")).unwrap_or_default(),
         bots: walk.texts(get("bots")).unwrap_or_default(),
+        merged_labels: walk.texts(get("merged_labels")).unwrap_or_default(),
+        on_conflict: walk.choice(get("on_conflict"), OnConflict::Head),
         adopt: walk.choice(get("adopt"), Adopt::Recent),
         max_dependencies: walk.size(get("max_dependencies"), 50),
         on_closed: walk.choice(get("on_closed"), OnClosed::Block),
@@ -377,8 +380,15 @@ fn report(walk: &mut Walk<'_>, at: Option<At<'_>>, known: &Known) -> Vec<Reposit
             );
             continue;
         };
-        if !known.forges.contains(&repository.forge) {
-            let mend = unknown(&repository.forge, &known.forges, "forges");
+        let forge = known
+            .forges
+            .iter()
+            .find(|(name, identity)| [name, identity].contains(&&repository.forge));
+        if let Some((_, identity)) = forge {
+            all.push(RepositoryId { forge: identity.clone(), ..repository });
+        } else {
+            let names: Vec<Name> = known.forges.iter().map(|(name, _)| name.clone()).collect();
+            let mend = unknown(&repository.forge, &names, "forges");
             walk.error(
                 node,
                 &path,
@@ -386,7 +396,6 @@ fn report(walk: &mut Walk<'_>, at: Option<At<'_>>, known: &Known) -> Vec<Reposit
                 mend,
             );
         }
-        all.push(repository);
     }
     all
 }
