@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crosswatch_core::model::identity::RepositoryId;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 

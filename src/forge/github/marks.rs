@@ -5,10 +5,11 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use crosswatch_core::model::identity::RepositoryId;
-use serde::Deserialize;
+use crosswatch_core::model::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Reason, tells_of_limit};
-use super::{BATCH, DEADLINE, Inner, name};
+use super::{BATCH, Inner, name};
 use crate::http::conditional::AskError;
 use crate::http::{Method, StatusCode, Urgency};
 
@@ -18,12 +19,13 @@ const LEAST: usize = 12;
 /// How slowly a question grows again that was too heavy.
 const GROWTH: usize = 5;
 
+/// What is younger than this may be followed by something else within the same second.
+const YOUNG: Span = Span::seconds(3);
+
 /// What differs after whatever we want to know of. A push to a change of a fork moves `pushedAt` too.
-/// The rest tells apart what happens within one second.
-const FIELDS: &str = "{databaseId nameWithOwner isArchived pushedAt \
-    defaultBranchRef{name target{oid}} open:pullRequests(states:OPEN,first:1){totalCount} \
-    newest:pullRequests(first:1,orderBy:{field:UPDATED_AT,direction:DESC})\
-    {nodes{number updatedAt state isDraft headRefOid baseRefName}}}";
+/// One list only: each costs.
+const FIELDS: &str = "{databaseId nameWithOwner isArchived pushedAt defaultBranchRef{name} \
+    pullRequests(first:1,orderBy:{field:UPDATED_AT,direction:DESC}){nodes{number updatedAt}}}";
 
 pub(super) async fn marks(
     inner: &Inner,
@@ -80,11 +82,11 @@ async fn sentinel(
         return Ok(BTreeMap::new());
     }
     query.push('}');
-    let data = ask(inner, &query).await?;
+    let (data, now) = ask(inner, &query).await?;
     let mut marks = BTreeMap::new();
     for (alias, seen) in data {
         if let (Some(repository), Some(seen)) = (asked.get(&alias), seen) {
-            marks.insert((*repository).clone(), seen.mark());
+            marks.insert((*repository).clone(), seen.mark(now));
         }
     }
     Ok(marks)
@@ -93,14 +95,14 @@ async fn sentinel(
 async fn ask(
     inner: &Inner,
     query: &str,
-) -> Result<BTreeMap<String, Option<Seen>>, Failure> {
+) -> Result<(BTreeMap<String, Option<Seen>>, Option<Timestamp>), Failure> {
     let about = format!("{}: GraphQL", inner.identity);
     let body = serde_json::json!({ "query": query }).to_string();
     let sent = async {
         let request = inner.graphql.request(Method::POST, "graphql")?;
         let request = request.header("content-type", "application/json".to_owned());
         let toll = inner.graphql.toll("graphql", points(query), Urgency::Poll);
-        inner.ask.send(toll, request.body(body).deadline(DEADLINE)).await
+        inner.ask.send(toll, request.body(body).deadline(inner.deadline)).await
     };
     let answer = sent
         .await
@@ -108,10 +110,13 @@ async fn ask(
     if answer.status != StatusCode::OK {
         return Err(Failure::status(&about, &answer).without(&inner.token));
     }
-    read(&answer.body).map_err(|mut failure| {
+    let data = read(&answer.body).map_err(|mut failure| {
         failure.why = format!("{about}: {}", failure.why);
         failure.without(&inner.token)
-    })
+    })?;
+    // Young by the forge's own clock.
+    let date = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    Ok((data, date.map(|date| Timestamp(date.timestamp().as_millisecond()))))
 }
 
 /// What the forge will charge: a hundredth of the lists that are asked for.
@@ -159,8 +164,7 @@ impl Complaint {
     }
 
     fn failure(self) -> Failure {
-        const HEAVY: [&str; 3] =
-            ["RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED", "TIMEOUT"];
+        const HEAVY: [&str; 3] = ["RESOURCE_LIMITS_EXCEEDED", "MAX_NODE_LIMIT_EXCEEDED", "TIMEOUT"];
         let said = self.message.to_ascii_lowercase();
         let slow = ["something went wrong", "timeout", "timed out", "timedout"];
         let heavy = self.kind.as_deref().is_some_and(|kind| HEAVY.contains(&kind))
@@ -176,7 +180,7 @@ impl Complaint {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Seen {
     database_id: Option<u64>,
@@ -184,46 +188,40 @@ struct Seen {
     is_archived: bool,
     pushed_at: Option<String>,
     default_branch_ref: Option<Branch>,
-    open: Count,
-    newest: Nodes,
+    pull_requests: Nodes,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Branch {
     name: String,
-    target: Option<Target>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Target {
-    oid: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Count {
-    total_count: u64,
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Nodes {
     nodes: Vec<Option<Newest>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Newest {
     number: u64,
     updated_at: String,
-    state: String,
-    is_draft: bool,
-    head_ref_oid: String,
-    base_ref_name: String,
 }
 
 impl Seen {
-    /// Everything that was seen, as a digest: what it says is of no use, only whether it differs.
-    fn mark(&self) -> String {
-        blake3::hash(format!("{self:?}").as_bytes()).to_hex().to_string()
+    /// A digest of everything that was seen: what it says is of no use, only whether it differs.
+    ///
+    /// The forge's times are whole seconds. The mark of something young differs from that of the same
+    /// when it is older, so that what follows within the second is read too.
+    fn mark(&self, now: Option<Timestamp>) -> String {
+        let newest = self.pull_requests.nodes.iter().flatten().map(|newest| &newest.updated_at);
+        let times = newest.chain(&self.pushed_at).filter_map(|time| time.parse::<Timestamp>().ok());
+        let young = now.is_some_and(|now| times.max().is_some_and(|last| now.since(last) < YOUNG));
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        let digest = blake3::hash(&text).to_hex();
+        format!("{digest}{}", if young { "~" } else { "" })
     }
 }
+
+#[cfg(test)]
+mod tests;

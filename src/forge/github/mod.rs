@@ -4,6 +4,8 @@
 //! GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod marks;
 mod name;
 mod rest;
@@ -73,6 +75,7 @@ struct Inner {
     token: Option<SecretString>,
     ask: Conditional,
     reader: BodyReader,
+    deadline: Span,
     /// Repositories that GraphQL lately managed to answer for at once.
     batch: AtomicUsize,
 }
@@ -81,6 +84,17 @@ impl GitHub {
     /// The GitHub of these settings, asked through `ask` with `token`. The reader of bodies must be the
     /// same for as long as `ask` is: what it read is kept there.
     pub fn new(
+        settings: &ForgeSettings,
+        token: Option<SecretString>,
+        ask: Conditional,
+        reader: BodyReader,
+    ) -> Result<Self, SetupError> {
+        Self::within(DEADLINE, settings, token, ask, reader)
+    }
+
+    /// The same, with another time for each answer.
+    pub fn within(
+        deadline: Span,
         settings: &ForgeSettings,
         token: Option<SecretString>,
         ask: Conditional,
@@ -113,6 +127,7 @@ impl GitHub {
             token,
             ask,
             reader,
+            deadline,
             batch: AtomicUsize::new(BATCH),
         })))
     }
@@ -257,7 +272,7 @@ impl Inner {
     }
 
     fn request(&self, at: &str) -> Result<HttpRequest, AskError> {
-        Ok(self.rest.request(Method::GET, at)?.deadline(DEADLINE))
+        Ok(self.rest.request(Method::GET, at)?.deadline(self.deadline))
     }
 }
 

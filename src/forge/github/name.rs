@@ -35,7 +35,8 @@ mod tests {
         let path = |path: &str| of(&RepositoryId::new("github.com", path)).ok();
         assert_eq!(path("rock-core/base-types"), Some("rock-core/base-types".to_owned()));
         assert_eq!(path("a/.github"), Some("a/.github".to_owned()));
-        for wrong in ["", "a", "a/", "/b", "a/b/c", "a/..", "./b", "a/b?x", "a/b#c", "a/b\"", "a/é"] {
+        for wrong in ["", "a", "a/", "/b", "a/b/c", "a/..", "./b", "a/b?x", "a/b#c", "a/b\"", "a/é"]
+        {
             assert_eq!(path(wrong), None, "{wrong}");
         }
     }
