@@ -85,7 +85,7 @@ async fn sentinel(
     let (data, now) = ask(inner, &query).await?;
     let mut marks = BTreeMap::new();
     for (alias, seen) in data {
-        if let (Some(repository), Some(seen)) = (asked.get(&alias), seen) {
+        if let Some(repository) = asked.get(&alias) {
             marks.insert((*repository).clone(), seen.mark(now));
         }
     }
@@ -95,7 +95,7 @@ async fn sentinel(
 async fn ask(
     inner: &Inner,
     query: &str,
-) -> Result<(BTreeMap<String, Option<Seen>>, Option<Timestamp>), Failure> {
+) -> Result<(BTreeMap<String, Seen>, Option<Timestamp>), Failure> {
     let about = format!("{}: GraphQL", inner.identity);
     let body = serde_json::json!({ "query": query }).to_string();
     let sent = async {
@@ -126,7 +126,7 @@ fn points(query: &str) -> u32 {
 }
 
 /// What was answered, without the repositories that an error is about.
-fn read(body: &[u8]) -> Result<BTreeMap<String, Option<Seen>>, Failure> {
+fn read(body: &[u8]) -> Result<BTreeMap<String, Seen>, Failure> {
     let answer: Answer = serde_json::from_slice(body)
         .map_err(|error| Failure::new(Reason::Nonsense, error.to_string()))?;
     let mut data = answer.data;
@@ -138,12 +138,27 @@ fn read(body: &[u8]) -> Result<BTreeMap<String, Option<Seen>>, Failure> {
             None => return Err(error.failure()),
         }
     }
-    data.ok_or_else(|| Failure::new(Reason::Nonsense, "neither data nor an error".to_owned()))
+    let data = data
+        .ok_or_else(|| Failure::new(Reason::Nonsense, "neither data nor an error".to_owned()))?;
+    let mut seen = BTreeMap::new();
+    let mut odd = None;
+    for (alias, value) in data {
+        match serde_json::from_value(value) {
+            Ok(Some(one)) => drop(seen.insert(alias, one)),
+            Ok(None) => {}
+            Err(error) => odd = Some(error.to_string()),
+        }
+    }
+    // One odd repository is left out as well; where all are, it is the forge that changed.
+    match odd {
+        Some(why) if seen.is_empty() => Err(Failure::new(Reason::Nonsense, why)),
+        _ => Ok(seen),
+    }
 }
 
 #[derive(Deserialize)]
 struct Answer {
-    data: Option<BTreeMap<String, Option<Seen>>>,
+    data: Option<BTreeMap<String, serde_json::Value>>,
     #[serde(default)]
     errors: Vec<Complaint>,
 }
