@@ -110,6 +110,8 @@ pub struct ForgeStatus {
     pub next_at: Option<Timestamp>,
     /// Why it does not work now.
     pub failure: Option<String>,
+    /// Why it cannot be asked at all, by the configuration.
+    pub broken: Option<String>,
     /// Percent of their usual length that its intervals have.
     pub stretch: u64,
 }

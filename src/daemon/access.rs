@@ -1,6 +1,6 @@
 //! What the pages and the command line may see and ask of a running daemon.
 
-use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::identity::{Name, RepositoryId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use crate::board::{Board, BoardContent, RepositoryStatus, WorkspaceStatus};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Secrets;
+use crate::forge::governor::Governor;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Wake};
 use crate::task::Tasks;
@@ -33,6 +34,8 @@ pub struct Access {
     pub term: watch::Receiver<Option<Term>>,
     /// Reads the secrets of CIs that push results.
     pub secrets: Arc<Secrets>,
+    /// Limits of forges.
+    pub governor: Governor,
 }
 
 /// An order to the daemon.
@@ -52,6 +55,11 @@ pub enum Order {
         fresh: bool,
         /// What came of it.
         answer: oneshot::Sender<Result<String, String>>,
+    },
+    /// Another repository at the same path of a forge is the right one.
+    Accept {
+        /// Which one.
+        repository: RepositoryId,
     },
     /// A CI pushed a result: look at its builds sooner.
     CiPushed {

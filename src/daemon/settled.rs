@@ -34,7 +34,10 @@ pub(super) async fn settled(publications: &Publications, board: &Board, ledger: 
                 subject.decision,
                 // With nothing in the outbox a build that is still wanted is one that just ended.
                 Decision::Build { .. }
-                    | Decision::Held { why: Held::Settling | Held::Mainline | Held::Retry, .. }
+                    | Decision::Held {
+                        why: Held::Settling | Held::Mainline | Held::Retry | Held::Mergeability,
+                        ..
+                    }
             )
             && !matches!(&subject.decision, Decision::Unknown { reason } if reason.ends_with("not read yet"))
     });

@@ -31,7 +31,7 @@ pub(crate) fn adopt(view: &View<'_>, changes: &mut Changes<'_>) -> BTreeSet<Chan
             .map(|id| match changes.states.get(*id) {
                 Some(State::Unknown(_)) | None => None,
                 Some(State::Open(open)) => Some((*id, Some(open.dated))),
-                Some(State::Merged(_)) => Some((*id, None)),
+                Some(State::Merged { .. }) => Some((*id, None)),
             })
             .collect();
         for (id, committed_at) in states.into_iter().flatten() {

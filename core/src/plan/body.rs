@@ -23,7 +23,7 @@ pub(crate) fn references<'a>(
 ) -> Cow<'a, References> {
     let rules = &view.settings.changes;
     let written = &forge.references;
-    if written.references.is_empty() && written.short.is_empty() {
+    if *written == References::default() {
         return Cow::Borrowed(written);
     }
     if bot(rules, forge) {

@@ -339,7 +339,7 @@ impl Deciding<'_, '_> {
             return Some(bare(id, Decision::Unknown { reason: why.clone() }));
         } else {
             match (self.changes.states.get(id), self.tracked.repositories.get(&id.repository)) {
-                (Some(State::Merged(_)), _) => "it is merged",
+                (Some(State::Merged { .. }), _) => "it is merged",
                 (Some(State::Open(_)), _) => "its base is no longer tracked",
                 (Some(State::Unknown(_)), _) => return None,
                 (None, Some(repository)) if self.view.hosted(&id.repository) => {

@@ -89,12 +89,12 @@ impl Drawing<'_, '_> {
                     ));
                 }
             }
-            Some(State::Merged(head)) => {
-                self.merged(id, reference, repository, (Some(*head), None), edges);
+            Some(State::Merged { head, base }) => {
+                self.merged(id, reference, repository, (Some(*head), Some(base)), edges);
             }
-            Some(State::Unknown(why)) => edges.unknown.push(why.clone()),
+            Some(State::Unknown(why)) => self.unknown(id, other, why.clone(), edges),
             None => match self.changes.unread.get(&other.repository) {
-                Some(why) => edges.unknown.push(why.clone()),
+                Some(why) => self.unknown(id, other, why.clone(), edges),
                 None => match fated(self.view, repository, other) {
                     Fated::Merged { commit, base } => {
                         self.merged(id, reference, repository, (commit, base.as_ref()), edges);

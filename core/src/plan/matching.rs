@@ -7,7 +7,8 @@ use crate::model::identity::{ChangeId, Name, RepositoryId};
 use crate::model::observed::Purpose;
 
 use super::look::View;
-use super::openness::{Changes, State};
+use super::openness::{Changes, State, base};
+use super::stack::Stack;
 use super::tracked::{Tracked, TrackedRepository};
 use super::trust::{bot, trusted};
 
@@ -46,12 +47,16 @@ pub(crate) fn joined(view: &View<'_>, tracked: &Tracked, changes: &Changes<'_>) 
     for (id, repository) in &tracked.repositories {
         let Some(part) = view.repository(id) else { continue };
         let Some(listing) = part.listing.last_known(Purpose::Hiding) else { continue };
+        let stack = Stack::of(id, repository, listing);
         for listed in &listing.changes {
             let change = id.change(listed.number);
             let base = match changes.states.get(&change) {
                 Some(State::Open(open)) => Some(open.base),
-                Some(State::Unknown(_)) => listed.base.as_ref(),
-                Some(State::Merged(_)) | None => None,
+                Some(State::Unknown(_)) => {
+                    let bottom = stack.below(listed).map_or(listed, |(_, bottom)| bottom);
+                    base(listing, bottom)
+                }
+                Some(State::Merged { .. }) | None => None,
             };
             if base.is_none_or(|base| repository.overridden(base).next().is_none()) {
                 continue;

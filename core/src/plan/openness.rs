@@ -21,8 +21,8 @@ use super::tracked::{Tracked, TrackedRepository};
 pub(crate) enum State<'a> {
     /// It is open.
     Open(Open<'a>),
-    /// Its base contains its head, which is this.
-    Merged(Oid),
+    /// Its base contains its head.
+    Merged { head: Oid, base: &'a Name },
     /// Not known, with the reason; it triggers nothing and closes nothing.
     Unknown(String),
 }
@@ -153,7 +153,8 @@ fn first_looks(
     first
 }
 
-fn base<'a>(listing: &'a Listing, listed: &'a OpenRef) -> Option<&'a Name> {
+/// The base branch that a change names, or the default branch.
+pub(crate) fn base<'a>(listing: &'a Listing, listed: &'a OpenRef) -> Option<&'a Name> {
     listed.base.as_ref().or(listing.default_branch.as_ref())
 }
 
@@ -186,7 +187,7 @@ fn state<'a>(
     };
     if let Some(base_head) = listing.branches.get(base) {
         match view.contains(id, listed.head, *base_head) {
-            Ok(true) => return State::Merged(listed.head),
+            Ok(true) => return State::Merged { head: listed.head, base },
             Ok(false) => {}
             Err(why) => return State::Unknown(why),
         }

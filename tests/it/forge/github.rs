@@ -211,7 +211,8 @@ async fn what_became_of_a_change_is_told() {
 async fn a_renamed_repository_is_the_same_and_a_new_one_of_its_name_is_not() {
     let site = Site::new().await;
     site.model.repository("org/a");
-    site.model.open("org/a", NewChange { body: Some("Depends on: #9".into()), ..Default::default() });
+    site.model
+        .open("org/a", NewChange { body: Some("Depends on: #9".into()), ..Default::default() });
     let before = site.list("org/a").await;
     site.model.rename("org/a", "New/B");
     let after = site.list("org/a").await;

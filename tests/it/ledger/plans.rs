@@ -82,6 +82,8 @@ pub(super) fn facts(number: u64) -> (ChangeId, ChangeFacts) {
         head_moved_at: AT,
         references: None,
         references_moved_at: AT,
+        awaited: std::collections::BTreeMap::new(),
+        forge: None,
     };
     (change(number), facts)
 }

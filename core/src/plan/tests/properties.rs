@@ -7,9 +7,13 @@ use proptest::prelude::*;
 
 use super::world::{World, short};
 use crate::model::build::Verdict;
+use crate::model::change::Fate;
+use crate::model::manifest::DefinitionRepository;
 use crate::model::plan::Plan;
+use crate::model::settings::{Drafts, OnConflict};
+use crate::model::snapshot::Updated;
 
-const PATHS: [&str; 4] = ["a", "b", "c", "d"];
+const PATHS: [&str; 4] = ["a", "b", "o/c", "o/d"];
 
 /// Something that happens to a world.
 #[derive(Clone, Debug)]
@@ -25,6 +29,12 @@ enum Step {
     Finish(usize),
     Rebuild(usize, u64, bool),
     Pending(bool),
+    Forge(usize, u64, Option<bool>, bool),
+    Stack(usize, u64, bool),
+    Matching(bool),
+    Late(usize, u64, bool),
+    Rules(bool, bool),
+    Updated,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -41,8 +51,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Speak),
         6 => prop::sample::select(vec![0, 1, 30, 90, 120, 1200]).prop_map(Step::Pass),
         2 => (0..5_usize).prop_map(Step::Finish),
-        1 => (change, any::<bool>()).prop_map(|((p, n), alone)| Step::Rebuild(p, n, alone)),
+        1 => (change.clone(), any::<bool>()).prop_map(|((p, n), alone)| Step::Rebuild(p, n, alone)),
         1 => any::<bool>().prop_map(Step::Pending),
+        2 => (change.clone(), any::<Option<bool>>(), any::<bool>())
+            .prop_map(|((path, number), able, draft)| Step::Forge(path, number, able, draft)),
+        2 => (change.clone(), any::<bool>())
+            .prop_map(|((path, number), up)| Step::Stack(path, number, up)),
+        1 => (change, any::<bool>()).prop_map(|((path, number), main)| Step::Late(path, number, main)),
+        1 => any::<(bool, bool)>().prop_map(|(drafts, conflicts)| Step::Rules(drafts, conflicts)),
+        1 => Just(Step::Updated),
+        1 => any::<bool>().prop_map(Step::Matching),
     ]
 }
 
@@ -99,6 +117,38 @@ fn apply(world: &mut World, step: &Step) {
         }
         Step::Rebuild(path, number, alone) => world.rebuild(&name(*path, *number), *alone),
         Step::Pending(pending) => world.part(|part| part.pending = *pending),
+        Step::Forge(path, number, able, draft) if *path >= 2 && open(world, *path, *number) => {
+            world.pull(&name(*path, *number), |forge| {
+                (forge.mergeable, forge.draft) = (*able, *draft);
+            });
+        }
+        Step::Stack(path, number, up) if *path >= 2 && open(world, *path, *number) => {
+            let name = name(*path, *number);
+            if *up {
+                world.stack(&name, 3 - number);
+            } else {
+                world.edit(&name, |listed| listed.base = Some("main".into()));
+            }
+        }
+        // Merged, but the mainline that we see does not have it yet, or never will.
+        Step::Late(path, number, main) if *path >= 2 && open(world, *path, *number) => {
+            let name = name(*path, *number);
+            world.close(&name);
+            let commit = Some(world.fresh_oid());
+            let base = Some(if *main { "main" } else { "topic-1" }.into());
+            world.become_of(&name, Fate::Merged { commit, base });
+        }
+        Step::Rules(drafts, conflicts) => world.settings(|w| {
+            w.changes.drafts = if *drafts { Drafts::Hold } else { Drafts::Build };
+            w.changes.on_conflict = if *conflicts { OnConflict::Block } else { OnConflict::Head };
+        }),
+        Step::Updated => {
+            let settings = world.snapshot.settings.workspaces[0].clone();
+            if let Some(inputs) = crate::plan::update_inputs(&world.snapshot, &settings) {
+                world.part(|part| part.updated = Some(Updated { inputs, ..Updated::default() }));
+            }
+        }
+        Step::Matching(on) => world.settings(|w| w.changes.branch_matching = *on),
         _ => {}
     }
 }
@@ -129,7 +179,16 @@ proptest! {
         steps in prop::collection::vec(step(), 1..40),
         last in prop::sample::select(vec![0, 1, 30, 90, 120]),
     ) {
-        let mut world = World::new(&PATHS);
+        let mut world = World::fresh(&PATHS);
+        world.definitions.push(DefinitionRepository {
+            name: "definitions".into(),
+            vcs: super::world::git("o/d"),
+            override_key: "definitions".into(),
+            directory: None,
+            repeats: None,
+        });
+        world.export();
+        world.run(0);
         for step in &steps {
             apply(&mut world, step);
         }

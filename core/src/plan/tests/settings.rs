@@ -6,14 +6,17 @@ use std::sync::Arc;
 use crate::model::settings::*;
 use crate::model::time::Span;
 
-/// One plain git forge, `mirror`, and one workspace, `w`, on one CI.
+/// One plain git forge, `mirror`, one GitHub, `hub`, and one workspace, `w`, on one CI.
 pub(super) fn settings() -> Settings {
     Settings {
         state_dir: "/state".into(),
         database: Database::Sqlite,
         listen: String::new(),
         public_url: None,
-        forges: BTreeMap::from([("mirror".into(), Arc::new(forge()))]),
+        forges: BTreeMap::from([
+            ("mirror".into(), Arc::new(forge())),
+            ("hub".into(), Arc::new(hub())),
+        ]),
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace())],
         max_updates: 1,
@@ -34,6 +37,22 @@ fn forge() -> ForgeSettings {
         }),
         url: "https://git.example.org".to_owned(),
         also: vec!["ssh://git@git.example.org".to_owned()],
+        token: None,
+        interval: Span::minutes(1),
+        reconcile: Span::minutes(15),
+    }
+}
+
+fn hub() -> ForgeSettings {
+    ForgeSettings {
+        name: "hub".into(),
+        identity: "github.com".into(),
+        kind: ForgeKind::GitHub(GitHubForge {
+            api_url: "https://api.github.com".to_owned(),
+            webhook_secrets: Vec::new(),
+        }),
+        url: "https://github.com".to_owned(),
+        also: Vec::new(),
         token: None,
         interval: Span::minutes(1),
         reconcile: Span::minutes(15),
