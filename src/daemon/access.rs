@@ -3,6 +3,7 @@
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::board::World;
 pub use crate::board::{Board, BoardContent, RepositoryStatus, WorkspaceStatus};
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub struct Access {
     pub term: watch::Receiver<Option<Term>>,
     /// Reads the secrets of CIs that push results.
     pub secrets: Arc<Secrets>,
+    /// The settings in force, beside what was observed.
+    pub world: World,
     /// Limits of forges.
     pub governor: Governor,
 }

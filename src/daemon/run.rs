@@ -275,6 +275,7 @@ impl Daemon {
             ledger: ledger.clone(),
             term: term.clone(),
             secrets: Arc::clone(&secrets),
+            world: world.clone(),
             governor: means.governor.clone(),
         };
         let socket = web::socket_path(&settings.state_dir);

@@ -55,6 +55,7 @@ impl Scene {
         let dir = self.root.path().join("a.git");
         let main = git(&dir, &["rev-parse", "refs/heads/main"]).parse().expect("an oid");
         Listing {
+            archived: false,
             default_branch: Some("main".into()),
             branches: [("main".into(), main)].into(),
             changes: Vec::new(),
