@@ -343,10 +343,10 @@ def demonstrate(site, daemon, show):
     show.say(f"killed; {len(before)} builds so far")
     daemon.start()
     show.wait("the daemon", daemon.ready)
-    looks = {row["repository"]: row["looks"] for row in json.loads(daemon.ask("forges", "--json"))}
+    looks = {row["repository"]: row["looks"] for row in json.loads(daemon.ask("forges", "--json"))["repositories"]}
     # What the restart would wrongly trigger had settled long ago: some looks at everything tell.
     def looked():
-        rows = json.loads(daemon.ask("forges", "--json"))
+        rows = json.loads(daemon.ask("forges", "--json"))["repositories"]
         least = min((row["looks"] - looks.get(row["repository"], 0) for row in rows), default=0)
         return len(rows) >= len(PACKAGES) and least >= 6, f"{least} of 6 looks at each repository"
     show.wait("fresh looks at everything", looked)

@@ -4,6 +4,6 @@ mod status;
 mod wake;
 mod world;
 
-pub use status::{Board, BoardContent, RepositoryStatus, WorkspaceStatus};
+pub use status::{Board, BoardContent, ForgeStatus, RepositoryStatus, WorkspaceStatus};
 pub use wake::Wake;
 pub use world::World;

@@ -19,6 +19,9 @@ pub struct BoardContent {
     pub workspaces: BTreeMap<Name, WorkspaceStatus>,
     /// Watched repositories.
     pub repositories: BTreeMap<RepositoryId, RepositoryStatus>,
+    /// Forges by name.
+    #[serde(default)]
+    pub forges: BTreeMap<Name, ForgeStatus>,
     /// CIs that cannot be used, each with the reason.
     pub ci: BTreeMap<Name, String>,
     /// Why builds of changes on this machine are refused, if they are for want of a sandbox.
@@ -96,6 +99,21 @@ pub struct RepositoryStatus {
     pub looks: u64,
     /// Workspaces that share it.
     pub workspaces: Vec<Name>,
+}
+
+/// How changes at one forge are noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgeStatus {
+    /// What notices that something moved.
+    pub detector: String,
+    /// When it is used next.
+    pub next_at: Option<Timestamp>,
+    /// Why it does not work now.
+    pub failure: Option<String>,
+    /// Why it cannot be asked at all, by the configuration.
+    pub broken: Option<String>,
+    /// Percent of their usual length that its intervals have.
+    pub stretch: u64,
 }
 
 impl Board {

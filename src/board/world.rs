@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
-use crosswatch_core::model::observed::Observed;
+use crosswatch_core::model::observed::{Observed, Purpose};
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::Settings;
 use crosswatch_core::model::snapshot::{RepositoryPart, Snapshot, Times, WorkspacePart};
@@ -99,6 +99,15 @@ impl World {
         self.parts().repositories.entry(part.id.clone()).or_insert_with(|| Arc::new(part));
     }
 
+    /// What an earlier run knew of a repository still holds: whether there was something.
+    pub fn confirmed(&self, id: &RepositoryId, at: Timestamp) -> bool {
+        let part = self.parts().repositories.get(id).cloned();
+        let last = part.as_ref().and_then(|part| part.listing.last_known(Purpose::Display));
+        let (Some(part), Some(last)) = (&part, last) else { return false };
+        self.listed(id, (&part.url, &part.spelling), Ok((**last).clone()), at);
+        true
+    }
+
     /// The answer to a question of the plan.
     pub fn answered(&self, question: Question, answer: Result<Answer, String>, at: Timestamp) {
         let mut parts = self.parts();
@@ -115,12 +124,22 @@ impl World {
         }
     }
 
-    /// Answers of an earlier run of the daemon: about immutable objects, so as good as new.
-    pub fn remember_answers(&self, answers: impl IntoIterator<Item = (Question, Answer)>) {
+    /// Answers of an earlier run of the daemon. Those about immutable objects are as good as new; what
+    /// became of a change is asked again unless it was merged.
+    pub fn remember_answers(
+        &self,
+        answers: impl IntoIterator<Item = (Question, Answer)>,
+        since: Timestamp,
+    ) {
         let mut parts = self.parts();
-        parts.answers.extend(
-            answers.into_iter().map(|(question, answer)| (question, Observed::known(answer))),
-        );
+        parts.answers.extend(answers.into_iter().map(|(question, answer)| {
+            let answer = if answer.is_final() {
+                Observed::known(answer)
+            } else {
+                Observed::remembered(answer, since)
+            };
+            (question, answer)
+        }));
     }
 
     /// What is known of a workspace now.

@@ -160,6 +160,11 @@ pub(super) enum Command {
         /// Workspace
         workspace: String,
     },
+    /// Take another repository at the same path of a forge for the one that was there
+    Accept {
+        /// The repository, as `crosswatch forges` writes it
+        repository: String,
+    },
     /// Read the configuration again
     Reload {
         /// Accept one that triggers many builds

@@ -185,6 +185,7 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
         Command::Rebootstrap { workspace } => {
             act(&client()?, &Act::Update { workspace, fresh: true }).await
         }
+        Command::Accept { repository } => act(&client()?, &Act::Accept { repository }).await,
         Command::Reload { yes } => act(&client()?, &Act::Reload { yes }).await,
         Command::Doctor => doctor::doctor(config, socket, json).await,
         Command::Schema => {

@@ -10,7 +10,7 @@ use super::client::Client;
 use super::output::{clean, out, table};
 use super::{CliError, offline};
 use crate::ledger::BuildRow;
-use crate::web::rows::{self, ChangeRow, RepositoryRow, WorkspaceRow};
+use crate::web::rows::{self, ChangeRow, ForgesView, WorkspaceRow};
 
 /// Last lines of a failed run that stand below the table.
 const END: usize = 5;
@@ -191,8 +191,27 @@ pub(super) async fn forges(client: &Client, json: bool) -> Result<(), CliError> 
     if json {
         return out(&(text + "\n"));
     }
-    let rows: Vec<RepositoryRow> = parse(&text)?;
-    let rows: Vec<Vec<String>> = rows
+    let view: ForgesView = parse(&text)?;
+    let forges: Vec<Vec<String>> = view
+        .forges
+        .into_iter()
+        .map(|row| {
+            vec![
+                row.name.to_string(),
+                row.kind.clone(),
+                row.repositories.to_string(),
+                row.detector.clone(),
+                time(row.next_at),
+                row.budget(),
+                row.state(),
+            ]
+        })
+        .collect();
+    let head = ["forge", "kind", "repositories", "asked by", "next", "budget left", "state"];
+    table(&head, &forges)?;
+    out("\n")?;
+    let rows: Vec<Vec<String>> = view
+        .repositories
         .into_iter()
         .map(|row| {
             let state = match row.failure {

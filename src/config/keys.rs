@@ -137,15 +137,33 @@ pub static LIMITS: Table = Table(&[
 
 /// A forge.
 pub static FORGE: Table = Table(&[
-    key("kind", Kind::Words(&["git"]), "Kind of server."),
-    key("url", Kind::Text, "What the URLs of manifests are matched against."),
-    key("also", TEXTS, "Other prefixes of the same server."),
+    key("kind", Kind::Words(&["github", "git"]), "Kind of server."),
+    key(
+        "url",
+        Kind::Text,
+        "What the URLs of manifests are matched against; https://github.com for kind github when left out.",
+    ),
+    key(
+        "also",
+        TEXTS,
+        "Other prefixes of the same server; those of ssh for kind github when left out.",
+    ),
     key("token", Kind::Secret, "Where the token is."),
     key("poll", Kind::Table(&POLL), "How often it is looked at."),
-    key("changes", TEXTS, "Patterns of change refs, with one * for the number."),
-    key("base", Kind::Text, "Base branch of changes; the default branch when left out."),
-    key("authors", Kind::Words(&["any", "none"]), "Whether every head is trusted, or none."),
+    key(
+        "api_url",
+        Kind::Text,
+        "github: address of its API; https://api.github.com, or /api/v3 below the URL of another server, when left out.",
+    ),
+    key("changes", TEXTS, "git: patterns of change refs, with one * for the number."),
+    key("base", Kind::Text, "git: base branch of changes; the default branch when left out."),
+    key("authors", Kind::Words(&["any", "none"]), "git: whether every head is trusted, or none."),
 ]);
+
+/// Keys of [`FORGE`] that only forges of another kind take.
+pub fn foreign_forge_keys(kind: &str) -> &'static [&'static str] {
+    if kind == "github" { &["changes", "base", "authors"] } else { &["api_url"] }
+}
 
 /// Keys of `poll`.
 pub static POLL: Table = Table(&[
@@ -364,6 +382,16 @@ pub static CHANGES: Table = Table(&[
     key("trusted", TEXTS, "More names of trusted authors."),
     key("bots", TEXTS, "More names of bots."),
     key(
+        "merged_labels",
+        TEXTS,
+        "Labels that make a closed change count as merged, such as of a bot that pushes it itself.",
+    ),
+    key(
+        "on_conflict",
+        Kind::Words(&["head", "block"]),
+        "What happens to a change that conflicts with its base: its head is built, or it is blocked.",
+    ),
+    key(
         "adopt",
         Kind::Words(&["recent", "all", "none"]),
         "Changes that were open before we watched.",
@@ -371,8 +399,6 @@ pub static CHANGES: Table = Table(&[
     key("branch_matching", Kind::Bool, "Join changes with the same branch name."),
     key("max_dependencies", Kind::Count(0, 1000), "Members beside the change."),
     key("on_closed", Kind::Words(&["block", "ignore"]), "What a closed dependency means."),
-    key("merged_labels", TEXTS, "Labels with which a closed change counts as merged."),
-    key("on_conflict", Kind::Words(&["head", "block"]), "What a conflict with the base means."),
     key("ref", Kind::Words(&["auto", "merge", "head"]), "Which ref a build checks out."),
     key("same_repository", Kind::Words(&["block", "ci"]), "Two changes of one repository."),
     key("pinned", Kind::Words(&["members", "roots"]), "What changes of pinned packages may be."),

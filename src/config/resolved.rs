@@ -57,21 +57,20 @@ fn span(span: Span) -> String {
 }
 
 fn forge(forge: &ForgeSettings) -> Value {
-    let mut all = json!({
+    let mut value = json!({
         "url": forge.url, "also": forge.also, "token": forge.token,
         "poll": {"interval": span(forge.interval), "reconcile": span(forge.reconcile)},
     });
-    let own = match &forge.kind {
-        ForgeKind::Git(git) => json!({
-            "kind": "git", "changes": git.changes, "base": git.base, "authors": git.authors,
-        }),
-        ForgeKind::GitHub(github) => json!({
-            "kind": "github", "api_url": github.api_url,
-            "webhook_secrets": github.webhook_secrets,
-        }),
-    };
-    add(&mut all, own);
-    all
+    add(
+        &mut value,
+        match &forge.kind {
+            ForgeKind::Git(git) => json!({
+                "kind": "git", "changes": git.changes, "base": git.base, "authors": git.authors,
+            }),
+            ForgeKind::GitHub(github) => json!({"kind": "github", "api_url": github.api_url}),
+        },
+    );
+    value
 }
 
 fn add(to: &mut Value, more: Value) {
@@ -199,9 +198,9 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
             },
             "drafts": rules.drafts, "max_age": span(rules.max_age),
             "dependencies": rules.dependencies, "authors": "trusted", "trusted": rules.trusted,
-            "bots": rules.bots, "adopt": rules.adopt, "branch_matching": rules.branch_matching,
+            "bots": rules.bots, "merged_labels": rules.merged_labels,
+            "on_conflict": rules.on_conflict, "adopt": rules.adopt, "branch_matching": rules.branch_matching,
             "max_dependencies": rules.max_dependencies, "on_closed": rules.on_closed,
-            "merged_labels": rules.merged_labels, "on_conflict": rules.on_conflict,
             "ref": rules.ref_kind, "same_repository": rules.same_repository,
             "pinned": if rules.pinned_roots { "roots" } else { "members" },
         },

@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use crosswatch_core::model::locator::{Located, Locator};
+use crosswatch_core::model::settings::ForgeKind;
+
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../workspaces.example.yaml");
@@ -44,6 +47,8 @@ database: {env: DATABASE_URL}
 proxy: {url: "http://proxy.example:3128", except: [localhost, .example.org], user: me, password: {file: /p}}
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
+  g: {kind: github, token: {file: g}, poll: {reconcile: 5m}}
+  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: []}
 ci:
   bb: {kind: buildbot, url: "http://bb:8010/", user: change, password: {credential: bb}}
   web:
@@ -58,7 +63,7 @@ defaults:
   update: {run: [up], timeout: 5m, output: {max: 1MiB, over: end}}
 logs: {keep: 7d, max_size: 100MiB}
 workspaces:
-  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [m/x/y]}, epoch: 3, env: {<<: *env, A: two}}
+  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [m/x/y, g/a/b]}, changes: {merged_labels: [landed], on_conflict: block}, epoch: 3, env: {<<: *env, A: two}}
   - {name: a, tool: autoproj, source: {url: "git@h:b.git"}, ci: [web], changes: {pinned: roots, settle: {new: 0s}}, build: [mainline]}
 "#;
 
@@ -137,7 +142,7 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 52] = [
+const WRONG: [(&str, &str, &str, &str); 58] = [
     ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
     ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
     ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),
@@ -160,10 +165,26 @@ const WRONG: [(&str, &str, &str, &str); 52] = [
     ("kind: local", "kind: locl", "5:16", "did you mean \"local\"?"),
     (
         "kind: git",
-        "kind: github",
+        "kind: gitlab",
         "3:13",
-        "kind github is not supported by this version; kinds: git",
+        "kind gitlab is not supported by this version; kinds: github, git",
     ),
+    ("kind: git", "kind: github", "3:45", "a forge of kind github has no key"),
+    ("kind: git", "kind: github", "3:26", "addresses of ssh stand under `also`"),
+    ("kind: git", "kind: git, api_url: 'https://h'", "3:18", "a forge of kind git has no key"),
+    (
+        "{kind: git, url: 'file:///srv/git', authors: any}",
+        "{kind: github, api_url: nowhere}",
+        "3:30",
+        "write one such as",
+    ),
+    (
+        "{kind: git, url: 'file:///srv/git', authors: any}",
+        "{kind: github}\n  n: {kind: github, url: 'https://GitHub.com:443/'}",
+        "4:6",
+        "its repositories would be called github.com/",
+    ),
+    ("ci: [here]\n", "ci: [here]\n    changes: {on_conflict: build}\n", "10:28", "head or block"),
     ("kind: git", "kind: gti", "3:13", "did you mean \"git\"?"),
     ("'file:///srv/git'", "'fil:///srv/git'", "3:23", "https://git.example.org"),
     ("'file:///srv/git'", "'not a url'", "3:23", "expected a URL"),
@@ -256,10 +277,36 @@ fn all_mistakes_are_said_at_once_and_at_most_fifty() {
 }
 
 #[test]
+fn github_is_called_by_its_host_and_found_by_ssh() {
+    let settings = parse(FULL, &origin()).unwrap_or_else(|errors| panic!("{errors}"));
+    let api = |name: &str| match &settings.forges[name].kind {
+        ForgeKind::GitHub(github) => github.api_url.clone(),
+        ForgeKind::Git(_) => String::new(),
+    };
+    assert_eq!(api("g"), "https://api.github.com");
+    assert_eq!(api("e"), "https://GitHub.Example.org:8443/api/v3");
+    assert!(settings.forge("github.example.org:8443").is_some());
+    let locator = Locator::new(&settings);
+    for url in [
+        "https://github.com/Rock-Core/base",
+        "git@github.com:rock-core/base.git",
+        "ssh://git@ssh.github.com:443/rock-core/base.git",
+    ] {
+        let Located::Repository { id, .. } = locator.locate(url) else { panic!("{url}") };
+        assert_eq!(id.to_string(), "github.com/rock-core/base");
+    }
+    let b = settings.workspace("b").expect("b");
+    assert_eq!(b.report_to[1].to_string(), "github.com/a/b");
+}
+
+#[test]
 fn a_sandbox_is_left_out_only_where_everybody_is_trusted() {
     let text = RIGHT.replace("timeout: 1h", "sandbox: none");
     assert!(parse(&text, &origin()).is_ok());
     let message = refused(&text.replace("authors: any", "authors: none"));
+    assert!(message.contains(":5:48: ci.here.sandbox: without a sandbox"), "{message}");
+    let trusted = "{kind: git, url: 'file:///srv/git', authors: any}";
+    let message = refused(&text.replace(trusted, "{kind: github}"));
     assert!(message.contains(":5:48: ci.here.sandbox: without a sandbox"), "{message}");
 }
 

@@ -1,13 +1,15 @@
 //! What the pages and the command line may see and ask of a running daemon.
 
-use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::identity::{Name, RepositoryId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::board::World;
 pub use crate::board::{Board, BoardContent, RepositoryStatus, WorkspaceStatus};
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Secrets;
+use crate::forge::governor::Governor;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Wake};
 use crate::task::Tasks;
@@ -33,6 +35,10 @@ pub struct Access {
     pub term: watch::Receiver<Option<Term>>,
     /// Reads the secrets of CIs that push results.
     pub secrets: Arc<Secrets>,
+    /// The settings in force, beside what was observed.
+    pub world: World,
+    /// Limits of forges.
+    pub governor: Governor,
 }
 
 /// An order to the daemon.
@@ -52,6 +58,11 @@ pub enum Order {
         fresh: bool,
         /// What came of it.
         answer: oneshot::Sender<Result<String, String>>,
+    },
+    /// Another repository at the same path of a forge is the right one.
+    Accept {
+        /// Which one.
+        repository: RepositoryId,
     },
     /// A CI pushed a result: look at its builds sooner.
     CiPushed {

@@ -1,6 +1,6 @@
 //! Last known answers and workspaces' states, between the ledger and the board.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crosswatch_core::model::change::Listing;
@@ -15,23 +15,33 @@ use super::run::{KEEP_ANSWERS, remembered};
 use crate::board::World;
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerError, Term};
-use crate::watch::Remembered;
+use crate::watch::{Kept, Remembered, SeenAs};
 use crate::workspace::Saved;
 
 type Place = (RepositoryId, String, String);
 
 /// Puts what an earlier run knew on the board: listings as last known, answers as known.
+///
+/// Gives what was seen beside the listings by forges that show such things.
 pub(super) async fn recall(
     ledger: &Ledger,
     world: &World,
     clock: &Clock,
-) -> Result<(), LedgerError> {
-    for (place, listing) in parsed::<Place, Listing>(ledger, "listing").await? {
-        let listing = Observed::remembered(listing, clock.now());
-        world.remember_listing(remembered(place, listing));
+) -> Result<BTreeMap<RepositoryId, SeenAs>, LedgerError> {
+    let mut seen = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    for (place, kept) in parsed::<Place, Kept>(ledger, "listing").await? {
+        // The newest one counts, with what belongs to it.
+        if known.insert(place.0.clone()) {
+            if let Some(as_seen) = kept.seen {
+                seen.insert(place.0.clone(), as_seen);
+            }
+            let listing = Observed::remembered(kept.listing, clock.now());
+            world.remember_listing(remembered(place, listing));
+        }
     }
-    world.remember_answers(parsed::<Question, Answer>(ledger, "answer").await?);
-    Ok(())
+    world.remember_answers(parsed::<Question, Answer>(ledger, "answer").await?, clock.now());
+    Ok(seen)
 }
 
 /// The same for a look without a daemon, which has nothing newer: listings count as known.
@@ -39,7 +49,10 @@ pub(super) async fn recall_as_known(ledger: &Ledger, world: &World) -> Result<()
     for (place, listing) in parsed::<Place, Listing>(ledger, "listing").await? {
         world.remember_listing(remembered(place, Observed::known(listing)));
     }
-    world.remember_answers(parsed::<Question, Answer>(ledger, "answer").await?);
+    let answers = parsed::<Question, Answer>(ledger, "answer").await?;
+    for (question, answer) in answers {
+        world.answered(question, Ok(answer), Timestamp(0));
+    }
     Ok(())
 }
 
@@ -54,7 +67,8 @@ async fn parsed<K: DeserializeOwned, V: DeserializeOwned>(
     ledger: &Ledger,
     kind: &str,
 ) -> Result<Vec<(K, V)>, LedgerError> {
-    let rows = ledger.recall(kind).await?;
+    let mut rows = ledger.recall(kind).await?;
+    rows.sort_by_key(|(_, _, read_at)| std::cmp::Reverse(*read_at));
     Ok(rows
         .into_iter()
         .filter_map(|(key, value, _)| {

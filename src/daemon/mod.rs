@@ -2,6 +2,7 @@
 
 pub mod access;
 mod error;
+mod forges;
 mod leader;
 mod lock;
 mod logs;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::access::{Access, Order};
 use super::error::DaemonError;
+use super::forges::Means;
 use super::leader::lead;
 use super::lock::StateLock;
 use super::progress::Progress;
@@ -22,13 +23,15 @@ use crate::board::{Board, Wake, World};
 use crate::ci::{self, Backends, Driver};
 use crate::clock::Clock;
 use crate::config::{self, Secrets, Watch};
+use crate::forge::Apis;
 use crate::forge::git::{GitRemote, Mirrors, SharedMirrors};
+use crate::forge::governor::Governor;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
 use crate::store::Store;
 use crate::supervise::{Cgroups, Supervisor, environment};
 use crate::task::Tasks;
-use crate::watch::{Answers, Memory, Mirroring, Readers, Registry};
+use crate::watch::{Answers, Hint, Hints, Memory, Mirroring, Readers, Registry, TokenReader};
 use crate::web;
 
 /// How a daemon is started.
@@ -104,7 +107,9 @@ struct Daemon {
     workspaces: tokio::sync::Mutex<Workspaces>,
     orders: tokio::sync::Mutex<mpsc::Receiver<Order>>,
     pushed: mpsc::Sender<Name>,
-    _hints: mpsc::Sender<RepositoryId>,
+    hints: Hints,
+    means: Means,
+    apis: watch::Sender<Apis>,
     socket: PathBuf,
 }
 
@@ -137,12 +142,12 @@ impl Daemon {
         .await?;
 
         let (memory_sender, memory_receiver) = mpsc::channel(10_000);
-        memory::recall(&ledger, &world, &clock).await?;
+        let seen = memory::recall(&ledger, &world, &clock).await?;
         let keeper = memory::keep(ledger.clone(), term.clone(), memory_receiver);
         tasks.spawn("memory", keeper);
 
         let (publish, publications) = watch::channel(None);
-        let token = {
+        let token: TokenReader = {
             let secrets = Arc::clone(&secrets);
             Arc::new(move |forge: &crosswatch_core::model::settings::ForgeSettings| {
                 forge
@@ -152,7 +157,19 @@ impl Daemon {
                     .transpose()
             })
         };
+        let limits = settings.state_dir.join("governor.json");
+        let means = Means {
+            client: http.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            governor: Governor::start(clock.clone(), &tasks, Some(limits)).await,
+            token: Arc::clone(&token),
+        };
+        let kept = settings.state_dir.join("answers");
+        let apis = watch::Sender::new(means.forge_apis(&settings, Some(kept), &board).await);
         let readers = Readers {
+            apis: apis.subscribe(),
+            governor: means.governor.clone(),
             remote: GitRemote::new(http.clone(), supervisor.clone()),
             mirrors: Mirrors::new(supervisor.clone(), settings.state_dir.join("git")),
             token,
@@ -166,6 +183,7 @@ impl Daemon {
             hints,
             readers: readers.clone(),
             memory: memory.clone(),
+            seen,
             clock: clock.clone(),
         };
         tasks.spawn("registry", registry.run());
@@ -257,6 +275,8 @@ impl Daemon {
             ledger: ledger.clone(),
             term: term.clone(),
             secrets: Arc::clone(&secrets),
+            world: world.clone(),
+            governor: means.governor.clone(),
         };
         let socket = web::socket_path(&settings.state_dir);
         web::start(&access, &settings, &socket).await.map_err(DaemonError::Web)?;
@@ -276,7 +296,9 @@ impl Daemon {
             workspaces: tokio::sync::Mutex::new(workspaces),
             orders: tokio::sync::Mutex::new(orders),
             pushed,
-            _hints: hints_sender,
+            hints: hints_sender,
+            means,
+            apis,
             socket,
         })
     }
@@ -321,6 +343,10 @@ impl Daemon {
             Order::Update { workspace, fresh, answer } => {
                 let said = self.workspaces.lock().await.order(&workspace, fresh).await;
                 answer.send(said).ok();
+            }
+            Order::Accept { repository } => {
+                // When nobody takes it, the daemon is ending.
+                self.hints.send(Hint::Accept(repository)).await.ok();
             }
             Order::CiPushed { ci } => {
                 if self.pushed.send(ci).await.is_ok() {
@@ -374,6 +400,9 @@ impl Daemon {
         self.workspaces.lock().await.adjust(&settings).await.map_err(|error| error.to_string())?;
         let backends = build_backends(&settings, &self.parts, &self.secrets, &self.board);
         self.backends.send_replace(backends);
+        if settings.forges != before.forges {
+            self.apis.send_replace(self.means.forge_apis(&settings, None, &self.board).await);
+        }
         self.world.set_settings(Arc::clone(&settings));
         self.pass.wake();
         Ok(format!("the configuration was taken over: {} workspaces", settings.workspaces.len()))

@@ -74,6 +74,11 @@ impl Governor {
         governor::stretch(&self.0.held().state, key, self.0.clock.now())
     }
 
+    /// Everything of a host that has a budget.
+    pub fn keys(&self, host: &str) -> Vec<Key> {
+        governor::keys(&self.0.held().state, host)
+    }
+
     /// What is left of a budget, and of how much.
     pub fn budget(&self, key: &Key) -> Option<(u32, u32)> {
         governor::budget(&self.0.held().state, key)

@@ -2,6 +2,7 @@
 
 mod api;
 pub mod git;
+pub mod github;
 pub mod governor;
 
 pub use api::{Apis, BATCH, ForgeApi, ForgeError, Listed};

@@ -13,7 +13,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::registry::chain;
+use super::fates::{Fates, ask as ask_fates};
+use super::looking::chain;
 use super::{Memory, Readers};
 use crate::board::World;
 use crate::clock::Clock;
@@ -55,13 +56,22 @@ impl Answers {
         let mut wanted: BTreeMap<RepositoryId, BTreeSet<Question>> = BTreeMap::new();
         let mut failing: BTreeMap<RepositoryId, Failing> = BTreeMap::new();
         let mut busy: BTreeSet<RepositoryId> = BTreeSet::new();
+        let mut fates = Fates::default();
         let mut asks: FuturesUnordered<_> = FuturesUnordered::new();
         loop {
             let now = self.clock.now();
+            let snapshot = self.world.freeze(now);
+            for question in fates.due(&snapshot) {
+                let id = question.repository();
+                if !busy.contains(id) {
+                    wanted.entry(id.clone()).or_default().insert(question);
+                }
+            }
             for (id, questions) in &wanted {
                 let waits = failing.get(id).is_some_and(|failing| now < failing.not_before);
                 if busy.len() < AT_ONCE && !waits && !busy.contains(id) {
                     busy.insert(id.clone());
+                    fates.asked(&snapshot, questions);
                     asks.push(self.ask(id.clone(), questions.clone()));
                 }
             }
@@ -70,6 +80,7 @@ impl Answers {
                 .keys()
                 .filter_map(|id| failing.get(id))
                 .map(|failing| failing.not_before.since(now))
+                .chain(fates.next_at(&snapshot).map(|next| next.since(now)))
                 .min()
                 .unwrap_or(Span::hours(1));
             tokio::select! {
@@ -133,30 +144,36 @@ impl Answers {
         let snapshot = self.world.freeze(self.clock.now());
         let readers = self.readers.clone();
         async move {
+            let (fates, questions): (BTreeSet<_>, BTreeSet<_>) = questions
+                .into_iter()
+                .partition(|question| matches!(question, Question::Fate { .. }));
+            let mut answers = ask_fates(&readers, &id, fates).await;
+            if questions.is_empty() {
+                return (id, answers);
+            }
             let url = snapshot.repositories.get(&id).map(|part| part.url.clone());
             let settings = snapshot.settings.forge(&id.forge).cloned();
-            let (Some(url), Some(settings)) = (url, settings) else {
-                return (id, Vec::new());
-            };
-            let token = match (readers.token)(&settings) {
-                Ok(token) => token,
-                Err(why) => {
-                    let answers = questions.into_iter().map(|q| (q, Err(why.clone()))).collect();
+            let token = settings
+                .ok_or_else(|| "no forge is configured for it".to_owned())
+                .and_then(|settings| (readers.token)(&settings));
+            let (url, token) = match (url, token) {
+                (Some(url), Ok(token)) => (url, token),
+                (_, Err(why)) => {
+                    answers.extend(questions.into_iter().map(|q| (q, Err(why.clone()))));
                     return (id, answers);
                 }
+                // It is not watched yet; the next plan asks again.
+                (None, Ok(_)) => return (id, answers),
             };
             let never = CancellationToken::new();
             let source =
                 Source { url: &url, auth: token.as_ref(), deadline: DEADLINE, cancel: &never };
-            let mut unasked = Vec::new();
             let mut commits: Vec<Oid> = Vec::new();
             let mut ancestors: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
             for question in &questions {
                 match question {
-                    Question::Fate { .. } => {
-                        let why = "this forge has no such question".to_owned();
-                        unasked.push((question.clone(), Err(why)));
-                    }
+                    // Those were asked of the API.
+                    Question::Fate { .. } => {}
                     Question::Commit { oid, .. } => commits.push(*oid),
                     Question::Contains { ancestor, descendant, .. } => {
                         ancestors.entry(*descendant).or_default().push(*ancestor);
@@ -164,7 +181,6 @@ impl Answers {
                 }
             }
             commits.dedup();
-            let mut answers = unasked;
             if !commits.is_empty() {
                 answers
                     .extend(read_commits(&readers, source, &id, &commits, &snapshot.locator).await);

@@ -1,6 +1,8 @@
 //! The port to wherever last known answers are kept. Losing one costs a request, nothing else.
 
+use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Something worth keeping over a restart.
@@ -41,4 +43,27 @@ impl Memory {
             tracing::debug!(kind, "a last known answer was not kept: its keeper is behind");
         }
     }
+}
+
+/// What is remembered of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Branches and changes.
+    #[serde(flatten)]
+    pub listing: Listing,
+    /// What a forge with an API showed beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<SeenAs>,
+}
+
+/// What a forge with an API showed beside a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenAs {
+    /// The forge's own id of the repository.
+    pub forge_id: String,
+    /// Its path as the forge spells it.
+    pub spelling: String,
+    /// The mark that it had before it was read.
+    #[serde(default)]
+    pub mark: Option<String>,
 }

@@ -16,7 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use super::TokenReader;
-use super::registry::chain;
+use super::looking::chain;
 use crate::board::World;
 use crate::clock::Clock;
 use crate::forge::git::mirror::{Held, Need, Origin, Seen, Standing};

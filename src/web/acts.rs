@@ -72,6 +72,11 @@ pub enum Act {
         /// Bootstrap anew.
         fresh: bool,
     },
+    /// Take another repository at the same path of a forge for the one that was there.
+    Accept {
+        /// The repository, with its forge.
+        repository: String,
+    },
     /// Read the configuration again.
     Reload {
         /// Accept one that triggers many builds.
@@ -148,6 +153,18 @@ async fn act(
         Act::Update { workspace, fresh } => {
             let workspace = Name::from(workspace);
             order(&access, |answer| Order::Update { workspace, fresh, answer }).await?
+        }
+        Act::Accept { repository } => {
+            let found = access.board.look(|board| {
+                board.repositories.keys().find(|id| id.to_string() == repository).cloned()
+            });
+            let Some(found) = found else {
+                let why = format!("{repository} is not watched; `crosswatch forges` lists what is");
+                return Err(missing(why));
+            };
+            let order = Order::Accept { repository: found };
+            access.orders.send(order).await.map_err(|_| broken("the daemon is ending"))?;
+            format!("{repository} is read again, whatever the forge has there now")
         }
         Act::Reload { yes } => {
             order(&access, |answer| Order::Reload { confirm: yes, answer }).await?

@@ -145,7 +145,11 @@ async fn builds(State(access): Shared, Query(which): Query<Which>) -> Result<Res
 }
 
 async fn forges(State(access): Shared) -> Response {
-    json(&rows::repositories(&access.board.read()))
+    let board = access.board.read();
+    json(&rows::ForgesView {
+        forges: rows::forges(&access.world.settings(), &board, &access.governor),
+        repositories: rows::repositories(&board),
+    })
 }
 
 async fn plan(State(access): Shared) -> Result<Response, Refusal> {

@@ -7,7 +7,7 @@ use crosswatch_core::model::time::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::logs::{Ends, ends};
-use super::rows::{self, ChangeRow, WorkspaceRow};
+use super::rows::{self, ChangeRow, ForgeRow, WorkspaceRow};
 use super::wrong::{self, Wrong};
 use super::{Refusal, Shared, missing, published, workspace_id};
 use crate::ledger::{BuildFilter, BuildRow, LedgerError};
@@ -30,13 +30,32 @@ pub(super) async fn overview(State(access): Shared) -> Markup {
     wrong.extend(wrong::decided(&published, builds.as_deref().unwrap_or_default()));
     let workspaces = rows::workspaces(&published, &board);
     let changes = rows::changes(&published, None);
+    let forges = rows::forges(&access.world.settings(), &board, &access.governor);
     let content = html! {
         (wrong_list(&wrong))
         section { h2 { "Workspaces" } (workspace_table(&workspaces)) }
         section { h2 { "Changes" } (change_table(&changes, Place::Overview)) }
         section { h2 { "Builds" } (build_part(&builds, &ends, Place::Overview)) }
+        section { h2 { "Forges" } (forge_table(&forges)) }
     };
     layout("Crosswatch", published.plan.at, Place::Overview, content)
+}
+
+fn forge_table(forges: &[ForgeRow]) -> Markup {
+    html! {
+        table {
+            tr { th { "Forge" } th { "Repositories" } th { "Asked by" } th { "Budget left" } th { "State" } }
+            @for forge in forges {
+                tr {
+                    td { (forge.name) " (" (forge.kind) ")" }
+                    td { (forge.repositories) }
+                    td { (forge.detector) }
+                    td { (forge.budget()) }
+                    td { (forge.state()) }
+                }
+            }
+        }
+    }
 }
 
 fn wrong_list(wrong: &[Wrong]) -> Markup {

@@ -4,13 +4,16 @@ use crosswatch_core::model::identity::{Name, RepositoryId, Subject};
 use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::plan::{Decision, SubjectPlan, WorkspacePlan};
 use crosswatch_core::model::run::RunRecord;
+use crosswatch_core::model::settings::{ForgeSettings, Settings};
 use crosswatch_core::model::time::Timestamp;
 use crosswatch_core::plan::explain::{Explainer, Explanation};
 use crosswatch_core::spelling::{self, Spelling};
 use serde::{Deserialize, Serialize};
 
 use crate::board::BoardContent;
+use crate::forge::governor::Governor;
 use crate::pass::Published;
+use crate::watch::api_host;
 
 /// A workspace in a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +173,100 @@ fn change(plan: &WorkspacePlan, subject: &SubjectPlan) -> ChangeRow {
         findings: subject.findings.iter().map(|finding| finding.text.clone()).collect(),
         notes: subject.notes.iter().map(|note| note.text.clone()).collect(),
     }
+}
+
+/// What `forges` shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgesView {
+    /// The forges.
+    pub forges: Vec<ForgeRow>,
+    /// Their watched repositories.
+    pub repositories: Vec<RepositoryRow>,
+}
+
+/// A forge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgeRow {
+    /// Name in the configuration.
+    pub name: Name,
+    /// What its repositories are called by.
+    pub identity: Name,
+    /// `github` or `git`.
+    pub kind: String,
+    /// Watched repositories.
+    pub repositories: usize,
+    /// How it is noticed that something moved.
+    pub detector: String,
+    /// When it is asked next.
+    pub next_at: Option<Timestamp>,
+    /// Percent of their usual length that its intervals have.
+    pub stretch: u64,
+    /// Budgets.
+    pub budgets: Vec<BudgetRow>,
+    /// What waits, and for what.
+    pub waits: Vec<String>,
+    /// Why it cannot be asked.
+    pub failure: Option<String>,
+}
+
+/// What is left of a budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetRow {
+    /// Name of the credential; empty without one.
+    pub credential: String,
+    /// As the forge names it.
+    pub pool: String,
+    /// What is left.
+    pub left: u32,
+    /// Of how much.
+    pub of: u32,
+}
+
+impl ForgeRow {
+    /// The budgets in one line.
+    pub fn budget(&self) -> String {
+        let one = |budget: &BudgetRow| format!("{} {} of {}", budget.pool, budget.left, budget.of);
+        self.budgets.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+
+    /// How it is, in one line.
+    pub fn state(&self) -> String {
+        let stretched = (self.stretch > 100).then(|| {
+            format!("intervals are {} % of their length, to spare the budget", self.stretch)
+        });
+        let said: Vec<String> =
+            self.failure.iter().chain(&self.waits).cloned().chain(stretched).collect();
+        if said.is_empty() { "ok".to_owned() } else { said.join("; ") }
+    }
+}
+
+/// All forges of a configuration.
+pub fn forges(settings: &Settings, board: &BoardContent, governor: &Governor) -> Vec<ForgeRow> {
+    let waits = governor.waits();
+    let row = |forge: &ForgeSettings| {
+        let host = api_host(forge);
+        let status = board.forges.get(&forge.name).cloned().unwrap_or_default();
+        let keys = host.as_ref().map(|host| governor.keys(host)).unwrap_or_default();
+        let budgets = keys.into_iter().filter_map(|key| {
+            let (left, of) = governor.budget(&key)?;
+            Some(BudgetRow { credential: key.credential, pool: key.pool, left, of })
+        });
+        let waits = waits.iter().filter(|waiting| Some(&waiting.key.host) == host.as_ref());
+        let of = |id: &&RepositoryId| id.forge == forge.identity;
+        ForgeRow {
+            name: forge.name.clone(),
+            identity: forge.identity.clone(),
+            kind: if host.is_some() { "github" } else { "git" }.to_owned(),
+            repositories: board.repositories.keys().filter(of).count(),
+            detector: status.detector,
+            next_at: status.next_at,
+            stretch: status.stretch,
+            budgets: budgets.collect(),
+            waits: waits.map(ToString::to_string).collect(),
+            failure: status.broken.or(status.failure),
+        }
+    };
+    settings.forges.values().map(|forge| row(forge)).collect()
 }
 
 /// All watched repositories.

@@ -1,10 +1,20 @@
 //! When each repository is looked at: once an interval however many workspaces share it.
+//!
+//! A forge with an API is asked for the marks of many repositories at once, every interval; only a
+//! repository whose mark moved is read, and now and then everything.
+
+mod marks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
 use super::backoff::{delay, jittered};
 use crate::model::identity::RepositoryId;
 use crate::model::time::{Span, Timestamp};
+use marks::{Detector, Mark};
+
+pub use marks::BATCH;
 
 /// Looks that may be under way at one server at once, so that a server that never answers keeps
 /// only its own repositories waiting.
@@ -17,6 +27,7 @@ const LONGEST: Span = Span::minutes(5);
 #[derive(Clone, Debug, Default)]
 pub struct State {
     targets: BTreeMap<RepositoryId, Target>,
+    detectors: BTreeMap<String, Detector>,
 }
 
 /// One repository in the schedule.
@@ -30,6 +41,7 @@ struct Target {
     again: bool,
     failures: u32,
     round: u64,
+    mark: Option<Mark>,
 }
 
 /// A repository to watch.
@@ -37,10 +49,21 @@ struct Target {
 pub struct Wanted {
     /// Which one.
     pub id: RepositoryId,
-    /// Host and port that it is asked at.
+    /// Host and port that it is asked at, or the name of the API.
     pub server: String,
-    /// Time between two looks.
+    /// Time between two looks; where there are marks, between two questions for them.
     pub interval: Span,
+    /// Where its server can be asked for marks.
+    pub marks: Option<Marks>,
+}
+
+/// How a repository with a mark is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// Time within which it is read although its mark did not move.
+    pub reconcile: Span,
+    /// Its mark when an earlier run read what is remembered of it.
+    pub known: Option<String>,
 }
 
 /// What happened.
@@ -59,6 +82,22 @@ pub enum Event {
     },
     /// Somebody thinks that a repository moved.
     Hint(RepositoryId),
+    /// A question for marks ended.
+    Marks {
+        /// Who was asked.
+        server: String,
+        /// About which repositories.
+        asked: Vec<RepositoryId>,
+        /// The answer; nothing if there was none.
+        marks: Option<BTreeMap<RepositoryId, String>>,
+    },
+    /// Intervals of a server have so many percent of their length from now on.
+    Stretch {
+        /// Which server.
+        server: String,
+        /// 100 for the usual length.
+        percent: u64,
+    },
 }
 
 /// What is to be done.
@@ -66,44 +105,54 @@ pub enum Event {
 pub enum Effect {
     /// Look at this repository now.
     Look(RepositoryId),
+    /// Ask for the marks of these now.
+    Ask {
+        /// Whom.
+        server: String,
+        /// At most [`BATCH`].
+        ids: Vec<RepositoryId>,
+    },
+    /// What an earlier run read of this repository still holds.
+    Confirm(RepositoryId),
 }
 
 /// Advances the schedule.
 pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
+    let mut effects = Vec::new();
     match event {
         Event::Watch(wanted) => watch(state, wanted, now),
         Event::Tick => {}
         Event::Looked { id, answered } => {
-            if let Some(target) = state.targets.get_mut(&id) {
-                target.under_way = false;
-                target.round += 1;
-                target.failures = if answered { 0 } else { target.failures.saturating_add(1) };
-                let wait = if answered {
-                    jittered(target.interval, &id.to_string(), target.round)
-                } else {
-                    let longest = LONGEST.max(target.interval);
-                    delay(target.interval, longest, target.failures, &id.to_string())
-                };
-                target.next_at = if target.again { now } else { now + wait };
-                target.again = false;
+            let State { targets, detectors } = state;
+            if let Some(target) = targets.get_mut(&id) {
+                let stretch = detectors.get(&target.server).map_or(100, |found| found.stretch);
+                target.looked(&id, answered, stretch, now);
             }
         }
         Event::Hint(id) => {
             if let Some(target) = state.targets.get_mut(&id) {
-                if target.under_way {
-                    target.again = true;
-                } else {
-                    target.next_at = target.next_at.min(now);
-                }
+                target.moved(now);
             }
         }
+        Event::Marks { server, asked, marks } => {
+            effects = marks::answered(state, &server, &asked, marks.as_ref(), now);
+        }
+        Event::Stretch { server, percent } => {
+            state.detectors.entry(server).or_default().stretch = percent;
+        }
     }
-    due(state, now)
+    effects.extend(due(state, now));
+    effects.extend(marks::due(state, now));
+    effects
 }
 
 /// When something is due next, if nothing happens before.
 pub fn next_at(state: &State) -> Option<Timestamp> {
-    state.targets.values().filter(|target| !target.under_way).map(|target| target.next_at).min()
+    let busy = busy(state);
+    let looks = state.targets.values().filter(|target| {
+        target.may_be_read() && busy.get(&target.server).is_none_or(|count| *count < AT_ONE_SERVER)
+    });
+    looks.map(|target| target.next_at).chain(marks::next_at(state)).min()
 }
 
 /// When a repository is looked at next, and whether that look is under way.
@@ -111,11 +160,56 @@ pub fn due_at(state: &State, id: &RepositoryId) -> Option<Timestamp> {
     state.targets.get(id).map(|target| target.next_at)
 }
 
+/// The mark that a repository had last: a look that begins now shows that state or a later one.
+pub fn mark<'a>(state: &'a State, id: &RepositoryId) -> Option<&'a str> {
+    state.targets.get(id)?.mark.as_ref()?.seen.as_deref()
+}
+
+/// When a server is asked for marks next, and how often in a row it did not answer.
+pub fn detection(state: &State, server: &str) -> Option<(Timestamp, u32)> {
+    state.detectors.get(server).map(|detector| (detector.next_at, detector.failures))
+}
+
+impl Target {
+    fn looked(&mut self, id: &RepositoryId, answered: bool, stretch: u64, now: Timestamp) {
+        self.under_way = false;
+        self.round += 1;
+        self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
+        let key = id.to_string();
+        let wait = if !answered {
+            let longest = LONGEST.max(self.interval);
+            delay(self.interval, longest, self.failures, &key)
+        } else if let Some(mark) = &self.mark {
+            mark.until_read(&key, self.round, stretch)
+        } else {
+            jittered(self.interval, &key, self.round)
+        };
+        self.next_at = if self.again { now } else { now + wait };
+        self.again = false;
+    }
+
+    /// Somebody thinks that it moved.
+    fn moved(&mut self, now: Timestamp) {
+        if self.under_way {
+            self.again = true;
+        } else {
+            self.next_at = self.next_at.min(now);
+        }
+    }
+
+    fn may_be_read(&self) -> bool {
+        !self.under_way && self.mark.as_ref().is_none_or(|mark| !mark.awaited)
+    }
+}
+
 fn watch(state: &mut State, wanted: Vec<Wanted>, now: Timestamp) {
     let mut targets = BTreeMap::new();
-    for Wanted { id, server, interval } in wanted {
+    for Wanted { id, server, interval, marks } in wanted {
         let target = match state.targets.remove(&id) {
-            Some(known) => Target { server, interval, ..known },
+            Some(known) => {
+                let mark = marks.map(|marks| Mark::again(marks, known.mark.as_ref()));
+                Target { server, interval, mark, ..known }
+            }
             None => Target {
                 server,
                 interval,
@@ -124,6 +218,7 @@ fn watch(state: &mut State, wanted: Vec<Wanted>, now: Timestamp) {
                 again: false,
                 failures: 0,
                 round: 0,
+                mark: marks.map(Mark::new),
             },
         };
         targets.insert(id, target);
@@ -131,15 +226,21 @@ fn watch(state: &mut State, wanted: Vec<Wanted>, now: Timestamp) {
     state.targets = targets;
 }
 
-fn due(state: &mut State, now: Timestamp) -> Vec<Effect> {
-    let mut under_way: BTreeMap<String, usize> = BTreeMap::new();
+/// Looks under way, by server.
+fn busy(state: &State) -> BTreeMap<String, usize> {
+    let mut busy: BTreeMap<String, usize> = BTreeMap::new();
     for target in state.targets.values().filter(|target| target.under_way) {
-        *under_way.entry(target.server.clone()).or_default() += 1;
+        *busy.entry(target.server.clone()).or_default() += 1;
     }
+    busy
+}
+
+fn due(state: &mut State, now: Timestamp) -> Vec<Effect> {
+    let mut under_way = busy(state);
     let mut due: Vec<(Timestamp, RepositoryId)> = state
         .targets
         .iter()
-        .filter(|(_, target)| !target.under_way && target.next_at <= now)
+        .filter(|(_, target)| target.may_be_read() && target.next_at <= now)
         .map(|(id, target)| (target.next_at, id.clone()))
         .collect();
     due.sort();
@@ -154,47 +255,4 @@ fn due(state: &mut State, now: Timestamp) -> Vec<Effect> {
         }
     }
     effects
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wanted(path: &str, server: &str) -> Wanted {
-        let id = RepositoryId::new("mirror", path);
-        Wanted { id, server: server.to_owned(), interval: Span::seconds(60) }
-    }
-
-    #[test]
-    fn a_shared_repository_is_looked_at_once_an_interval() {
-        let mut state = State::default();
-        let both = vec![wanted("a", "one"), wanted("a", "one")];
-        let effects = step(&mut state, Event::Watch(both), Timestamp(0));
-        assert_eq!(effects.len(), 1);
-        let id = RepositoryId::new("mirror", "a");
-        step(&mut state, Event::Looked { id, answered: true }, Timestamp(10));
-        assert!(step(&mut state, Event::Tick, Timestamp(50_000)).is_empty());
-        assert_eq!(step(&mut state, Event::Tick, Timestamp(70_000)).len(), 1);
-    }
-
-    #[test]
-    fn a_server_that_hangs_keeps_only_its_own_waiting() {
-        let mut state = State::default();
-        let mut all: Vec<Wanted> = (0..100).map(|n| wanted(&format!("hang{n}"), "dead")).collect();
-        all.push(wanted("zzz", "alive"));
-        let effects = step(&mut state, Event::Watch(all), Timestamp(0));
-        assert_eq!(effects.len(), AT_ONE_SERVER + 1);
-        assert!(effects.contains(&Effect::Look(RepositoryId::new("mirror", "zzz"))));
-    }
-
-    #[test]
-    fn a_hint_during_a_look_leads_to_another() {
-        let mut state = State::default();
-        let id = RepositoryId::new("mirror", "a");
-        step(&mut state, Event::Watch(vec![wanted("a", "one")]), Timestamp(0));
-        step(&mut state, Event::Hint(id.clone()), Timestamp(1));
-        let effects =
-            step(&mut state, Event::Looked { id: id.clone(), answered: true }, Timestamp(2));
-        assert_eq!(effects, vec![Effect::Look(id)]);
-    }
 }

@@ -57,3 +57,13 @@ pub enum Answer {
     /// To [`Question::Fate`].
     Fate(Fate),
 }
+
+impl Answer {
+    /// Whether it can never become another one.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Commit(_) | Self::Contains(_) | Self::Fate(Fate::Merged { .. }) => true,
+            Self::Fate(Fate::Open | Fate::Closed { .. } | Fate::Missing) => false,
+        }
+    }
+}

@@ -153,6 +153,7 @@ impl Daemon {
                 id: id.clone(),
                 server: "git.example.org".to_owned(),
                 interval: Span::minutes(1),
+                marks: None,
             });
             events.push(polling::Event::Watch(wanted.collect()));
         }
@@ -179,8 +180,10 @@ impl Daemon {
             events.push(polling::Event::Looked { id, answered });
         }
         for event in events {
-            for polling::Effect::Look(id) in polling::step(&mut self.polling, event, now) {
-                self.looks.push(id);
+            for effect in polling::step(&mut self.polling, event, now) {
+                if let polling::Effect::Look(id) = effect {
+                    self.looks.push(id);
+                }
             }
         }
     }

@@ -87,6 +87,10 @@ impl<'t> Fields<'t> {
         self.get(name).is_some()
     }
 
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn node(&self) -> &'t Node {
         self.node
     }

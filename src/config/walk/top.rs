@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::settings::{
-    Authors, CiKind, Database, ProxySettings, Sandbox, Settings,
+    Authors, CiKind, Database, ForgeSettings, ProxySettings, Sandbox, Settings,
 };
 
 use super::super::keys;
@@ -36,15 +36,22 @@ pub(super) fn settings(walk: &mut Walk<'_>, root: &Node) -> Settings {
         .map(|(name, node, path)| (name.clone(), (ci::ci(walk, name, node, &path), node)))
         .collect();
     let names = workspaces::Known {
-        forges: forges.keys().cloned().collect(),
+        forges: forges
+            .iter()
+            .map(|(name, forge)| {
+                (name.clone(), forge.as_ref().map_or_else(|| name.clone(), |f| f.identity.clone()))
+            })
+            .collect(),
         ci: cis.keys().cloned().collect(),
     };
     let workspaces = workspaces::workspaces(walk, &fields, &names);
     let forges: BTreeMap<_, _> =
         forges.into_iter().filter_map(|(name, forge)| Some((name, forge?))).collect();
+    // A forge with pull requests says who wrote each change: those of strangers are nobody's.
     let all_trusted = forges
         .values()
         .all(|forge| forge.kind.git().is_some_and(|git| git.authors == Authors::Any));
+    one_identity(walk, root, &forges);
     for (name, (settings, node)) in &cis {
         if let Some(CiKind::Local(local)) = settings.as_ref().map(|ci| &ci.kind)
             && local.sandbox == Sandbox::None
@@ -75,6 +82,22 @@ pub(super) fn settings(walk: &mut Walk<'_>, root: &Node) -> Settings {
             .filter(|load| *load > 0),
         logs: walk.logs(fields.get("logs")),
         proxy: proxy(walk, fields.get("proxy")),
+    }
+}
+
+/// Refuses two forges whose repositories could not be told apart.
+fn one_identity(walk: &mut Walk<'_>, root: &Node, forges: &BTreeMap<Name, Arc<ForgeSettings>>) {
+    let mut seen: BTreeMap<&Name, &Name> = BTreeMap::new();
+    for (name, forge) in forges {
+        let Some(first) = seen.insert(&forge.identity, name) else { continue };
+        let node = root.get("forges").and_then(|all| all.node.get(name));
+        let place = node.map_or(root.place, |entry| entry.node.place);
+        walk.error_at(
+            place,
+            &format!("forges.{name}"),
+            format!("its repositories would be called {}/… as those of {first}", forge.identity),
+            "write one forge with all its addresses under `also`, or give the plain git forge another name",
+        );
     }
 }
 

@@ -23,8 +23,8 @@ const MAX_WORKSPACES: usize = 1000;
 
 /// Names that a workspace may refer to.
 pub(super) struct Known {
-    /// Of forges.
-    pub(super) forges: Vec<Name>,
+    /// Of forges, each with its identity.
+    pub(super) forges: Vec<(Name, Name)>,
     /// Of CIs.
     pub(super) ci: Vec<Name>,
 }
@@ -380,8 +380,15 @@ fn report(walk: &mut Walk<'_>, at: Option<At<'_>>, known: &Known) -> Vec<Reposit
             );
             continue;
         };
-        if !known.forges.contains(&repository.forge) {
-            let mend = unknown(&repository.forge, &known.forges, "forges");
+        let forge = known
+            .forges
+            .iter()
+            .find(|(name, identity)| [name, identity].contains(&&repository.forge));
+        if let Some((_, identity)) = forge {
+            all.push(RepositoryId { forge: identity.clone(), ..repository });
+        } else {
+            let names: Vec<Name> = known.forges.iter().map(|(name, _)| name.clone()).collect();
+            let mend = unknown(&repository.forge, &names, "forges");
             walk.error(
                 node,
                 &path,
@@ -389,7 +396,6 @@ fn report(walk: &mut Walk<'_>, at: Option<At<'_>>, known: &Known) -> Vec<Reposit
                 mend,
             );
         }
-        all.push(repository);
     }
     all
 }

@@ -24,7 +24,7 @@ async fn pipes_get_plain_rows_programs_json_and_wrong_names_an_error() {
     assert!(!text.contains('\u{1b}'), "no colours in a pipe: {text}");
     let (code, text, _) = said(&site.cli(&["forges"]));
     assert_eq!(code, Some(0));
-    assert_eq!(text.lines().count(), 4, "two packages, the source and the head: {text}");
+    assert_eq!(text.lines().count(), 7, "a forge, two packages, the source and heads: {text}");
     let plan = site.ask(&["plan", "one"]).expect("a plan");
     assert_eq!(plan["workspaces"][0]["workspace"], "one");
     let (code, text, _) = said(&site.cli(&["explain", "one", "mainline"]));

@@ -55,8 +55,8 @@ impl Scene {
         let dir = self.root.path().join("a.git");
         let main = git(&dir, &["rev-parse", "refs/heads/main"]).parse().expect("an oid");
         Listing {
-            default_branch: Some("main".into()),
             archived: false,
+            default_branch: Some("main".into()),
             branches: [("main".into(), main)].into(),
             changes: Vec::new(),
         }

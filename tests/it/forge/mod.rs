@@ -2,4 +2,5 @@
 
 mod asking;
 mod git;
+mod github;
 mod mirror;

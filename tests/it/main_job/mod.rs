@@ -3,6 +3,7 @@
 mod builds;
 mod command_line;
 mod frozen_git;
+mod github;
 mod ledger_faults;
 mod mirrors;
 mod wakes;

@@ -209,6 +209,10 @@ impl Account {
         })
     }
 
+    pub(super) fn pools(&self) -> impl Iterator<Item = &str> {
+        self.pools.keys().map(String::as_str)
+    }
+
     pub(super) fn budget(&self, pool: &str) -> Option<(u32, u32)> {
         self.pools.get(pool).filter(|p| p.limit > 0).map(|p| (p.remaining, p.limit))
     }

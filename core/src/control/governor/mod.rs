@@ -248,6 +248,19 @@ pub fn budget(state: &State, key: &Key) -> Option<(u32, u32)> {
     state.accounts.get(&key.host)?.get(&key.credential)?.budget(&key.pool)
 }
 
+/// Everything of a host that has a budget.
+pub fn keys(state: &State, host: &str) -> Vec<Key> {
+    let accounts = state.accounts.get(host).into_iter().flatten();
+    let keys = accounts.flat_map(|(credential, account)| {
+        account.pools().map(|pool| Key {
+            host: host.to_owned(),
+            credential: credential.clone(),
+            pool: pool.to_owned(),
+        })
+    });
+    keys.collect()
+}
+
 /// A persisted state, made fit for use: nothing is in flight, nothing waits, accounts that nobody used
 /// since yesterday are gone.
 pub fn restore(mut state: State, now: Timestamp) -> State {

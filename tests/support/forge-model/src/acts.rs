@@ -387,7 +387,7 @@ impl State {
 
     fn edit(&mut self, id: u64, number: u64, edit: Edit, told: &mut Told) {
         let now = self.now();
-        let merge = matches!(edit, Edit::Merge).then(|| self.commit());
+        let merge = matches!(edit, Edit::Merge).then(|| self.merged(id, number));
         let repository = self.repositories.get_mut(&id).expect("a repository");
         let change = repository.changes.get_mut(&number).expect("a change");
         let mut extra = json!({});
@@ -466,6 +466,7 @@ impl State {
                 let before = repository.branches.insert(base.clone(), head.clone());
                 repository.pushed_at = now;
                 let reference = format!("refs/heads/{base}");
+                self.write_ref(id, &reference, Some(&head));
                 told.push((
                     "push",
                     None,
@@ -477,6 +478,16 @@ impl State {
                 ));
                 self.unsettle(id, &base);
             }
+        }
+    }
+
+    /// The commit that stands for a change in its base. A repository on disk is forwarded to its head,
+    /// since it has no other commit.
+    fn merged(&mut self, id: u64, number: u64) -> String {
+        let repository = self.repositories.get(&id).expect("a repository");
+        match &repository.folder {
+            Some(_) => repository.changes.get(&number).expect("a change").head.clone(),
+            None => self.commit(),
         }
     }
 

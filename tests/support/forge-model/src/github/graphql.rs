@@ -12,9 +12,10 @@ use crate::world::{Change, ChangeState, Comment, Repository, State, Token};
 /// Nodes that one query may ask for.
 const NODES: u64 = 500_000;
 
-/// How many nodes a query names by id; for the fault of queries that are too heavy.
+/// How many repositories a query names; for the fault of queries that are too heavy.
 pub(crate) fn asked_nodes(body: &str) -> usize {
-    body.matches("\"R_").count() + body.matches("\\\"R_").count()
+    let by_id = body.matches("\"R_").count() + body.matches("\\\"R_").count();
+    by_id + body.matches("repository(").count()
 }
 
 pub(crate) fn answer(state: &mut State, ask: &Ask) -> Reply {

@@ -89,6 +89,9 @@ fn inside(
         }
         ["git", "matching-refs", prefix @ ..] => {
             let prefix = format!("refs/{}", prefix.join("/"));
+            if of.branches.is_empty() && of.changes.is_empty() {
+                return Reply::message(409, "Git Repository is empty.");
+            }
             let all = of.refs().into_iter().filter(|(name, _)| name.starts_with(&prefix));
             let all: Vec<Value> =
                 all.map(|(name, head)| reference(state, of, &name, &head)).collect();

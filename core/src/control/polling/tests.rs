@@ -1,0 +1,173 @@
+//! Schedules of plain servers and of forges whose repositories have marks.
+
+use super::*;
+
+fn wanted(path: &str, server: &str) -> Wanted {
+    let id = RepositoryId::new("mirror", path);
+    Wanted { id, server: server.to_owned(), interval: Span::seconds(60), marks: None }
+}
+
+#[test]
+fn a_shared_repository_is_looked_at_once_an_interval() {
+    let mut state = State::default();
+    let both = vec![wanted("a", "one"), wanted("a", "one")];
+    let effects = step(&mut state, Event::Watch(both), Timestamp(0));
+    assert_eq!(effects.len(), 1);
+    let id = RepositoryId::new("mirror", "a");
+    step(&mut state, Event::Looked { id, answered: true }, Timestamp(10));
+    assert!(step(&mut state, Event::Tick, Timestamp(50_000)).is_empty());
+    assert_eq!(step(&mut state, Event::Tick, Timestamp(70_000)).len(), 1);
+}
+
+#[test]
+fn a_server_that_hangs_keeps_only_its_own_waiting() {
+    let mut state = State::default();
+    let mut all: Vec<Wanted> = (0..100).map(|n| wanted(&format!("hang{n}"), "dead")).collect();
+    all.push(wanted("zzz", "alive"));
+    let effects = step(&mut state, Event::Watch(all), Timestamp(0));
+    assert_eq!(effects.len(), AT_ONE_SERVER + 1);
+    assert!(effects.contains(&Effect::Look(RepositoryId::new("mirror", "zzz"))));
+}
+
+#[test]
+fn a_hint_during_a_look_leads_to_another() {
+    let mut state = State::default();
+    let id = RepositoryId::new("mirror", "a");
+    step(&mut state, Event::Watch(vec![wanted("a", "one")]), Timestamp(0));
+    step(&mut state, Event::Hint(id.clone()), Timestamp(1));
+    let effects = step(&mut state, Event::Looked { id: id.clone(), answered: true }, Timestamp(2));
+    assert_eq!(effects, vec![Effect::Look(id)]);
+}
+
+fn marked(path: &str, mark: Option<&str>) -> Wanted {
+    let marks = Some(Marks { reconcile: Span::minutes(15), known: mark.map(str::to_owned) });
+    Wanted { marks, ..wanted(path, "api") }
+}
+
+fn id(path: &str) -> RepositoryId {
+    RepositoryId::new("mirror", path)
+}
+
+/// An answer to a question about these.
+fn answer(paths: &[&str], marks: Option<&[(&str, &str)]>) -> Event {
+    Event::Marks {
+        server: "api".to_owned(),
+        asked: paths.iter().map(|path| id(path)).collect(),
+        marks: marks
+            .map(|marks| marks.iter().map(|(path, mark)| (id(path), (*mark).to_owned())).collect()),
+    }
+}
+
+fn looked(path: &str) -> Event {
+    Event::Looked { id: id(path), answered: true }
+}
+
+const SECOND: i64 = 1_000;
+
+#[test]
+fn one_question_an_interval_finds_what_moved_and_only_that_is_read() {
+    let mut state = State::default();
+    let all = || vec![marked("a", None), marked("b", None)];
+    let asked = vec![Effect::Ask { server: "api".into(), ids: vec![id("a"), id("b")] }];
+    assert_eq!(step(&mut state, Event::Watch(all()), Timestamp(0)), asked);
+    let effects =
+        step(&mut state, answer(&["a", "b"], Some(&[("a", "1"), ("b", "1")])), Timestamp(1));
+    assert_eq!(effects, vec![Effect::Look(id("a")), Effect::Look(id("b"))]);
+    assert_eq!(mark(&state, &id("a")), Some("1"));
+    for path in ["a", "b"] {
+        assert!(step(&mut state, looked(path), Timestamp(2)).is_empty());
+    }
+    assert!(step(&mut state, Event::Watch(all()), Timestamp(3)).is_empty(), "nothing is new");
+    assert_eq!(step(&mut state, Event::Tick, Timestamp(70 * SECOND)), asked);
+    let effects = step(
+        &mut state,
+        answer(&["a", "b"], Some(&[("a", "1"), ("b", "2")])),
+        Timestamp(70 * SECOND),
+    );
+    assert_eq!(effects, vec![Effect::Look(id("b"))]);
+    // What moves while it is read is read again.
+    step(&mut state, Event::Tick, Timestamp(140 * SECOND));
+    let moved = answer(&["a", "b"], Some(&[("a", "1"), ("b", "3")]));
+    assert!(step(&mut state, moved, Timestamp(140 * SECOND)).is_empty());
+    assert_eq!(step(&mut state, looked("b"), Timestamp(141 * SECOND)), vec![Effect::Look(id("b"))]);
+}
+
+#[test]
+fn what_an_earlier_run_read_is_confirmed_by_its_mark() {
+    let mut state = State::default();
+    let all = vec![marked("a", Some("1")), marked("b", Some("1")), marked("c", Some("1"))];
+    step(&mut state, Event::Watch(all), Timestamp(0));
+    let answer = answer(&["a", "b", "c"], Some(&[("a", "1"), ("b", "2")]));
+    assert_eq!(
+        step(&mut state, answer, Timestamp(1)),
+        vec![Effect::Confirm(id("a")), Effect::Look(id("b")), Effect::Look(id("c"))]
+    );
+}
+
+#[test]
+fn everything_is_read_again_within_the_reconcile_time_and_not_all_at_once() {
+    let mut state = State::default();
+    let names: Vec<String> = (0..100).map(|n| format!("r{n:02}")).collect();
+    let paths: Vec<&str> = names.iter().map(String::as_str).collect();
+    let marks: Vec<(&str, &str)> = paths.iter().map(|path| (*path, "1")).collect();
+    let all = paths.iter().map(|path| marked(path, None)).collect();
+    step(&mut state, Event::Watch(all), Timestamp(0));
+    let mut reads = vec![0_u32; 40];
+    for second in 0..40 * 60 {
+        let now = Timestamp(second * SECOND);
+        let mut events = vec![Event::Tick, answer(&paths, Some(&marks))];
+        while let Some(event) = events.pop() {
+            for effect in step(&mut state, event, now) {
+                if let Effect::Look(id) = effect {
+                    reads[usize::try_from(second / 60).expect("a minute")] += 1;
+                    events.push(Event::Looked { id, answered: true });
+                }
+            }
+        }
+    }
+    assert_eq!(reads[0], 100, "{reads:?}");
+    assert!(reads[1..17].iter().sum::<u32>() >= 100, "{reads:?}");
+    assert!(reads[1..].iter().all(|reads| *reads <= 25), "{reads:?}");
+}
+
+#[test]
+fn a_forge_that_does_not_answer_is_asked_less_and_makes_nobody_read_everything() {
+    let mut state = State::default();
+    let marks = Some(Marks { reconcile: Span::hours(3), known: None });
+    let all = vec![Wanted { marks, ..marked("a", None) }];
+    step(&mut state, Event::Watch(all), Timestamp(0));
+    step(&mut state, answer(&["a"], Some(&[("a", "1")])), Timestamp(1));
+    step(&mut state, looked("a"), Timestamp(2));
+    let mut asked = 0;
+    for second in 60..12 * 60 {
+        let now = Timestamp(second * SECOND);
+        for effect in step(&mut state, Event::Tick, now) {
+            assert!(matches!(effect, Effect::Ask { .. }), "{effect:?}");
+            asked += 1;
+            assert!(step(&mut state, answer(&["a"], None), now).is_empty());
+        }
+    }
+    assert!((3..=5).contains(&asked), "{asked}");
+    // Where nothing was read yet, the question may be all that is broken.
+    let mut state = State::default();
+    step(&mut state, Event::Watch(vec![marked("a", None)]), Timestamp(0));
+    let looks = (0..10 * 60).any(|second| {
+        let now = Timestamp(second * SECOND);
+        let effects = step(&mut state, Event::Tick, now);
+        let answered = step(&mut state, answer(&["a"], None), now);
+        [effects, answered].concat().contains(&Effect::Look(id("a")))
+    });
+    assert!(looks);
+}
+
+#[test]
+fn a_small_budget_stretches_the_intervals() {
+    let mut state = State::default();
+    step(&mut state, Event::Watch(vec![marked("a", None)]), Timestamp(0));
+    let percent = Event::Stretch { server: "api".into(), percent: 400 };
+    step(&mut state, percent, Timestamp(0));
+    step(&mut state, answer(&["a"], Some(&[("a", "1")])), Timestamp(0));
+    step(&mut state, looked("a"), Timestamp(0));
+    assert!(step(&mut state, Event::Tick, Timestamp(200 * SECOND)).is_empty());
+    assert_eq!(step(&mut state, Event::Tick, Timestamp(270 * SECOND)).len(), 1);
+}
