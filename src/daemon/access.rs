@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Secrets;
-use crate::forge::governor::Governor;
+pub use crate::forge::governor::Governor;
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Wake};
 use crate::task::Tasks;
+pub use crate::watch::api_host;
 
 /// Handles into the daemon, cheap to clone.
 #[derive(Clone)]

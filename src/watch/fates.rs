@@ -113,8 +113,8 @@ mod tests {
         let id = RepositoryId::new("github.com", "a/b");
         let at = |minutes: i64| Timestamp(minutes * 60_000);
         let list = |main: &str, now| {
-            let mut listing = Listing::default();
-            listing.default_branch = Some(main.into());
+            let default_branch = Some(main.into());
+            let listing = Listing { default_branch, ..Listing::default() };
             world.listed(&id, ("https://github.com/a/b", "a/b"), Ok(listing), now);
         };
         list("main", at(0));

@@ -11,9 +11,8 @@ use crosswatch_core::spelling::{self, Spelling};
 use serde::{Deserialize, Serialize};
 
 use crate::board::BoardContent;
-use crate::forge::governor::Governor;
+use crate::daemon::access::{Governor, api_host};
 use crate::pass::Published;
-use crate::watch::api_host;
 
 /// A workspace in a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
