@@ -138,8 +138,8 @@ fn read(body: &[u8]) -> Result<BTreeMap<String, Seen>, Failure> {
             None => return Err(error.failure()),
         }
     }
-    let data = data
-        .ok_or_else(|| Failure::new(Reason::Nonsense, "neither data nor an error".to_owned()))?;
+    let data =
+        data.ok_or_else(|| Failure::new(Reason::Nonsense, "neither data nor an error".to_owned()))?;
     let mut seen = BTreeMap::new();
     let mut odd = None;
     for (alias, value) in data {

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crosswatch::clock::Clock;
-use crosswatch::forge::github::{BodyReader, GitHub, SetupError, body_reader};
+use crosswatch::forge::github::{BodyReader, GitHub, SetupError};
 use crosswatch::forge::{ForgeApi, ForgeError, Listed};
 use crosswatch::http::HttpClient;
 use crosswatch::http::conditional::{Bounds, Conditional};
 use crosswatch::task::Tasks;
 use crosswatch_core::model::change::{Association, Fate, ForgeChange, OpenRef};
 use crosswatch_core::model::identity::{Name, RepositoryId};
-use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, GitForge, GitHubForge};
+use crosswatch_core::model::settings::{Authors, ForgeKind, ForgeSettings, GitForge, GitHubForge};
 use crosswatch_core::model::time::Span;
 use crosswatch_core::references::{self, Context, Forges, Spelling};
 use forge_model::{Access, Edit, Fault, Model, NewChange, What};
@@ -211,7 +211,8 @@ async fn what_became_of_a_change_is_told() {
 async fn a_renamed_repository_is_the_same_and_a_new_one_of_its_name_is_not() {
     let site = Site::new().await;
     site.model.repository("org/a");
-    site.model.open("org/a", NewChange { body: Some("Depends on: #9".into()), ..Default::default() });
+    site.model
+        .open("org/a", NewChange { body: Some("Depends on: #9".into()), ..Default::default() });
     let before = site.list("org/a").await;
     site.model.rename("org/a", "New/B");
     let after = site.list("org/a").await;
@@ -245,12 +246,14 @@ async fn none_of_many_changes_is_missed_though_pages_move() {
         listed.listing.changes.iter().map(|change| change.number).collect()
     };
     assert_eq!(numbers(&site.list("org/a").await), (1..=310).collect());
-    assert_eq!(site.model.requests().of("pulls").requests, 4);
+    // Four pages, and a look back at those before the last: whether they still stand.
+    let asked = site.model.requests().of("pulls");
+    assert_eq!((asked.points, asked.not_modified), (4, 3));
     // While the second page is on its way, one of the first goes: what was the first item of the second
     // page is then on none that is still to be read.
     site.model.star("org/a");
     site.model.forget_requests();
-    let slow = What::Delay(Span::millis(500).to_std());
+    let slow = What::Delay(Span(500).to_std());
     site.model.fault(Fault::on("&page=2", slow).times(1));
     let reading = site.forge.list(id("org/a"));
     let moving = async {
@@ -331,7 +334,7 @@ async fn every_way_of_not_answering_has_its_meaning() {
         ("503", status(503, "{}"), "unavailable"),
         ("504", status(504, "{}"), "unavailable"),
         ("no answer", What::Hang, "unavailable"),
-        ("a byte at a time", What::Drip(Span::millis(300).to_std()), "unavailable"),
+        ("a byte at a time", What::Drip(Span(300).to_std()), "unavailable"),
         ("a torn body", What::Cut, "unavailable"),
         ("HTML", What::Html, "nonsense"),
         ("garbage", What::Garbage(b"\0\xff[".to_vec()), "nonsense"),
@@ -495,14 +498,15 @@ async fn a_forge_that_cannot_be_asked_is_refused_at_once() {
         Conditional::new(client, clock, tasks, None, None, Bounds::default()).await
     };
     let mut wrong = settings(&site.model);
-    let read = body_reader(Arc::default());
+    let read = reader(&wrong);
     wrong.kind = ForgeKind::GitHub(GitHubForge {
         api_url: "ftp://forge.example".to_owned(),
         webhook_secrets: Vec::new(),
     });
     let refused = GitHub::new(&wrong, None, ask().await, Arc::clone(&read));
     assert!(matches!(refused, Err(SetupError::Address { .. })));
-    wrong.kind = ForgeKind::Git(GitForge { changes: Vec::new(), base: BTreeMap::new() });
+    wrong.kind =
+        ForgeKind::Git(GitForge { changes: Vec::new(), base: None, authors: Authors::Any });
     let refused = GitHub::new(&wrong, None, ask().await, read);
     assert!(matches!(refused, Err(SetupError::Kind { .. })));
     site.end().await;

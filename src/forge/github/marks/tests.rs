@@ -49,8 +49,7 @@ fn no_answer_makes_a_reader_fall() {
     let mut marks = 0;
     for body in mutations(ANSWER, 20_000, 7) {
         if let Ok(data) = read(&body) {
-            marks +=
-                data.into_values().filter(|seen| !seen.mark(None).is_empty()).count();
+            marks += data.into_values().filter(|seen| !seen.mark(None).is_empty()).count();
         }
     }
     assert!(marks > 1_000, "{marks}");
