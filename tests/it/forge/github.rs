@@ -341,7 +341,7 @@ async fn every_way_of_not_answering_has_its_meaning() {
         ("nothing", What::Garbage(Vec::new()), "nonsense"),
         ("an object", status(200, "{}"), "nonsense"),
         ("no number", status(200, "[{}]"), "nonsense"),
-        ("304 unasked", status(304, ""), "nonsense"),
+        ("304 of another answer", with(304, "etag", "\"other\""), "nonsense"),
         ("301 elsewhere", with(301, "location", "http://127.0.0.2/x"), "nonsense"),
         ("301 to nowhere", status(301, "{}"), "nonsense"),
     ];
