@@ -511,3 +511,78 @@ async fn a_forge_that_cannot_be_asked_is_refused_at_once() {
     assert!(matches!(refused, Err(SetupError::Kind { .. })));
     site.end().await;
 }
+
+#[tokio::test]
+async fn repositories_that_are_read_together_are_one_question_and_look_the_same() {
+    let site = Site::new().await;
+    let model = &site.model;
+    let names: Vec<String> = (0..25).map(|n| format!("Org/R{n}")).collect();
+    for name in &names {
+        model.repository(name);
+        model.push(name, "feature/x", None);
+        let body = Some("Depends on: #3\r\n\r\n- [ ] org/r1#1".to_owned());
+        let fork = Some(format!("Alice/{}", name.replace('/', "-")));
+        let number = model.open(name, NewChange { body, fork, ..NewChange::default() });
+        model.edit(name, number, Edit::Label("x".to_owned()));
+        let author = "renovate[bot]".to_owned();
+        let branch = "bump".to_owned();
+        model.open(name, NewChange { author, branch, draft: true, ..NewChange::default() });
+    }
+    model.edit("org/r1", 1, Edit::DeleteFork);
+    model.edit("org/r2", 1, Edit::DeleteAuthor);
+    model.edit("org/r3", 1, Edit::Close);
+    model.state().named("org/r4").archived = true;
+    model.state().named("org/r5").branches.clear();
+    model.rename("org/r6", "org/renamed");
+    for n in 0..30 {
+        let branch = format!("topic-{n}");
+        model.open("org/r7", NewChange { branch, ..NewChange::default() });
+    }
+    let ids: Vec<RepositoryId> = names.iter().map(|name| id(&name.to_lowercase())).collect();
+    let together = async || {
+        let all = ids.iter().map(|id| site.forge.list(id.clone()));
+        let all = futures_util::future::join_all(all).await;
+        all.into_iter().map(|listed| listed.expect("a list")).collect::<Vec<_>>()
+    };
+    model.forget_requests();
+    let read = together().await;
+    // All but the one with many changes.
+    let asked = model.requests();
+    assert_eq!((asked.of("graphql").requests, asked.total().requests), (1, 4), "{asked:?}");
+    for (id, read) in ids.iter().zip(&read) {
+        assert_eq!(&site.list(&id.path).await, read, "{id}");
+    }
+    assert_eq!(read[7].listing.changes.len(), 32);
+    assert_eq!(read[6].spelling, "org/renamed");
+    // Too heavy: in halves. Not there at all: by REST. Down: an error for each, without a crowd.
+    model.fault(Fault::on("graphql", What::Heavy(10)));
+    assert_eq!(together().await, read);
+    model.no_faults();
+    for fault in [
+        What::Status(404, Vec::new(), "{}".to_owned()),
+        What::Html,
+        What::Status(200, Vec::new(), "{\"data\":{}}".to_owned()),
+    ] {
+        model.fault(Fault::on("graphql", fault));
+        assert_eq!(together().await, read);
+        model.no_faults();
+    }
+    model.fault(Fault::on("", What::Status(503, Vec::new(), String::new())));
+    model.forget_requests();
+    let all = ids.iter().map(|id| site.forge.list(id.clone()));
+    for failed in futures_util::future::join_all(all).await {
+        assert!(matches!(failed, Err(ForgeError::Unavailable(_))), "{failed:?}");
+    }
+    assert_eq!(model.requests().total().requests, 1);
+    model.no_faults();
+    // One that is not there takes nothing from the others.
+    model.delete_repository("org/r8");
+    let all = ids.iter().map(|id| site.forge.list(id.clone()));
+    for (at, listed) in futures_util::future::join_all(all).await.into_iter().enumerate() {
+        match listed {
+            Ok(listed) => assert_eq!(listed, read[at]),
+            Err(error) => assert_eq!((at, variant(&error)), (8, "not found"), "{error}"),
+        }
+    }
+    site.end().await;
+}
