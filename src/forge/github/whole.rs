@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crosswatch_core::model::change::{ForgeChange, Listing, OpenRef, SourceBranch};
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::time::{Span, Timestamp};
-use futures_util::future::{BoxFuture, FutureExt, Shared};
+use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
 use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
@@ -43,10 +43,10 @@ type Read = Arc<BTreeMap<RepositoryId, Result<Listed, ForgeError>>>;
 #[derive(Default)]
 pub(super) struct Gathering(Mutex<Option<Batch>>);
 
-#[derive(Clone)]
 struct Batch {
     of: Arc<Mutex<BTreeSet<RepositoryId>>>,
-    read: Shared<BoxFuture<'static, Read>>,
+    /// Those who wait hold it; when all of them are gone, so is the question.
+    read: WeakShared<BoxFuture<'static, Read>>,
 }
 
 pub(super) async fn list(
@@ -65,11 +65,12 @@ pub(super) async fn list(
 /// goes on when the first of them gives up.
 fn join(inner: &Arc<Inner>, repository: &RepositoryId) -> Shared<BoxFuture<'static, Read>> {
     let mut gathering = inner.gathering.0.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(batch) = &*gathering {
-        let mut of = batch.of.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = gathering.as_ref().and_then(|batch| Some((&batch.of, batch.read.upgrade()?)));
+    if let Some((of, read)) = open {
+        let mut of = of.lock().unwrap_or_else(PoisonError::into_inner);
         if of.len() < MOST && !of.is_empty() {
             of.insert(repository.clone());
-            return batch.read.clone();
+            return read;
         }
     }
     let of = Arc::new(Mutex::new(BTreeSet::from([repository.clone()])));
@@ -81,7 +82,7 @@ fn join(inner: &Arc<Inner>, repository: &RepositoryId) -> Shared<BoxFuture<'stat
         Arc::new(many(&reader, members.into_iter().collect()).await)
     };
     let read = read.boxed().shared();
-    *gathering = Some(Batch { of, read: read.clone() });
+    *gathering = read.downgrade().map(|read| Batch { of, read });
     read
 }
 
@@ -260,5 +261,43 @@ impl Pull {
             merge: true,
             forge: Some(Box::new(forge)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crosswatch_core::references::References;
+
+    use super::super::fuzz::mutations;
+    use super::*;
+
+    const ANSWER: &str = include_str!("examples/whole.json");
+
+    fn read(body: &[u8]) -> Option<Listed> {
+        let reader: BodyReader = Arc::new(|_, _| References::default());
+        let mut seen = graphql::each::<Seen>(graphql::read(body).ok()?).ok()?;
+        let of = RepositoryId::new("github.com", "octocat/hello-world");
+        seen.remove("r0").and_then(|seen| seen.listed(&of, &reader))
+    }
+
+    #[test]
+    fn what_is_not_whole_is_left_to_rest() {
+        let listed = read(ANSWER.as_bytes()).expect("a list");
+        assert_eq!((listed.forge_id.as_str(), listed.listing.changes.len()), ("1296269", 2));
+        let change = listed.listing.change(1348).expect("a change");
+        let forge = change.forge.as_ref().expect("a pull request");
+        let author = forge.author.as_ref().expect("a bot");
+        assert_eq!((author.login.as_str(), author.bot), ("dependabot[bot]", true));
+        for (at, _) in ANSWER.match_indices("\"hasNextPage\":false") {
+            let (before, after) = ANSWER.split_at(at);
+            let more = after.replacen("false", "true", 1);
+            assert_eq!(read(format!("{before}{more}").as_bytes()), None, "{at}");
+        }
+    }
+
+    #[test]
+    fn no_answer_makes_a_reader_fall() {
+        let read = mutations(ANSWER, 20_000, 11).filter(|body| read(body).is_some()).count();
+        assert!(read > 500, "{read}");
     }
 }
