@@ -1,14 +1,16 @@
 //! GitHub and GitHub Enterprise Server: the reader of repositories and of what became of changes.
 //!
-//! A repository is read by REST with ETags, whole or not at all. Whether it has to be read is asked of
-//! GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
+//! A repository is read whole or not at all: alone by REST with ETags, with others by GraphQL. Whether
+//! it has to be read is asked of GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
 mod failure;
 #[cfg(test)]
 mod fuzz;
+mod graphql;
 mod marks;
 mod name;
 mod rest;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -78,6 +80,7 @@ struct Inner {
     deadline: Span,
     /// Repositories that GraphQL lately managed to answer for at once.
     batch: AtomicUsize,
+    gathering: whole::Gathering,
 }
 
 impl GitHub {
@@ -129,6 +132,7 @@ impl GitHub {
             reader,
             deadline,
             batch: AtomicUsize::new(BATCH),
+            gathering: whole::Gathering::default(),
         })))
     }
 }
@@ -136,7 +140,7 @@ impl GitHub {
 impl ForgeApi for GitHub {
     fn list(&self, repository: RepositoryId) -> BoxFuture<'static, Result<Listed, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.list(repository).await?) })
+        Box::pin(whole::list(inner, repository))
     }
 
     fn fate(
@@ -167,14 +171,13 @@ impl Inner {
         let at = if moved { format!("repositories/{}", about.id) } else { format!("repos/{name}") };
         let (branches, changes) =
             try_join(self.branches(&repository, &at), self.changes(&repository, &at)).await?;
-        let mut listing = Listing {
-            default_branch: about.default_branch.as_deref().map(Name::from),
-            archived: about.archived,
-            ..Listing::default()
-        };
+        let mut listing = Listing { archived: about.archived, ..Listing::default() };
         for (branch, head) in branches.iter().flat_map(|page| page.iter()) {
             listing.branches.insert(branch.clone(), *head);
         }
+        // An empty repository names one that is not there.
+        let default = about.default_branch.as_deref().map(Name::from);
+        listing.default_branch = default.filter(|name| listing.branches.contains_key(name));
         let changes = changes.iter().flat_map(|page| page.iter());
         let changes: BTreeMap<u64, _> = changes.map(|change| (change.number, change)).collect();
         listing.changes = changes.into_values().cloned().collect();

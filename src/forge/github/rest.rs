@@ -186,9 +186,13 @@ impl Pull {
             }
         });
         let association = association(self.author_association.as_deref());
+        let by = self.user.and_then(|user| {
+            let bot = user.kind.as_deref() == Some("Bot");
+            author(user.login, bot, association)
+        });
         let forge = ForgeChange {
             draft: self.draft.unwrap_or(false),
-            author: self.user.and_then(|user| author(user, association)),
+            author: by,
             source,
             created_at: self.created_at.parse::<Timestamp>().map_err(|error| error.to_string())?,
             labels: names(self.labels),
@@ -206,13 +210,14 @@ impl Pull {
     }
 }
 
-fn author(user: User, association: Association) -> Option<Author> {
-    let bot = user.kind.as_deref() == Some("Bot") || user.login.ends_with("[bot]");
-    let gone = user.login.is_empty() || user.login == GHOST;
-    (!gone).then(|| Author { login: Name::from(user.login), bot, association })
+/// Nobody, where the account is gone.
+pub(super) fn author(login: String, bot: bool, association: Association) -> Option<Author> {
+    let bot = bot || login.ends_with("[bot]");
+    let gone = login.is_empty() || login == GHOST;
+    (!gone).then(|| Author { login: Name::from(login), bot, association })
 }
 
-fn association(word: Option<&str>) -> Association {
+pub(super) fn association(word: Option<&str>) -> Association {
     match word {
         Some("OWNER") => Association::Owner,
         Some("MEMBER") => Association::Member,

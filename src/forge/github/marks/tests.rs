@@ -1,6 +1,10 @@
 use super::super::fuzz::mutations;
 use super::*;
 
+fn read(body: &[u8]) -> Result<BTreeMap<String, Seen>, Failure> {
+    graphql::each(graphql::read(body)?)
+}
+
 const ANSWER: &str = r#"{"data":{"r0":{"databaseId":1296269,"nameWithOwner":"octocat/Hello-World","isArchived":false,"pushedAt":"2011-01-26T19:06:43Z","defaultBranchRef":{"name":"main"},"pullRequests":{"nodes":[{"number":1347,"updatedAt":"2011-01-26T19:01:12Z"}]}},"r1":{"databaseId":2,"nameWithOwner":"octocat/empty","isArchived":true,"pushedAt":null,"defaultBranchRef":null,"pullRequests":{"nodes":[]}},"r2":null},"errors":[{"type":"NOT_FOUND","path":["r2"],"locations":[{"line":7,"column":3}],"message":"Could not resolve to a Repository with the name 'octocat/gone'."}]}"#;
 
 #[test]

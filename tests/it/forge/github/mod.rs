@@ -1,18 +1,20 @@
 //! The reader of GitHub against a model of it.
 
+mod many;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use crosswatch::clock::Clock;
-use crosswatch::forge::github::{BodyReader, GitHub, SetupError, body_reader};
+use crosswatch::forge::github::{BodyReader, GitHub, SetupError};
 use crosswatch::forge::{ForgeApi, ForgeError, Listed};
 use crosswatch::http::HttpClient;
 use crosswatch::http::conditional::{Bounds, Conditional};
 use crosswatch::task::Tasks;
 use crosswatch_core::model::change::{Association, Fate, ForgeChange, OpenRef};
 use crosswatch_core::model::identity::{Name, RepositoryId};
-use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, GitForge, GitHubForge};
+use crosswatch_core::model::settings::{Authors, ForgeKind, ForgeSettings, GitForge, GitHubForge};
 use crosswatch_core::model::time::Span;
 use crosswatch_core::references::{self, Context, Forges, Spelling};
 use forge_model::{Access, Edit, Fault, Model, NewChange, What};
@@ -246,12 +248,14 @@ async fn none_of_many_changes_is_missed_though_pages_move() {
         listed.listing.changes.iter().map(|change| change.number).collect()
     };
     assert_eq!(numbers(&site.list("org/a").await), (1..=310).collect());
-    assert_eq!(site.model.requests().of("pulls").requests, 4);
+    // Four pages, and a look back at those before the last: whether they still stand.
+    let asked = site.model.requests().of("pulls");
+    assert_eq!((asked.points, asked.not_modified), (4, 3));
     // While the second page is on its way, one of the first goes: what was the first item of the second
     // page is then on none that is still to be read.
     site.model.star("org/a");
     site.model.forget_requests();
-    let slow = What::Delay(Span::millis(500).to_std());
+    let slow = What::Delay(Span(500).to_std());
     site.model.fault(Fault::on("&page=2", slow).times(1));
     let reading = site.forge.list(id("org/a"));
     let moving = async {
@@ -332,14 +336,14 @@ async fn every_way_of_not_answering_has_its_meaning() {
         ("503", status(503, "{}"), "unavailable"),
         ("504", status(504, "{}"), "unavailable"),
         ("no answer", What::Hang, "unavailable"),
-        ("a byte at a time", What::Drip(Span::millis(300).to_std()), "unavailable"),
+        ("a byte at a time", What::Drip(Span(300).to_std()), "unavailable"),
         ("a torn body", What::Cut, "unavailable"),
         ("HTML", What::Html, "nonsense"),
         ("garbage", What::Garbage(b"\0\xff[".to_vec()), "nonsense"),
         ("nothing", What::Garbage(Vec::new()), "nonsense"),
         ("an object", status(200, "{}"), "nonsense"),
         ("no number", status(200, "[{}]"), "nonsense"),
-        ("304 unasked", status(304, ""), "nonsense"),
+        ("304 of another answer", with(304, "etag", "\"other\""), "nonsense"),
         ("301 elsewhere", with(301, "location", "http://127.0.0.2/x"), "nonsense"),
         ("301 to nowhere", status(301, "{}"), "nonsense"),
     ];
@@ -391,120 +395,4 @@ fn variant(error: &ForgeError) -> &'static str {
         ForgeError::Unavailable(_) => "unavailable",
         ForgeError::Nonsense(_) => "nonsense",
     }
-}
-
-#[tokio::test]
-async fn one_question_tells_where_something_happened() {
-    let site = Site::new().await;
-    let model = &site.model;
-    // All of this is old when the marks are read.
-    model.state().skew = -600;
-    let names: Vec<String> = (0..100).map(|n| format!("org/r{n}")).collect();
-    for name in &names {
-        model.repository(name);
-        model.open(name, NewChange::default());
-    }
-    model.state().skew = 0;
-    model.forget_requests();
-    let mut before = site.marks(&names).await;
-    assert_eq!(before.len(), 100);
-    assert_eq!(site.marks(&names).await, before);
-    let total = model.requests().total();
-    assert_eq!((total.requests, total.points), (2, 2));
-    // Each in its second, and noticed by it alone.
-    let acts: [(&str, &dyn Fn()); 8] = [
-        ("a push", &|| drop(model.push("org/r3", "main", None))),
-        ("a push to a change", &|| drop(model.push_change("org/r3", 1, None))),
-        ("another body", &|| model.edit("org/r3", 1, Edit::Body(Some("x".to_owned())))),
-        ("a draft", &|| model.edit("org/r3", 1, Edit::Draft(true))),
-        ("a label", &|| model.edit("org/r3", 1, Edit::Label("x".to_owned()))),
-        ("an end", &|| model.edit("org/r3", 1, Edit::Close)),
-        ("another change", &|| drop(model.open("org/r3", NewChange::default()))),
-        ("another name", &|| model.rename("org/r3", "org/renamed")),
-    ];
-    for (at, (what, act)) in acts.into_iter().enumerate() {
-        model.state().skew = -500 + 10 * i64::try_from(at).expect("few");
-        act();
-        let after = site.marks(&names).await;
-        let differ: Vec<&RepositoryId> =
-            after.iter().filter(|(id, mark)| before[*id] != **mark).map(|(id, _)| id).collect();
-        assert_eq!(differ, [&id("org/r3")], "{what}");
-        before = after;
-    }
-    // What follows within the second in which it was seen is not lost: that mark does not last.
-    model.state().skew = 0;
-    model.push("org/r5", "main", None);
-    let young = site.marks(&names).await;
-    eventually("it is told once more", async || {
-        site.marks(&names).await[&id("org/r5")] != young[&id("org/r5")]
-    })
-    .await;
-    // One that is gone has no mark, and takes none from the others.
-    model.delete_repository("org/r7");
-    let after = site.marks(&names).await;
-    assert_eq!((after.len(), after.contains_key(&id("org/r7"))), (99, false));
-    site.end().await;
-}
-
-#[tokio::test]
-async fn a_question_that_is_too_heavy_is_asked_in_halves() {
-    let site = Site::new().await;
-    let names: Vec<String> = (0..100).map(|n| format!("org/r{n}")).collect();
-    for name in &names {
-        site.model.repository(name);
-    }
-    site.model.fault(Fault::on("graphql", What::Heavy(30)));
-    assert_eq!(site.marks(&names).await.len(), 100);
-    // 100, 50, 25, 25, 50, 25, 25
-    assert_eq!(site.model.requests().total().requests, 7);
-    // And remembered.
-    site.model.forget_requests();
-    assert_eq!(site.marks(&names).await.len(), 100);
-    assert!(site.model.requests().total().requests <= 5);
-    // A forge that is down is not asked ever smaller questions for ever.
-    site.model.no_faults();
-    site.model.fault(Fault::on("graphql", What::Status(502, Vec::new(), String::new())));
-    site.model.forget_requests();
-    let all = || names.iter().map(|name| id(name)).collect::<Vec<_>>();
-    let error = site.forge.marks(all()).await.expect_err("it is down");
-    assert_eq!(variant(&error), "unavailable");
-    assert!(site.model.requests().total().requests <= 4);
-    for (body, meaning) in [
-        ("{\"errors\":[{\"type\":\"RATE_LIMITED\",\"message\":\"x\"}]}", "limited"),
-        ("{\"data\":null,\"errors\":[{\"message\":\"Parse error\"}]}", "nonsense"),
-        ("<html>", "nonsense"),
-    ] {
-        site.model.no_faults();
-        site.model.fault(Fault::on("graphql", What::Status(200, Vec::new(), body.to_owned())));
-        let error = site.forge.marks(all()).await.expect_err(body);
-        assert_eq!(variant(&error), meaning, "{error}");
-    }
-    // An Enterprise Server may have no GraphQL.
-    site.model.no_faults();
-    site.model.fault(Fault::on("graphql", What::Status(404, Vec::new(), "{}".to_owned())));
-    let error = site.forge.marks(all()).await.expect_err("no GraphQL");
-    assert_eq!(variant(&error), "not found", "{error}");
-    site.end().await;
-}
-
-#[tokio::test]
-async fn a_forge_that_cannot_be_asked_is_refused_at_once() {
-    let site = Site::new().await;
-    let ask = || async {
-        let client = HttpClient::new().expect("a client");
-        let (clock, tasks) = (Clock::system(), site.tasks.clone());
-        Conditional::new(client, clock, tasks, None, None, Bounds::default()).await
-    };
-    let mut wrong = settings(&site.model);
-    let read = body_reader(Arc::default());
-    wrong.kind = ForgeKind::GitHub(GitHubForge {
-        api_url: "ftp://forge.example".to_owned(),
-        webhook_secrets: Vec::new(),
-    });
-    let refused = GitHub::new(&wrong, None, ask().await, Arc::clone(&read));
-    assert!(matches!(refused, Err(SetupError::Address { .. })));
-    wrong.kind = ForgeKind::Git(GitForge { changes: Vec::new(), base: BTreeMap::new() });
-    let refused = GitHub::new(&wrong, None, ask().await, read);
-    assert!(matches!(refused, Err(SetupError::Kind { .. })));
-    site.end().await;
 }
