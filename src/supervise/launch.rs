@@ -67,7 +67,7 @@ impl<'a> Start<'a> {
         let door = group.as_ref().map(Group::door).transpose().map_err(wrong)?;
         let bounds = bounds(spec, group.as_ref());
         let prepare = move || enter(door.as_ref(), &bounds);
-        // SAFETY: between fork and exec only setsid(2), write(2) and setrlimit(2) are called, on
+        // SAFETY: between fork and exec only setsid(2), nice(2), write(2) and setrlimit(2) are called, on
         // values that were made before the fork; nothing is allocated, locked or dropped there.
         unsafe { command.pre_exec(prepare) };
         let spawned = command.spawn();
@@ -90,9 +90,14 @@ impl<'a> Start<'a> {
     }
 }
 
+/// How much runs stand back (`nice(2)`): who guards them must never wait for what they flood.
+const STAND_BACK: i32 = 10;
+
 /// What the command does to itself before it becomes the command.
 fn enter(door: Option<&File>, bounds: &[(Resource, u64)]) -> io::Result<()> {
     setsid()?;
+    // SAFETY: nice(2) has no argument but a number. It only ever lowers the priority, so it cannot fail.
+    unsafe { libc::nice(STAND_BACK) };
     if let Some(door) = door {
         // SAFETY: one byte of a constant is written to a descriptor that is open.
         let written = unsafe { libc::write(door.as_raw_fd(), c"0".as_ptr().cast(), 1) };

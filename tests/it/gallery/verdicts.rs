@@ -56,7 +56,11 @@ fn play(who: Who) -> Verdicts {
     let crowd = |piece: &&'static Piece| floods::PIECES.iter().any(|one| one.name == piece.name);
     let (crowds, others): (Vec<&'static Piece>, Vec<&'static Piece>) =
         pieces.into_iter().partition(crowd);
-    for pieces in [others, crowds] {
+    // And each under a limit of processes for itself: the kernel counts those of a user, not of a run.
+    let (limited, crowds): (Vec<_>, Vec<_>) =
+        crowds.into_iter().partition(|piece| piece.keys.contains("processes"));
+    let acts = [others, crowds].into_iter().chain(limited.into_iter().map(|piece| vec![piece]));
+    for pieces in acts {
         let names: Vec<_> = pieces.iter().map(|piece| piece.name).collect();
         let played = std::panic::catch_unwind(|| {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
