@@ -7,7 +7,6 @@ mod buildbot;
 mod cli;
 mod doctor;
 mod forge;
-mod gallery;
 mod invariants;
 mod ledger;
 mod lifecycle;
