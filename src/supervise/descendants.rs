@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use nix::errno::Errno;
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 
@@ -93,6 +95,47 @@ pub fn kill_all(list: impl Fn() -> BTreeSet<Pid>) {
     }
     for pid in stopped {
         signal(pid, Signal::SIGKILL);
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Death {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By this signal.
+    Signalled(i32),
+}
+
+/// What `waitpid(2)` said of the children of this process.
+pub(super) enum Waited {
+    /// One was dead, and is waited for now.
+    Dead(Pid, Death),
+    /// They live.
+    Alive,
+    /// There are none.
+    None,
+}
+
+/// Waits for one dead child, whoever it is; never blocks.
+pub(super) fn wait_for_one() -> Waited {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid(2) writes one int, and `status` is one. nix's own wrapper loses the
+        // processes that a real-time signal ended.
+        let waited = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        match Errno::result(waited) {
+            Ok(0) => return Waited::Alive,
+            Ok(pid) => {
+                let death = match libc::WIFEXITED(status) {
+                    true => Death::Exited(libc::WEXITSTATUS(status)),
+                    false => Death::Signalled(libc::WTERMSIG(status)),
+                };
+                return Waited::Dead(Pid::from_raw(pid), death);
+            }
+            Err(Errno::ECHILD) => return Waited::None,
+            Err(_) => {}
+        }
     }
 }
 

@@ -6,8 +6,6 @@ use std::os::fd::AsFd;
 use std::process::{ChildStderr, ChildStdout};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
@@ -16,7 +14,7 @@ use nix::unistd::Pid;
 pub(super) use super::launch::Start;
 
 use super::cgroup::Group;
-use super::descendants::{Stat, below_self, kill_all, signal};
+use super::descendants::{Death, Stat, Waited, below_self, kill_all, signal, wait_for_one};
 use super::keeper::{Asked, Control, is_patient, now};
 use super::launch::Launched;
 use super::run::{Exceeded, Outcome, Resource};
@@ -292,21 +290,16 @@ impl<'a> Guard<'a> {
     /// Waits for every dead child; whether a living one is left.
     fn reap(&mut self) -> bool {
         loop {
-            let mut status = 0;
-            // SAFETY: waitpid(2) writes one int, and `status` is one. nix's own wrapper loses the
-            // processes that a real-time signal ended.
-            let waited = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
-            match Errno::result(waited) {
-                Ok(0) => return true,
-                Ok(pid) if pid == self.leader.as_raw() => {
-                    self.ended = Some(if libc::WIFEXITED(status) {
-                        Outcome::Finished(libc::WEXITSTATUS(status))
-                    } else {
-                        Outcome::Signalled(libc::WTERMSIG(status))
+            match wait_for_one() {
+                Waited::Alive => return true,
+                Waited::None => return false,
+                Waited::Dead(pid, death) if pid == self.leader => {
+                    self.ended = Some(match death {
+                        Death::Exited(code) => Outcome::Finished(code),
+                        Death::Signalled(signal) => Outcome::Signalled(signal),
                     });
                 }
-                Err(Errno::ECHILD) => return false,
-                Ok(_) | Err(_) => {}
+                Waited::Dead(..) => {}
             }
         }
     }

@@ -19,8 +19,6 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
@@ -28,7 +26,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::descendants::{below, children, kill_all, signal};
+use super::descendants::{Death, Waited, below, children, kill_all, signal, wait_for_one};
 use super::keeper::now;
 
 /// The first argument that makes this program the parent of a daemon, followed by the process ids
@@ -160,25 +158,17 @@ fn wait(signals: &SignalFd, most: Duration, hand_on: impl Fn(Signal)) {
 /// Waits for every dead child; the exit code of the daemon if it was among them.
 fn reap(daemon: Pid) -> Option<u8> {
     let mut code = None;
-    loop {
-        let mut status = 0;
-        // SAFETY: waitpid(2) writes one int, and `status` is one. nix's own wrapper loses the
-        // processes that a real-time signal ended.
-        let waited = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
-        match Errno::result(waited) {
-            Ok(0) | Err(Errno::ECHILD) => return code,
-            Ok(pid) if pid == daemon.as_raw() => {
-                // As a shell says it: 128 and the signal.
-                let ended = if libc::WIFEXITED(status) {
-                    libc::WEXITSTATUS(status)
-                } else {
-                    libc::WTERMSIG(status).saturating_add(128)
-                };
-                code = Some(u8::try_from(ended).unwrap_or(u8::MAX));
-            }
-            Ok(_) | Err(_) => {}
+    while let Waited::Dead(pid, death) = wait_for_one() {
+        if pid == daemon {
+            // As a shell says it: 128 and the signal.
+            let ended = match death {
+                Death::Exited(code) => code,
+                Death::Signalled(signal) => signal.saturating_add(128),
+            };
+            code = Some(u8::try_from(ended).unwrap_or(u8::MAX));
         }
     }
+    code
 }
 
 /// Reaps, and says whether a child is left that is not known.

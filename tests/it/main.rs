@@ -1,4 +1,4 @@
-//! The one integration test binary.
+//! The integration tests, in one program; the gallery has its own.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -11,6 +11,7 @@ mod invariants;
 mod ledger;
 mod lifecycle;
 mod main_job;
+mod planted;
 mod supervise;
 mod support;
 mod tools;
