@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod governor;
+pub mod hints;
 pub mod lifecycle;
 pub mod outbox;
 pub mod polling;

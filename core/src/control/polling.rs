@@ -131,6 +131,10 @@ pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
         }
         Event::Hint(id) => {
             if let Some(target) = state.targets.get_mut(&id) {
+                // Whoever says that it moved need not be confirmed by a mark.
+                if let Some(mark) = &mut target.mark {
+                    mark.awaited = false;
+                }
                 target.moved(now);
             }
         }
