@@ -8,6 +8,7 @@ pub mod config;
 pub mod daemon;
 pub mod doctor;
 pub mod forge;
+pub mod hooks;
 pub mod http;
 pub mod ledger;
 pub mod pass;

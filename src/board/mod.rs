@@ -4,6 +4,8 @@ mod status;
 mod wake;
 mod world;
 
-pub use status::{Board, BoardContent, ForgeStatus, RepositoryStatus, WorkspaceStatus};
+pub use status::{
+    Board, BoardContent, ForgeStatus, HookStatus, HooksStatus, RepositoryStatus, WorkspaceStatus,
+};
 pub use wake::Wake;
 pub use world::World;

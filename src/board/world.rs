@@ -99,9 +99,14 @@ impl World {
         self.parts().repositories.entry(part.id.clone()).or_insert_with(|| Arc::new(part));
     }
 
+    /// What is known of a repository.
+    pub fn repository(&self, id: &RepositoryId) -> Option<Arc<RepositoryPart>> {
+        self.parts().repositories.get(id).cloned()
+    }
+
     /// What an earlier run knew of a repository still holds: whether there was something.
     pub fn confirmed(&self, id: &RepositoryId, at: Timestamp) -> bool {
-        let part = self.parts().repositories.get(id).cloned();
+        let part = self.repository(id);
         let last = part.as_ref().and_then(|part| part.listing.last_known(Purpose::Display));
         let (Some(part), Some(last)) = (&part, last) else { return false };
         self.listed(id, (&part.url, &part.spelling), Ok((**last).clone()), at);

@@ -18,6 +18,8 @@ pub enum Kind {
     Words(&'static [&'static str]),
     /// Where a secret is.
     Secret,
+    /// Where a secret is, or a list of such places.
+    Secrets,
     /// One of these words, or where a secret is.
     WordsOrSecret(&'static [&'static str]),
     /// A list.
@@ -155,6 +157,11 @@ pub static FORGE: Table = Table(&[
         Kind::Text,
         "github: address of its API; https://api.github.com, or /api/v3 below the URL of another server, when left out.",
     ),
+    key(
+        "webhook_secret",
+        Kind::Secrets,
+        "github: where the secret of webhooks is; a list while one is replaced by another. No webhook is taken when left out.",
+    ),
     key("changes", TEXTS, "git: patterns of change refs, with one * for the number."),
     key("base", Kind::Text, "git: base branch of changes; the default branch when left out."),
     key("authors", Kind::Words(&["any", "none"]), "git: whether every head is trusted, or none."),
@@ -162,7 +169,7 @@ pub static FORGE: Table = Table(&[
 
 /// Keys of [`FORGE`] that only forges of another kind take.
 pub fn foreign_forge_keys(kind: &str) -> &'static [&'static str] {
-    if kind == "github" { &["changes", "base", "authors"] } else { &["api_url"] }
+    if kind == "github" { &["changes", "base", "authors"] } else { &["api_url", "webhook_secret"] }
 }
 
 /// Keys of `poll`.

@@ -47,8 +47,8 @@ database: {env: DATABASE_URL}
 proxy: {url: "http://proxy.example:3128", except: [localhost, .example.org], user: me, password: {file: /p}}
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
-  g: {kind: github, token: {file: g}, poll: {reconcile: 5m}}
-  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: []}
+  g: {kind: github, token: {file: g}, poll: {reconcile: 5m}, webhook_secret: {env: HOOK}}
+  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: [], webhook_secret: [{file: new}, {file: old}]}
 ci:
   bb: {kind: buildbot, url: "http://bb:8010/", user: change, password: {credential: bb}}
   web:
@@ -142,7 +142,7 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 58] = [
+const WRONG: [(&str, &str, &str, &str); 60] = [
     ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
     ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
     ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),
@@ -171,6 +171,13 @@ const WRONG: [(&str, &str, &str, &str); 58] = [
     ),
     ("kind: git", "kind: github", "3:45", "a forge of kind github has no key"),
     ("kind: git", "kind: github", "3:26", "addresses of ssh stand under `also`"),
+    ("authors: any", "authors: any, webhook_secret: {file: x}", "3:51", "a forge of kind git has no key"),
+    (
+        "{kind: git, url: 'file:///srv/git', authors: any}",
+        "{kind: github, webhook_secret: [{file: x}, hunter2-canary]}",
+        "3:46",
+        "a secret must not be written here",
+    ),
     ("kind: git", "kind: git, api_url: 'https://h'", "3:18", "a forge of kind git has no key"),
     (
         "{kind: git, url: 'file:///srv/git', authors: any}",

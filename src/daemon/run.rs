@@ -26,6 +26,7 @@ use crate::config::{self, Secrets, Watch};
 use crate::forge::Apis;
 use crate::forge::git::{GitRemote, Mirrors, SharedMirrors};
 use crate::forge::governor::Governor;
+use crate::hooks::{Hooks, Keeper, Repair};
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
 use crate::store::Store;
@@ -208,6 +209,27 @@ impl Daemon {
         };
         tasks.spawn("answers", answers.run());
 
+        let (takes, deliveries) = Hooks::new(board.clone());
+        let keeper = Keeper {
+            ledger: ledger.clone(),
+            term: term.clone(),
+            deliveries,
+            hints: hints_sender.clone(),
+            board: board.clone(),
+            clock: clock.clone(),
+        };
+        tasks.spawn("webhooks", keeper.run());
+        let repair = Repair {
+            ledger: ledger.clone(),
+            term: term.clone(),
+            apis: apis.subscribe(),
+            world: world.clone(),
+            hints: hints_sender.clone(),
+            board: board.clone(),
+            clock: clock.clone(),
+        };
+        tasks.spawn("lost webhooks", repair.run());
+
         let parts = ci::Parts {
             web: Arc::new(http.clone()),
             runner: Arc::new(supervisor.clone()),
@@ -277,6 +299,7 @@ impl Daemon {
             secrets: Arc::clone(&secrets),
             world: world.clone(),
             governor: means.governor.clone(),
+            hooks: takes,
         };
         let socket = web::socket_path(&settings.state_dir);
         web::start(&access, &settings, &socket).await.map_err(DaemonError::Web)?;

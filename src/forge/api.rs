@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crosswatch_core::model::change::{Fate, Listing};
 use crosswatch_core::model::identity::RepositoryId;
+use crosswatch_core::model::time::Timestamp;
 use futures_util::future::BoxFuture;
 
 /// A forge that answers by an API. It is the reader of the registry: it decides nothing, keeps no
@@ -27,6 +28,30 @@ pub trait ForgeApi: Send + Sync {
         &self,
         repositories: Vec<RepositoryId>,
     ) -> BoxFuture<'static, Result<BTreeMap<RepositoryId, String>, ForgeError>>;
+
+    /// The forge's own log of what a hook delivered, or should have, back to a time. `place` is what
+    /// the hook belongs to: `repos/OWNER/NAME`, `orgs/NAME` or `app`.
+    fn deliveries(
+        &self,
+        place: String,
+        hook: u64,
+        since: Timestamp,
+    ) -> BoxFuture<'static, Result<Vec<Delivered>, ForgeError>>;
+}
+
+/// A delivery in a forge's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The same each time that it is delivered.
+    pub guid: String,
+    /// Such as `push`.
+    pub event: String,
+    /// The forge's own id of the repository.
+    pub repository_id: Option<u64>,
+    /// When.
+    pub at: Timestamp,
+    /// What was answered; 0 without an answer, or while there is none yet.
+    pub status: u16,
 }
 
 /// Repositories that one question of [`ForgeApi::marks`] may be about.

@@ -2,6 +2,7 @@
 //! transaction that first checks that this daemon still leads.
 
 mod commit;
+mod deliveries;
 mod error;
 mod lease;
 mod outbox;
@@ -17,6 +18,7 @@ use crosswatch_core::model::ledger_view::LedgerView;
 use sqlx::{Any, Row as _, Transaction};
 
 pub use commit::Committed;
+pub use deliveries::{Came, DeliveryRow, HookRow};
 pub use error::LedgerError;
 pub use lease::{LEASE, Term};
 pub use outbox::OutboxRow;

@@ -4,6 +4,7 @@
 
 mod answers;
 mod fates;
+mod hearing;
 mod looking;
 mod memory;
 mod mirroring;
@@ -12,7 +13,7 @@ mod registry;
 pub use answers::Answers;
 pub use memory::{Kept, Memory, Remembered, SeenAs};
 pub use mirroring::Mirroring;
-pub use registry::{Hint, Hints, Registry};
+pub use registry::{Announcement, Hint, Hints, Registry};
 
 use std::sync::Arc;
 

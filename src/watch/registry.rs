@@ -12,10 +12,12 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
+use super::hearing::Hearing;
 use super::looking::{Done, Looked, look, marks};
 use super::{Kept, Memory, Readers, SeenAs, server};
 use crate::board::{Board, World};
 use crate::clock::Clock;
+use crate::forge::github::hook::Moved;
 use crate::pass::{Publications, Published};
 
 /// Takes hints. A hint that something moved only brings the next look forward.
@@ -24,11 +26,25 @@ pub type Hints = mpsc::Sender<Hint>;
 /// What somebody outside knows of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
-    /// It may have moved.
-    Moved(RepositoryId),
+    /// Somebody outside says that it moved.
+    Announced(Announcement),
     /// An administrator says that another repository at the same path is the right one.
     Accept(RepositoryId),
 }
+
+/// What a forge told by a webhook, or tells in its log that it would have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Identity of the forge.
+    pub forge: Name,
+    /// Which repository, and what is to be seen there.
+    pub moved: Moved,
+    /// Whether it did not arrive when it should have.
+    pub missed: bool,
+}
+
+/// Hints that are taken at once.
+const HINTS: usize = 100;
 
 /// The observer of repositories.
 pub struct Registry {
@@ -57,9 +73,12 @@ impl Registry {
         let mut watched: BTreeMap<RepositoryId, Watched> = BTreeMap::new();
         let mut stretches: BTreeMap<Name, u64> = BTreeMap::new();
         let mut looks: FuturesUnordered<_> = FuturesUnordered::new();
+        let mut hearing = Hearing::new(self.world.clone(), self.board.clone());
+        let mut hints = Vec::new();
         loop {
             let now = self.clock.now();
-            let wait = polling::next_at(&state).map_or(Span::hours(1), |next| next.since(now));
+            let next = polling::next_at(&state).into_iter().chain(hearing.next_at()).min();
+            let wait = next.map_or(Span::hours(1), |next| next.since(now));
             let event = tokio::select! {
                 changed = self.publications.changed() => {
                     if changed.is_err() {
@@ -69,17 +88,12 @@ impl Registry {
                     let Some(published) = published else { continue };
                     let (all, event) = self.targets(&published);
                     watched = all;
+                    hearing.keep(|id| watched.contains_key(id));
                     event
                 }
-                Some(hint) = self.hints.recv() => match hint {
-                    Hint::Moved(id) => Event::Hint(id),
-                    Hint::Accept(id) => {
-                        self.seen.remove(&id);
-                        Event::Hint(id)
-                    }
-                },
+                1.. = self.hints.recv_many(&mut hints, HINTS) => Event::Tick,
                 Some(done) = looks.next(), if !looks.is_empty() => match done {
-                    Done::Looked(looked) => self.looked(*looked),
+                    Done::Looked(looked) => self.looked(*looked, &mut hearing),
                     Done::Marks { forge, asked, marks } => self.marked(forge, asked, marks),
                 },
                 () = tokio::time::sleep(wait.to_std().max(Duration::from_millis(5))) => Event::Tick,
@@ -87,6 +101,19 @@ impl Registry {
             let now = self.clock.now();
             let mut events = self.stretched(&mut stretches);
             events.push(event);
+            events.extend(hearing.due(now).into_iter().map(Event::Hint));
+            for hint in hints.drain(..) {
+                let ids = match hint {
+                    Hint::Announced(announced) => {
+                        hearing.heard(announced, &self.seen, |id| watched.contains_key(id), now)
+                    }
+                    Hint::Accept(id) => {
+                        self.seen.remove(&id);
+                        vec![id]
+                    }
+                };
+                events.extend(ids.into_iter().map(Event::Hint));
+            }
             while let Some(event) = events.pop() {
                 for effect in polling::step(&mut state, event, now) {
                     let readers = self.readers.clone();
@@ -199,7 +226,7 @@ impl Registry {
         None
     }
 
-    fn looked(&mut self, looked: Looked) -> Event {
+    fn looked(&mut self, looked: Looked, hearing: &mut Hearing) -> Event {
         let at = self.clock.now();
         let Looked { id, watched, read } = looked;
         let read = read.and_then(|(listing, seen)| match self.other(&id, seen.as_ref()) {
@@ -224,9 +251,10 @@ impl Registry {
         let mut spelling = watched.spelling.clone();
         let listing = match read {
             Ok((listing, seen)) => {
-                let before = self.world.freeze(at).repositories.get(&id).cloned();
+                let before = self.world.repository(&id);
                 let before = before.and_then(|part| part.listing.value().cloned());
-                let moved = before.is_none_or(|before| *before != listing);
+                let moved = before.as_ref().is_none_or(|before| **before != listing);
+                hearing.read(&id, Some(&listing), moved && before.is_some(), at);
                 if moved || self.seen.get(&id) != seen.as_ref() {
                     let key = (&id, &watched.url, &watched.spelling);
                     let kept = Kept { listing: listing.clone(), seen: seen.clone() };
@@ -240,6 +268,7 @@ impl Registry {
             }
             Err(why) => {
                 tracing::warn!(repository = %id, why, "a repository could not be read");
+                hearing.read(&id, None, false, at);
                 Err(why)
             }
         };

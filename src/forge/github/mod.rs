@@ -3,10 +3,12 @@
 //! A repository is read whole or not at all: alone by REST with ETags, with others by GraphQL. Whether
 //! it has to be read is asked of GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
+mod deliveries;
 mod failure;
 #[cfg(test)]
 mod fuzz;
 mod graphql;
+pub mod hook;
 mod marks;
 mod name;
 mod rest;
@@ -21,12 +23,12 @@ use crosswatch_core::model::change::{Fate, Listing};
 use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
-use crosswatch_core::model::time::Span;
+use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::references::{self, Context, Forges, References};
 use futures_util::future::{BoxFuture, try_join};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{BATCH, ForgeApi, ForgeError, Listed};
+use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed};
 use crate::http::conditional::{AskError, Conditional, Reply};
 use crate::http::{Api, HttpError, HttpRequest, Method, Pages, StatusCode, Urgency};
 use failure::{Failure, Reason};
@@ -158,6 +160,16 @@ impl ForgeApi for GitHub {
     ) -> BoxFuture<'static, Result<BTreeMap<RepositoryId, String>, ForgeError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { Ok(marks::marks(&inner, repositories).await?) })
+    }
+
+    fn deliveries(
+        &self,
+        place: String,
+        hook: u64,
+        since: Timestamp,
+    ) -> BoxFuture<'static, Result<Vec<Delivered>, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(deliveries::read(&inner, &place, hook, since).await?) })
     }
 }
 
