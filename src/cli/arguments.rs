@@ -106,6 +106,8 @@ pub(super) enum Command {
     },
     /// List watched repositories with their last look
     Forges,
+    /// List webhooks: the URL to enter at each forge, what arrived, and what is wrong
+    Hooks,
     /// Print the log of a workspace's last run, or of a build
     Log {
         /// Workspace, or the beginning of a build's request id

@@ -167,6 +167,7 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
         Command::Builds { workspace, limit } => {
             show::builds(&client()?, workspace, limit, json).await
         }
+        Command::Hooks => show::hooks(&client()?, json).await,
         Command::Forges => show::forges(&client()?, json).await,
         Command::Log { what, follow, once, times } => {
             log::log(&client()?, &what, log::Wanted { follow, once, times }).await

@@ -223,6 +223,7 @@ impl Daemon {
             ledger: ledger.clone(),
             term: term.clone(),
             apis: apis.subscribe(),
+            publications: publications.clone(),
             world: world.clone(),
             hints: hints_sender.clone(),
             board: board.clone(),

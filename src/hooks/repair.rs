@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::forge::github::hook::{Moved, moves};
 use crate::forge::{Apis, Delivered, ForgeError};
 use crate::ledger::{Came, DeliveryRow, HookRow, Ledger, LedgerError, Term};
+use crate::pass::Publications;
 use crate::watch::{Announcement, Hint, Hints};
 
 /// The log is read after so many intervals of the forge, and at least every five minutes.
@@ -40,6 +41,8 @@ pub struct Repair {
     pub term: watch::Receiver<Option<Term>>,
     /// Whom to ask.
     pub apis: watch::Receiver<Apis>,
+    /// Plans: before the first one nobody knows what is watched.
+    pub publications: Publications,
     /// The settings in force.
     pub world: World,
     /// Where hints go.
@@ -52,7 +55,10 @@ pub struct Repair {
 
 impl Repair {
     /// Reads until it is dropped: at once, and then now and then.
-    pub async fn run(self) {
+    pub async fn run(mut self) {
+        if self.publications.wait_for(Option::is_some).await.is_err() {
+            return;
+        }
         let mut due: BTreeMap<(Name, u64), Timestamp> = BTreeMap::new();
         loop {
             match self.ledger.hooks().await {

@@ -67,7 +67,9 @@ impl Hearing {
         for id in ids {
             if !missed {
                 self.told.insert(id.clone(), now);
-                self.on(&forge, |status| drop(status.unannounced.remove(&id)));
+                self.on(&forge, |status| {
+                    status.unannounced.remove(&id);
+                });
             }
             let part = self.world.repository(&id);
             let known = part.as_ref().and_then(|part| part.listing.last_known(Purpose::Display));

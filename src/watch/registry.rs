@@ -80,6 +80,8 @@ impl Registry {
             let next = polling::next_at(&state).into_iter().chain(hearing.next_at()).min();
             let wait = next.map_or(Span::hours(1), |next| next.since(now));
             let event = tokio::select! {
+                // What is watched is known before hints of it are taken.
+                biased;
                 changed = self.publications.changed() => {
                     if changed.is_err() {
                         return;
@@ -91,11 +93,11 @@ impl Registry {
                     hearing.keep(|id| watched.contains_key(id));
                     event
                 }
-                1.. = self.hints.recv_many(&mut hints, HINTS) => Event::Tick,
                 Some(done) = looks.next(), if !looks.is_empty() => match done {
                     Done::Looked(looked) => self.looked(*looked, &mut hearing),
                     Done::Marks { forge, asked, marks } => self.marked(forge, asked, marks),
                 },
+                1.. = self.hints.recv_many(&mut hints, HINTS) => Event::Tick,
                 () = tokio::time::sleep(wait.to_std().max(Duration::from_millis(5))) => Event::Tick,
             };
             let now = self.clock.now();

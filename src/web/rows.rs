@@ -10,6 +10,7 @@ use crosswatch_core::plan::explain::{Explainer, Explanation};
 use crosswatch_core::spelling::{self, Spelling};
 use serde::{Deserialize, Serialize};
 
+use super::hook_rows;
 use crate::board::BoardContent;
 use crate::daemon::access::{Governor, api_host};
 use crate::pass::Published;
@@ -257,7 +258,7 @@ pub fn forges(settings: &Settings, board: &BoardContent, governor: &Governor) ->
             identity: forge.identity.clone(),
             kind: if host.is_some() { "github" } else { "git" }.to_owned(),
             repositories: board.repositories.keys().filter(of).count(),
-            detector: status.detector,
+            detector: detector(status.detector, hook_rows::serves(board, &forge.name)),
             next_at: status.next_at,
             stretch: status.stretch,
             budgets: budgets.collect(),
@@ -266,6 +267,11 @@ pub fn forges(settings: &Settings, board: &BoardContent, governor: &Governor) ->
         }
     };
     settings.forges.values().map(|forge| row(forge)).collect()
+}
+
+/// How changes are noticed, with webhooks where they arrive.
+fn detector(asked: String, webhooks: bool) -> String {
+    if webhooks { format!("webhooks, and {asked}") } else { asked }
 }
 
 /// All watched repositories.

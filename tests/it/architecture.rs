@@ -88,6 +88,20 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pass", &["core::model", "core::plan", "core::control", "board", "ledger"]),
+    // What a webhook says goes to the registry as a hint, and nowhere else.
+    (
+        "hooks",
+        &[
+            "core::model",
+            "board",
+            "forge",
+            "ledger",
+            "pass::Publications",
+            "watch::Announcement",
+            "watch::Hint",
+            "watch::Hints",
+        ],
+    ),
     (
         "ci",
         &[
@@ -112,6 +126,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "daemon::Access",
             "daemon::Order",
             "daemon::access",
+            "forge::github::hook",
             "ledger",
             "pass",
             "supervise::log",
