@@ -68,9 +68,10 @@ fn forge(forge: &ForgeSettings) -> Value {
                 "kind": "git", "changes": git.changes, "base": git.base, "authors": git.authors,
             }),
             ForgeKind::GitHub(github) => {
-                let secrets = (!github.webhook_secrets.is_empty()).then_some(&github.webhook_secrets);
+                let secrets =
+                    (!github.webhook_secrets.is_empty()).then_some(&github.webhook_secrets);
                 json!({"kind": "github", "api_url": github.api_url, "webhook_secret": secrets})
-            },
+            }
         },
     );
     value

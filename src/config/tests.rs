@@ -171,7 +171,12 @@ const WRONG: [(&str, &str, &str, &str); 60] = [
     ),
     ("kind: git", "kind: github", "3:45", "a forge of kind github has no key"),
     ("kind: git", "kind: github", "3:26", "addresses of ssh stand under `also`"),
-    ("authors: any", "authors: any, webhook_secret: {file: x}", "3:51", "a forge of kind git has no key"),
+    (
+        "authors: any",
+        "authors: any, webhook_secret: {file: x}",
+        "3:51",
+        "a forge of kind git has no key",
+    ),
     (
         "{kind: git, url: 'file:///srv/git', authors: any}",
         "{kind: github, webhook_secret: [{file: x}, hunter2-canary]}",

@@ -47,7 +47,9 @@ impl Keeper {
     /// Stores until it is dropped.
     pub async fn run(mut self) {
         let mut known = match self.ledger.hooks().await {
-            Ok(hooks) => hooks.into_iter().map(|row| ((row.forge.clone(), row.hook), row)).collect(),
+            Ok(hooks) => {
+                hooks.into_iter().map(|row| ((row.forge.clone(), row.hook), row)).collect()
+            }
             Err(error) => {
                 tracing::warn!(%error, "it is not known which hooks there are until they are heard");
                 Known::new()
@@ -104,8 +106,11 @@ impl Keeper {
                 hooks.insert(key, row);
             }
         }
-        let rows: Vec<DeliveryRow> =
-            deliveries.iter().filter(|delivery| moves(&delivery.event)).map(|of| row(of, now)).collect();
+        let rows: Vec<DeliveryRow> = deliveries
+            .iter()
+            .filter(|delivery| moves(&delivery.event))
+            .map(|of| row(of, now))
+            .collect();
         let changed: Vec<HookRow> = hooks.values().cloned().collect();
         let mut new = Vec::new().into_iter();
         if !rows.is_empty() || !changed.is_empty() {

@@ -231,7 +231,11 @@ mod tests {
                 "one is on its way",
             ),
             (
-                vec![entry("c", "push", 1, 202), entry("b", "push", 9, 0), entry("a", "push", 60, 0)],
+                vec![
+                    entry("c", "push", 1, 202),
+                    entry("b", "push", 9, 0),
+                    entry("a", "push", 60, 0),
+                ],
                 vec!["c", "a"],
                 9,
                 "what is on its way is looked at again",

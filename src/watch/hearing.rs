@@ -73,7 +73,8 @@ impl Hearing {
             }
             let part = self.world.repository(&id);
             let known = part.as_ref().and_then(|part| part.listing.last_known(Purpose::Display));
-            let event = Event::Heard { id, expected: moved.expected.clone(), known: known.map(|k| &**k) };
+            let event =
+                Event::Heard { id, expected: moved.expected.clone(), known: known.map(|k| &**k) };
             read.extend(reads(hints::step(&mut self.state, event, now)));
         }
         read

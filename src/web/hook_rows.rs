@@ -160,7 +160,8 @@ fn wrong(status: &HooksStatus, has_url: bool, secrets: usize, now: Timestamp) ->
         return wrong;
     }
     if !has_url {
-        wrong.push("no `public_url`: the URL to enter at the forge is not known; set it".to_owned());
+        wrong
+            .push("no `public_url`: the URL to enter at the forge is not known; set it".to_owned());
     }
     wrong.extend(status.secret.clone());
     for (id, hook) in &status.hooks {
@@ -183,7 +184,10 @@ fn wrong(status: &HooksStatus, has_url: bool, secrets: usize, now: Timestamp) ->
         ));
     }
     if status.refused > 0 && status.last_at.is_none() {
-        wrong.push("only unsigned or wrongly signed webhooks arrive; is the secret the same at the forge?".to_owned());
+        wrong.push(
+            "only unsigned or wrongly signed webhooks arrive; is the secret the same at the forge?"
+                .to_owned(),
+        );
     }
     wrong
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -149,7 +149,8 @@ fn signed(forge: &ForgeSettings, headers: &HeaderMap, body: &[u8]) -> Result<Sig
     };
     let (event, guid) = (needed("x-github-event")?, needed("x-github-delivery")?);
     let content = headers.get(header::CONTENT_TYPE).map(header::HeaderValue::as_bytes);
-    let is_form = content.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded"));
+    let is_form =
+        content.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded"));
     let announced = hook::announced(&event, is_form, body)?;
     let hook = text("x-github-hook-id").and_then(|id| id.parse().ok()).unwrap_or_default();
     let target = text("x-github-hook-installation-target-type").unwrap_or_default();

@@ -6,8 +6,8 @@ use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
-use super::logs::{Ends, ends};
 use super::hook_rows::{self, HooksRow};
+use super::logs::{Ends, ends};
 use super::rows::{self, ChangeRow, ForgeRow, WorkspaceRow};
 use super::wrong::{self, Wrong};
 use super::{Refusal, Shared, missing, published, workspace_id};

@@ -150,7 +150,8 @@ fn await_head(
     known: Option<&Listing>,
     now: Timestamp,
 ) {
-    let mut before: BTreeSet<Option<Oid>> = known.map(|known| shown(known, &of)).into_iter().collect();
+    let mut before: BTreeSet<Option<Oid>> =
+        known.map(|known| shown(known, &of)).into_iter().collect();
     match awaited.remove(&of) {
         // What was announced before may be shown on the way: it is not newer than this.
         Some(earlier) => {

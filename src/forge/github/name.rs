@@ -14,7 +14,8 @@ pub(super) fn of(repository: &RepositoryId) -> Result<String, Failure> {
 
 /// Owner and name.
 pub(super) fn parts(repository: &RepositoryId) -> Result<(&str, &str), Failure> {
-    let found = repository.path.split_once('/').filter(|(owner, name)| is_part(owner) && is_part(name));
+    let found =
+        repository.path.split_once('/').filter(|(owner, name)| is_part(owner) && is_part(name));
     found.ok_or_else(|| {
         let why = format!("{repository}: a repository of GitHub is written OWNER/NAME");
         Failure::new(Reason::NotFound, why)

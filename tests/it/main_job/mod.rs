@@ -3,7 +3,8 @@
 mod builds;
 mod command_line;
 mod frozen_git;
-mod github;
+pub(crate) mod github;
 mod ledger_faults;
 mod mirrors;
 mod wakes;
+mod webhooks;

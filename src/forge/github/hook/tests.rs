@@ -9,9 +9,8 @@ use super::*;
 
 /// Every example that GitHub's users gathered: event and payload.
 fn examples() -> Vec<(String, Value)> {
-    let packed = include_bytes!(
-        "../../../../tests/support/forge-model/schemas/webhook-examples.json.gz"
-    );
+    let packed =
+        include_bytes!("../../../../tests/support/forge-model/schemas/webhook-examples.json.gz");
     let mut text = String::new();
     flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).expect("a text");
     let all: Vec<Value> = serde_json::from_str(&text).expect("examples");
@@ -31,8 +30,9 @@ fn every_example_of_github_is_understood() {
         let body = payload.to_string();
         let read = announced(event, false, body.as_bytes());
         let read = read.unwrap_or_else(|why| panic!("{event}: {why}\n{body}"));
-        let form: String =
-            url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &body).finish();
+        let form: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("payload", &body)
+            .finish();
         assert_eq!(announced(event, true, form.as_bytes()).as_ref(), Ok(&read), "{event}");
         assert_eq!(read.repository.as_deref(), payload["repository"]["full_name"].as_str());
         let Some(of) = read.moved else { continue };
@@ -62,12 +62,14 @@ fn what_a_delivery_announces() {
         Some(Expected { of, head: head.map(|head| head.parse().expect("a commit")) })
     };
     let branch = |name: &str| HeadOf::Branch(name.into());
-    let pull = |state: &str, action: &str| {
-        json!({"action": action, "pull_request": {"number": 12, "state": state, "head": {"sha": a}}})
-    };
+    let pull = |state: &str, action: &str| json!({"action": action, "pull_request": {"number": 12, "state": state, "head": {"sha": a}}});
     for (event, more, expected) in [
         ("push", json!({"ref": "refs/heads/x/y", "after": a}), head(branch("x/y"), Some(&a))),
-        ("push", json!({"ref": "refs/heads/x", "after": zero, "deleted": true}), head(branch("x"), None)),
+        (
+            "push",
+            json!({"ref": "refs/heads/x", "after": zero, "deleted": true}),
+            head(branch("x"), None),
+        ),
         ("push", json!({"ref": "refs/heads/x", "after": zero}), head(branch("x"), None)),
         ("delete", json!({"ref": "x", "ref_type": "branch"}), head(branch("x"), None)),
         ("create", json!({"ref": "x", "ref_type": "branch"}), None),
@@ -116,19 +118,27 @@ fn what_is_not_a_delivery_is_refused() {
         ("push", json!({"repository": {"id": -1, "full_name": "a/b"}})),
         ("push", json!({"repository": {"id": 1, "full_name": "a/b/c"}})),
         ("push", json!({"repository": {"id": 1, "full_name": "../.."}})),
-        ("pull_request", json!({"pull_request": {"number": 1, "state": "open", "head": {"sha": "z"}}})),
+        (
+            "pull_request",
+            json!({"pull_request": {"number": 1, "state": "open", "head": {"sha": "z"}}}),
+        ),
     ] {
-        assert!(announced(event, false, payload(more.clone()).as_bytes()).is_err(), "{event} {more}");
+        assert!(
+            announced(event, false, payload(more.clone()).as_bytes()).is_err(),
+            "{event} {more}"
+        );
     }
     let deep = format!("{{\"repository\":{}", "[".repeat(200_000));
     for body in ["", "null", "[]", "<html>", "{", &deep] {
         assert!(announced("push", false, body.as_bytes()).is_err());
     }
     assert!(announced("push", true, b"other=1").is_err());
-    let nothing = announced("push", false, b"{}").expect("an app is told of much without a repository");
+    let nothing =
+        announced("push", false, b"{}").expect("an app is told of much without a repository");
     assert_eq!(nothing, Announced::default());
     // A place that is asked for is made of these.
-    let odd = json!({"repository": {"id": 1, "full_name": "a/../x"}, "organization": {"login": "?"}});
+    let odd =
+        json!({"repository": {"id": 1, "full_name": "a/../x"}, "organization": {"login": "?"}});
     assert_eq!(announced("ping", false, odd.to_string().as_bytes()), Ok(Announced::default()));
 }
 
@@ -150,7 +160,9 @@ fn only_a_signature_by_one_of_the_secrets_is_right() {
     ] {
         assert_eq!(is_signed(body.as_bytes(), &digest, &secrets), is_right, "{body}");
     }
-    for wrong in ["", "sha256=", "sha1=757107ea0eb2509fc211221cce984b8a37570b6d", &right[7..], &right[..70]] {
+    for wrong in
+        ["", "sha256=", "sha1=757107ea0eb2509fc211221cce984b8a37570b6d", &right[7..], &right[..70]]
+    {
         assert_eq!(signature(wrong.as_bytes()), None, "{wrong}");
     }
     assert_eq!(signature(right.replace('7', "g").as_bytes()), None);
