@@ -1,4 +1,4 @@
-"""Start to ready and idle memory on the demo's state, and a crowd of workspaces; `scripts/bench` calls this."""
+"""Start to ready and idle memory on the demo's state, webhooks, and a crowd of workspaces; `scripts/bench` calls this."""
 
 import argparse
 import contextlib
@@ -14,6 +14,7 @@ import tempfile
 import time
 import urllib.request
 
+import bench_hooks
 import demo
 
 READY_BAR, MEMORY_BAR = 200, 40
@@ -134,13 +135,19 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--binary", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--only", choices=["ready", "crowd"])
+    parser.add_argument("--only", choices=["ready", "crowd", "hooks"])
     options = parser.parse_args()
     held = True
     try:
-        if options.only != "crowd":
+        if options.only in (None, "ready"):
             held &= ready_and_memory(options)
-        if options.only != "ready":
+        if options.only in (None, "hooks"):
+            root = pathlib.Path(tempfile.mkdtemp(prefix="crosswatch-bench-")).resolve()
+            try:
+                held &= bench_hooks.measure(options.binary.resolve(), root, row)
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+        if options.only in (None, "crowd"):
             root = pathlib.Path(tempfile.mkdtemp(prefix="crosswatch-bench-")).resolve()
             try:
                 row("calibration (sha256)", "ms", [calibration()])

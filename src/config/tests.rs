@@ -174,13 +174,13 @@ const WRONG: [(&str, &str, &str, &str); 60] = [
     (
         "authors: any",
         "authors: any, webhook_secret: {file: x}",
-        "3:51",
+        "3:56",
         "a forge of kind git has no key",
     ),
     (
         "{kind: git, url: 'file:///srv/git', authors: any}",
         "{kind: github, webhook_secret: [{file: x}, hunter2-canary]}",
-        "3:46",
+        "3:49",
         "a secret must not be written here",
     ),
     ("kind: git", "kind: git, api_url: 'https://h'", "3:18", "a forge of kind git has no key"),

@@ -117,6 +117,10 @@ fn read(event: &str, body: &[u8]) -> Result<Announced, String> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    // A list would be read as the values of the object's first keys.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("it is not a JSON object".to_owned());
+    }
     serde_json::from_slice(body).map_err(|error| error.to_string())
 }
 

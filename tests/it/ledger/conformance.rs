@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crosswatch::clock::Clock;
-use crosswatch::ledger::{BuildFilter, Ledger, LedgerError};
+use crosswatch::ledger::{BuildFilter, Came, DeliveryRow, HookRow, Ledger, LedgerError};
 use crosswatch::store::Store;
 use crosswatch_core::model::build::{RequestId, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
@@ -151,6 +151,66 @@ async fn what_is_remembered_survives(ledger: Ledger, store: Store, clock: Clock)
     assert!(Arc::ptr_eq(&before.workspaces["w"], &ledger.view().workspaces["w"]));
 }
 
+async fn a_delivery_counts_once_and_a_missed_one_when_it_comes(
+    ledger: Ledger,
+    _: Store,
+    clock: Clock,
+) {
+    let term = ledger.lead("a").await.expect("leads");
+    let row = |guid: &str, at| DeliveryRow {
+        forge: Name::from("hub"),
+        guid: guid.to_owned(),
+        hook: 7,
+        event: "push".to_owned(),
+        repository_id: 12,
+        at,
+    };
+    let take = async |came, guids: &[&str], at| {
+        let rows: Vec<DeliveryRow> = guids.iter().map(|guid| row(guid, at)).collect();
+        ledger.deliveries(&term, came, &rows, &[]).await.expect("stored")
+    };
+    for (came, guids, new, why) in [
+        (Came::Taken, &["a", "b", "a"][..], &[true, true, false][..], "twice in one"),
+        (Came::Taken, &["b", "c"], &[false, true], "taken before"),
+        (Came::Missed, &["c", "d"], &[false, true], "what was taken is not missed"),
+        (Came::Missed, &["d"], &[false], "missed once"),
+        (Came::Taken, &["d", "d"], &[true, false], "delivered after all"),
+        (Came::Missed, &["d"], &[false], "and not missed again"),
+    ] {
+        assert_eq!(take(came, guids, AT).await, new, "{why}");
+    }
+    let other = DeliveryRow { forge: Name::from("other"), ..row("a", AT) };
+    let stored = ledger.deliveries(&term, Came::Taken, &[other], &[]).await.expect("stored");
+    assert_eq!(stored, [true], "another forge's");
+
+    let hook = HookRow {
+        forge: Name::from("hub"),
+        hook: 7,
+        target: "organization".to_owned(),
+        place: "orgs/rock".to_owned(),
+        events: ["push".to_owned(), "ping".to_owned()].into(),
+        first_at: AT,
+        last_at: AT,
+        log_read_to: AT,
+    };
+    let later = AT + Span::minutes(9);
+    let again = HookRow { first_at: later, last_at: later, log_read_to: later, ..hook.clone() };
+    for hook in [&hook, &again] {
+        ledger
+            .deliveries(&term, Came::Taken, &[], std::slice::from_ref(hook))
+            .await
+            .expect("stored");
+    }
+    ledger.log_read(&term, &hook.forge, 7, AT + Span::minutes(3)).await.expect("stored");
+    let kept = HookRow { last_at: later, log_read_to: AT + Span::minutes(3), ..hook };
+    assert_eq!(ledger.hooks().await.expect("hooks"), [kept]);
+
+    clock.advance(Span::days(8));
+    take(Came::Taken, &["new"], clock.now()).await;
+    ledger.forget_deliveries(&term).await.expect("forgotten");
+    assert_eq!(take(Came::Taken, &["a", "new"], clock.now()).await, [true, false], "by age");
+}
+
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -188,4 +248,5 @@ on_both!(
     an_approval_is_for_exactly_its_set,
     pruning_leaves_what_is_open_and_the_newest,
     what_is_remembered_survives,
+    a_delivery_counts_once_and_a_missed_one_when_it_comes,
 );

@@ -7,4 +7,4 @@ pub(crate) mod github;
 mod ledger_faults;
 mod mirrors;
 mod wakes;
-mod webhooks;
+pub(crate) mod webhooks;
