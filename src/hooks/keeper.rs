@@ -115,6 +115,7 @@ impl Keeper {
         let mut new = Vec::new().into_iter();
         if !rows.is_empty() || !changed.is_empty() {
             let term = self.term.borrow().clone().ok_or(NotTaken::NotLeading)?;
+            metrics::counter!("crosswatch_webhook_transactions_total").increment(1);
             let stored = self.ledger.deliveries(&term, Came::Taken, &rows, &changed).await;
             new = stored.map_err(not_taken)?.into_iter();
         }

@@ -6,6 +6,7 @@ use crosswatch_core::control::hints::{self, Effect, Event};
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::observed::Purpose;
+use crosswatch_core::model::settings::ForgeKind;
 use crosswatch_core::model::time::{Span, Timestamp};
 
 use super::{Announcement, SeenAs};
@@ -13,6 +14,9 @@ use crate::board::{Board, World};
 
 /// What moves is announced within this time, if it is.
 const PROMPT: Span = Span::minutes(2);
+
+/// How long it is said that something moved without being announced.
+const KEPT: Span = Span::days(1);
 
 /// Repositories that are shown as having moved without being announced.
 const SHOWN: usize = 100;
@@ -96,13 +100,24 @@ impl Hearing {
         let event = Event::Read { id: id.clone(), listing };
         reads(hints::step(&mut self.state, event, now));
         let told = self.told.get(id).is_some_and(|at| *at + PROMPT > now);
-        if moved && !told {
+        if moved && !told && self.takes(&id.forge) {
             self.on(&id.forge, |status| {
+                status.unannounced.retain(|_, at| *at + KEPT > now);
                 if status.unannounced.len() < SHOWN {
                     status.unannounced.insert(id.clone(), now);
                 }
             });
         }
+    }
+
+    /// Whether webhooks of a forge are taken.
+    fn takes(&self, identity: &Name) -> bool {
+        let settings = self.world.settings();
+        let forge = settings.forge(identity);
+        forge.is_some_and(|forge| match &forge.kind {
+            ForgeKind::GitHub(github) => !github.webhook_secrets.is_empty(),
+            ForgeKind::Git(_) => false,
+        })
     }
 
     fn on(&self, identity: &Name, change: impl FnOnce(&mut crate::board::HooksStatus)) {

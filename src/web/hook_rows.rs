@@ -10,6 +10,9 @@ use crate::board::{BoardContent, HookStatus, HooksStatus};
 /// What moved longer ago than this should have been announced.
 const PROMPT: Span = Span::minutes(1);
 
+/// What moved longer ago than this is not spoken of any more: the hook may have been mended since.
+const KEPT: Span = Span::days(1);
+
 /// Names that are shown before the rest is only counted.
 const NAMED: usize = 3;
 
@@ -168,7 +171,8 @@ fn wrong(status: &HooksStatus, has_url: bool, secrets: usize, now: Timestamp) ->
         let log = hook.log.as_ref();
         wrong.extend(log.map(|why| format!("the log of hook {id} is asked for hourly: {why}")));
     }
-    let late = status.unannounced.iter().filter(|(_, at)| **at + PROMPT < now);
+    let recent = |at: Timestamp| at + PROMPT < now && at + KEPT > now;
+    let late = status.unannounced.iter().filter(|(_, at)| recent(**at));
     let late: Vec<String> = late.map(|(id, _)| id.to_string()).collect();
     if !late.is_empty() {
         let named = late.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
@@ -230,6 +234,7 @@ mod tests {
             (locked, true, 1, &["log of hook 7 is asked for hourly: status 404"]),
             (moved(5, 90), true, 1, &["h/o/r0, h/o/r1, h/o/r2 and 2 more moved"]),
             (moved(1, 5), true, 1, &[]),
+            (moved(1, 100_000), true, 1, &[]),
         ] {
             let wrong = wrong(&status, has_url, secrets, now);
             assert_eq!(wrong.len(), says.len(), "{wrong:?}");

@@ -79,6 +79,20 @@ pub(crate) async fn deliver(
     http.send(request).await.expect("an answer").status
 }
 
+async fn metrics(site: &Site) -> String {
+    let request = HttpRequest::new(Method::GET, format!("{}/metrics", site.pages()));
+    let answer = HttpClient::new().expect("a client").send(request).await.expect("an answer");
+    String::from_utf8_lossy(&answer.body).into_owned()
+}
+
+/// Transactions in which deliveries were stored.
+async fn transactions(site: &Site) -> u64 {
+    let metrics = metrics(site).await;
+    let line =
+        |line: &str| line.strip_prefix("crosswatch_webhook_transactions_total ")?.parse().ok();
+    metrics.lines().find_map(line).expect("a counter")
+}
+
 /// When the newest build of a subject was decided.
 fn decided_at(site: &Site, subject: &str) -> Option<Timestamp> {
     let builds = site.builds();
@@ -154,9 +168,7 @@ async fn what_is_badly_signed_changes_nothing_and_the_log_makes_up_for_it() {
     let taken = counted(&hub.site, "taken");
     assert!(hub.model.deliver_again(id.expect("a delivery")));
     eventually("it is taken after all", async || counted(&hub.site, "taken") > taken).await;
-    let metrics = HttpRequest::new(Method::GET, format!("{}/metrics", hub.site.pages()));
-    let metrics = HttpClient::new().expect("a client").send(metrics).await.expect("an answer");
-    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    let metrics = metrics(&hub.site).await;
     assert!(
         metrics.contains("crosswatch_webhooks_total{forge=\"hub\",outcome=\"lost\"} 2"),
         "{metrics}"
@@ -291,6 +303,7 @@ async fn every_example_of_github_is_answered_and_a_burst_is_stored_together() {
     let body = json!({"ref": "refs/heads/main", "after": "a".repeat(40),
         "repository": {"id": 1, "full_name": "rock/unwatched"}})
     .to_string();
+    let before = transactions(&hub.site).await;
     let began = clock.now();
     let guids: Vec<String> = (0..200).map(|n| format!("burst-{n}")).collect();
     let burst =
@@ -298,7 +311,10 @@ async fn every_example_of_github_is_answered_and_a_burst_is_stored_together() {
     for status in futures_util::future::join_all(burst).await {
         assert_eq!(status, StatusCode::ACCEPTED);
     }
-    println!("200 at once: {} ms", clock.now().since(began).0);
+    let ms = clock.now().since(began).0;
+    let transactions = transactions(&hub.site).await - before;
+    println!("200 at once: {ms} ms in {transactions} transactions");
+    assert!(transactions < 150, "each one had a transaction of its own");
     // The secret before is still right while it is replaced; nothing else is.
     for (secret, status) in [
         (Some("the secret before"), StatusCode::ACCEPTED),
