@@ -9,7 +9,7 @@ use crosswatch_core::model::ledger_view::Approval;
 use crosswatch_core::model::plan::{Decision, Plan, SubjectPlan, Trigger, WorkspacePlan};
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Ledger, LedgerError, Term, to_json};
+use super::{Ledger, LedgerError, Stored, Term, to_json};
 
 /// Facts and subjects after which a transaction takes no other workspace.
 const CHUNK: usize = 1_000;
@@ -88,7 +88,7 @@ impl Ledger {
         Ok(committed)
     }
 
-    fn stored(&self) -> Arc<BTreeMap<Name, Arc<WorkspacePlan>>> {
+    fn stored(&self) -> Stored {
         Arc::clone(&self.stored.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

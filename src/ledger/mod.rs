@@ -29,6 +29,9 @@ pub use read::{AuditRow, BuildFilter, BuildRow};
 use crate::clock::Clock;
 use crate::store::Store;
 
+/// Plans by the id of their workspace.
+type Stored = Arc<BTreeMap<Name, Arc<WorkspacePlan>>>;
+
 /// The ledger; clones share everything.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -37,7 +40,7 @@ pub struct Ledger {
     id: String,
     view: Arc<Mutex<Arc<LedgerView>>>,
     /// The last plan of each workspace, by its id, whose decisions are stored.
-    stored: Arc<Mutex<Arc<BTreeMap<Name, Arc<WorkspacePlan>>>>>,
+    stored: Arc<Mutex<Stored>>,
     /// Held while a part of the view is read, so that an older reading never replaces a newer one.
     reading: Arc<tokio::sync::Mutex<()>>,
 }
