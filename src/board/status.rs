@@ -8,6 +8,8 @@ use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::HooksStatus;
+
 /// Last status of every observer; written by observers, read by people.
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Mutex<BoardContent>>);
@@ -101,7 +103,7 @@ pub struct RepositoryStatus {
     /// Looks since the start.
     pub looks: u64,
     /// Workspaces that share it.
-    pub workspaces: Vec<Name>,
+    pub workspaces: Arc<BTreeSet<Name>>,
 }
 
 /// How changes at one forge are noticed.
@@ -117,52 +119,6 @@ pub struct ForgeStatus {
     pub broken: Option<String>,
     /// Percent of their usual length that its intervals have.
     pub stretch: u64,
-}
-
-/// Webhooks of one forge since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HooksStatus {
-    /// Hooks that were heard, also by earlier runs, by the forge's own id.
-    pub hooks: BTreeMap<u64, HookStatus>,
-    /// The last delivery with a right signature.
-    pub last_at: Option<Timestamp>,
-    /// Deliveries that were taken.
-    pub taken: u64,
-    /// Deliveries that were taken before.
-    pub duplicate: u64,
-    /// Deliveries after which nothing that is read can differ.
-    pub idle: u64,
-    /// Requests without a right signature.
-    pub refused: u64,
-    /// Deliveries that were signed and not understood.
-    pub unreadable: u64,
-    /// Deliveries about repositories that nobody watches.
-    pub unknown: u64,
-    /// Deliveries that did not arrive, by the forge's own log.
-    pub lost: u64,
-    /// Repositories that were read because of those.
-    pub repaired: u64,
-    /// Why a secret cannot be read.
-    pub secret: Option<String>,
-    /// Repositories that moved and were not announced, and when that was seen last.
-    pub unannounced: BTreeMap<RepositoryId, Timestamp>,
-}
-
-/// One hook.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookStatus {
-    /// What it belongs to, in the forge's words.
-    pub target: String,
-    /// Where that is, such as `orgs/rock`.
-    pub place: String,
-    /// Events that it delivered.
-    pub events: BTreeSet<String>,
-    /// Last delivery.
-    pub last_at: Timestamp,
-    /// Why the forge's log of its deliveries cannot be read.
-    pub log: Option<String>,
-    /// When that log was read last.
-    pub log_read_at: Option<Timestamp>,
 }
 
 impl Board {

@@ -146,9 +146,9 @@ impl Keeper {
         on(&self.board, &delivery.forge, |status| {
             status.last_at = Some(now);
             match taken {
-                Taken::New => status.taken += 1,
-                Taken::Duplicate => status.duplicate += 1,
-                Taken::Idle => status.idle += 1,
+                Taken::New => status.counts.taken += 1,
+                Taken::Duplicate => status.counts.duplicate += 1,
+                Taken::Idle => status.counts.idle += 1,
             }
             if let Some(hook) = status.hooks.get_mut(&delivery.hook) {
                 hook.last_at = now;

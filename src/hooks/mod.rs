@@ -103,8 +103,8 @@ impl Hooks {
         };
         count(forge, word);
         on(&self.board, forge, |status| match why {
-            Refused::Signature => status.refused += 1,
-            Refused::Unreadable => status.unreadable += 1,
+            Refused::Signature => status.counts.refused += 1,
+            Refused::Unreadable => status.counts.unreadable += 1,
         });
     }
 

@@ -149,7 +149,7 @@ impl Repair {
         }
         if !lost.is_empty() {
             tracing::info!(forge = %hook.forge, hook = hook.hook, count = lost.len(), "webhooks did not arrive; their repositories are read");
-            on(&self.board, &hook.forge, |status| status.lost += lost.len() as u64);
+            on(&self.board, &hook.forge, |status| status.counts.lost += lost.len() as u64);
         }
         for id in repositories.into_iter().filter(|id| *id > 0) {
             let moved = Moved { id, paths: Vec::new(), expected: None };

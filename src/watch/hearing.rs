@@ -63,8 +63,8 @@ impl Hearing {
         ids.dedup();
         let known = !ids.is_empty();
         self.on(&forge, |status| match (known, missed) {
-            (true, true) => status.repaired += 1,
-            (false, false) => status.unknown += 1,
+            (true, true) => status.counts.repaired += 1,
+            (false, false) => status.counts.unknown += 1,
             _ => {}
         });
         let mut read = Vec::new();

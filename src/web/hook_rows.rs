@@ -5,7 +5,7 @@ use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, GitHubForge, Se
 use crosswatch_core::model::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::board::{BoardContent, HookStatus, HooksStatus};
+use crate::board::{BoardContent, HookCounts, HookStatus, HooksStatus};
 
 /// What moved longer ago than this should have been announced.
 const PROMPT: Span = Span::minutes(1);
@@ -30,7 +30,7 @@ pub struct HooksRow {
     /// The last delivery with a right signature since the start.
     pub last_at: Option<Timestamp>,
     /// What became of deliveries since the start.
-    pub counts: Counts,
+    pub counts: HookCounts,
     /// What is wrong, with the way out.
     pub wrong: Vec<String>,
 }
@@ -52,43 +52,6 @@ pub struct HookRow {
     pub log_read_at: Option<Timestamp>,
     /// Why that log cannot be read.
     pub log: Option<String>,
-}
-
-/// Deliveries by what became of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Taken.
-    pub taken: u64,
-    /// Taken before.
-    pub duplicate: u64,
-    /// Nothing that is read can differ after it.
-    pub idle: u64,
-    /// Without a right signature.
-    pub refused: u64,
-    /// Signed and not understood.
-    pub unreadable: u64,
-    /// About repositories that nobody watches.
-    pub unknown: u64,
-    /// Did not arrive, by the forge's own log.
-    pub lost: u64,
-    /// Repositories that were read because of those.
-    pub repaired: u64,
-}
-
-impl Counts {
-    /// Names and numbers, in the order in which they are shown.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
-        [
-            ("taken", self.taken),
-            ("duplicate", self.duplicate),
-            ("idle", self.idle),
-            ("refused", self.refused),
-            ("unreadable", self.unreadable),
-            ("unknown", self.unknown),
-            ("lost", self.lost),
-            ("repaired", self.repaired),
-        ]
-    }
 }
 
 impl HooksRow {
@@ -136,16 +99,7 @@ fn row(
         url: base.map(|base| format!("{base}/hooks/{}", forge.name)),
         secrets,
         last_at: status.last_at,
-        counts: Counts {
-            taken: status.taken,
-            duplicate: status.duplicate,
-            idle: status.idle,
-            refused: status.refused,
-            unreadable: status.unreadable,
-            unknown: status.unknown,
-            lost: status.lost,
-            repaired: status.repaired,
-        },
+        counts: status.counts,
         hooks: status.hooks.into_iter().map(|(id, hook)| hook_row(id, hook)).collect(),
         wrong,
     }
@@ -187,7 +141,7 @@ fn wrong(status: &HooksStatus, has_url: bool, secrets: usize, now: Timestamp) ->
              deliveries at the forge"
         ));
     }
-    if status.refused > 0 && status.last_at.is_none() {
+    if status.counts.refused > 0 && status.last_at.is_none() {
         wrong.push(
             "only unsigned or wrongly signed webhooks arrive; is the secret the same at the forge?"
                 .to_owned(),
@@ -221,7 +175,8 @@ mod tests {
             log: Some("status 404".to_owned()),
             log_read_at: None,
         };
-        let well = HooksStatus { last_at: Some(now), refused: 3, ..HooksStatus::default() };
+        let counts = HookCounts { refused: 3, ..HookCounts::default() };
+        let well = HooksStatus { last_at: Some(now), counts, ..HooksStatus::default() };
         let unread = HooksStatus { secret: Some("no file".to_owned()), ..well.clone() };
         let locked = HooksStatus { hooks: [(7, log)].into(), ..well.clone() };
         for (status, has_url, secrets, says) in [
