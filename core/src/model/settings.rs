@@ -509,6 +509,22 @@ pub struct ChangeRules {
     pub pinned_roots: bool,
     /// Whether changes of other repositories with the same branch name are joined.
     pub branch_matching: bool,
+    /// When a change is built again because the mainline moved.
+    #[serde(default)]
+    pub rebuild_on_base: RebuildOnBase,
+}
+
+/// When a change with a verdict is built again because the mainline moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RebuildOnBase {
+    /// Never.
+    #[default]
+    None,
+    /// When a package moved that its set affects.
+    Affected,
+    /// When any package moved.
+    All,
 }
 
 /// What happens to drafts.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crosswatch_core::model::build::{BuildRequest, Primary, Priority, RequestId, SetMember};
+use crosswatch_core::model::build::{BuildRequest, Cause, Primary, Priority, RequestId, SetMember};
 use crosswatch_core::model::identity::{ChangeId, Fingerprint, Name, Oid, Subject};
 use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look};
 use crosswatch_core::model::plan::{
@@ -32,7 +32,9 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
         subject: subject.clone(),
         fingerprint,
         attempt: 1,
+        cause: Cause::New,
         reason: "new".to_owned(),
+        mainline: None,
         decided_at: AT,
         set: set(number),
         overrides: Vec::new(),
@@ -84,6 +86,7 @@ pub(super) fn facts(number: u64) -> (ChangeId, ChangeFacts) {
         references_moved_at: AT,
         awaited: std::collections::BTreeMap::new(),
         forge: None,
+        asked: None,
     };
     (change(number), facts)
 }

@@ -357,19 +357,8 @@ impl World {
                 let request = &trigger.request;
                 let attempts = ledger.attempts.entry(planned.subject.clone()).or_default();
                 assert!(attempts.iter().all(|known| known.request_id != request.request_id));
-                attempts.push(AttemptView {
-                    request_id: request.request_id,
-                    ci: trigger.ci.clone(),
-                    fingerprint: request.fingerprint,
-                    attempt: request.attempt,
-                    stage: Stage::Queued,
-                    decided_at: made.at,
-                    ended_at: None,
-                    set: request.set.clone(),
-                    parts: planned.parts.clone(),
-                    link: None,
-                    note: None,
-                });
+                let (ci, parts) = (trigger.ci.clone(), planned.parts.clone());
+                attempts.push(AttemptView::queued(ci, request, parts));
             }
         }
         triggered
