@@ -313,6 +313,11 @@ impl World {
             let (made, equal) = self.planner.check(&self.snapshot, &self.ledger);
             assert!(equal, "the incremental plan is another one than that from scratch");
             let mut more = false;
+            // What is spent is committed before anything is asked.
+            let workspace = made.workspaces.first().expect("a workspace");
+            for (id, facts) in workspace.facts.iter().filter(|(_, facts)| facts.asked.is_some()) {
+                self.ledger().changes.insert(id.clone(), facts.clone());
+            }
             for question in &made.wanted {
                 if let Some(answer) = self.answer(question) {
                     self.snapshot.answers.insert(question.clone(), Observed::known(answer));
