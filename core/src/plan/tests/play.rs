@@ -151,7 +151,7 @@ fn name_of(id: &crate::model::identity::ChangeId) -> String {
 
 impl World {
     /// What happens in a row, by its first word.
-    fn happens(&mut self, verb: &str, words: &[&str]) {
+    pub(super) fn happens(&mut self, verb: &str, words: &[&str]) {
         let word = |index: usize| words.get(index).copied().unwrap_or_default();
         let one = word(0);
         match verb {

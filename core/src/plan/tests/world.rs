@@ -317,6 +317,7 @@ impl World {
             let workspace = made.workspaces.first().expect("a workspace");
             for (id, facts) in workspace.facts.iter().filter(|(_, facts)| facts.asked.is_some()) {
                 self.ledger().changes.insert(id.clone(), facts.clone());
+                more = true;
             }
             for question in &made.wanted {
                 if let Some(answer) = self.answer(question) {
@@ -371,8 +372,16 @@ impl World {
 
     /// Everything that is open ends with a verdict.
     pub(super) fn finish(&mut self, verdict: Verdict) {
+        let subjects: Vec<String> = self.ledger().attempts.keys().map(short).collect();
+        for subject in subjects {
+            self.finish_of(&subject, verdict);
+        }
+    }
+
+    /// Everything of one subject that is open ends with a verdict.
+    pub(super) fn finish_of(&mut self, text: &str, verdict: Verdict) {
         let at = self.snapshot.at;
-        for attempt in self.ledger().attempts.values_mut().flatten() {
+        for attempt in self.ledger().attempts.get_mut(&subject(text)).into_iter().flatten() {
             if attempt.stage.open() {
                 attempt.stage = Stage::Ended(verdict);
                 attempt.ended_at = Some(at);
