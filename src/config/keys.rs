@@ -419,7 +419,11 @@ pub static SETTLE: Table = Table(&[
 /// Keys of `mainline`.
 pub static MAINLINE: Table = Table(&[
     key("settle", ANY, "After the last push."),
-    key("settle_at_most", ANY, "Longest time that pushes are gathered, and up to 15m that the rest of a partly merged set is waited for."),
+    key(
+        "settle_at_most",
+        ANY,
+        "Longest time that pushes are gathered, and up to 15m that the rest of a partly merged set is waited for.",
+    ),
 ]);
 
 /// Keys of `report`.

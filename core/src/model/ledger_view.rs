@@ -191,7 +191,11 @@ pub struct AttemptView {
 
 impl AttemptView {
     /// One that was just decided, with the parts of its fingerprint.
-    pub fn queued(ci: Name, request: &BuildRequest, parts: Vec<super::plan::FingerprintPart>) -> Self {
+    pub fn queued(
+        ci: Name,
+        request: &BuildRequest,
+        parts: Vec<super::plan::FingerprintPart>,
+    ) -> Self {
         Self {
             request_id: request.request_id,
             ci,

@@ -19,21 +19,23 @@ pub(crate) const HOUR: Span = Span::hours(1);
 
 /// An account on a forge.
 type Author = (Name, Name);
+/// Look-ups by when they were paid: of which change, and what they asked for.
+type Spent = BTreeSet<(Timestamp, ChangeId, ChangeId)>;
 
 /// What was spent in the last hour, and what this look adds.
 pub(crate) struct Budget {
-    spent: RefCell<BTreeMap<Author, BTreeSet<(Timestamp, ChangeId, ChangeId)>>>,
+    spent: RefCell<BTreeMap<Author, Spent>>,
     asked: RefCell<BTreeMap<ChangeId, Asked>>,
 }
 
 impl Budget {
     /// With what the ledger knows, of changes that are closed by now too.
     pub(crate) fn new(view: &View<'_>) -> Self {
-        let mut spent: BTreeMap<Author, BTreeSet<_>> = BTreeMap::new();
+        let mut spent: BTreeMap<Author, Spent> = BTreeMap::new();
         for (id, facts) in &view.ledger.changes {
             let Some(asked) = &facts.asked else { continue };
             let author = (id.repository.forge.clone(), asked.by.clone());
-            let counts = asked.at.iter().filter(|(_, at)| **at + HOUR > view.at());
+            let counts = asked.at.iter().filter(|(_, at)| counts(view, **at));
             let counts = counts.map(|(other, at)| (*at, id.clone(), other.clone()));
             spent.entry(author).or_default().extend(counts);
         }
@@ -53,8 +55,9 @@ impl Budget {
         }
         let before = view.ledger.changes.get(id).and_then(|facts| facts.asked.as_deref());
         if let Some(at) = before.and_then(|asked| asked.at.get(other))
-            && view.until(*at + HOUR)
+            && counts(view, *at)
         {
+            view.until(*at + HOUR);
             return Ok(());
         }
         let by = forge.author.as_ref().map_or(Name::from(""), |author| author.login.clone());
@@ -72,8 +75,8 @@ impl Budget {
         let mut asked = self.asked.borrow_mut();
         let asked = asked.entry(id.clone()).or_insert_with(|| {
             let at = before.map(|before| &before.at).into_iter().flatten();
-            let counts = at.filter(|(_, at)| **at + HOUR > view.at());
-            Asked { by, at: counts.map(|(other, at)| (other.clone(), *at)).collect() }
+            let kept = at.filter(|(_, at)| counts(view, **at));
+            Asked { by, at: kept.map(|(other, at)| (other.clone(), *at)).collect() }
         });
         asked.at.insert(other.clone(), view.at());
         Ok(())
@@ -87,4 +90,10 @@ impl Budget {
             }
         }
     }
+}
+
+/// Whether something that was spent at that time still counts. One in the future was written by a clock
+/// that was put back since.
+fn counts(view: &View<'_>, at: Timestamp) -> bool {
+    !view.until(at) && at + HOUR > view.at()
 }

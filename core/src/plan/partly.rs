@@ -41,12 +41,14 @@ pub(crate) fn partly(view: &View<'_>, tracked: &Tracked, changes: &Changes<'_>) 
     let known = view.ledger.mainline.as_ref().map(|facts| &facts.partly);
     let wait = WAIT.min(view.settings.mainline.settle_at_most);
     for (subject, attempts) in &view.ledger.attempts {
-        let (Some(top), Some(green)) = (subject.change(), green(&view.settings.ci, attempts)) else {
+        let (Some(top), Some(green)) = (subject.change(), green(&view.settings.ci, attempts))
+        else {
             continue;
         };
         let Some(merged) = in_part(view, tracked, changes, &green.set) else { continue };
         let since = known.and_then(|known| known.get(&green.fingerprint)).copied();
-        let since = since.unwrap_or_else(|| view.at());
+        // A time that is still to come was written by a clock that was put back since.
+        let since = since.map_or(view.at(), |since| since.min(view.at()));
         partly.since.insert(green.fingerprint, since);
         let until = since + wait;
         if view.until(until) && partly.waiting.as_ref().is_none_or(|(known, _)| *known < until) {
@@ -68,9 +70,8 @@ fn green<'a>(cis: &[Name], attempts: &'a [AttemptView]) -> Option<&'a AttemptVie
     };
     let last = attempts.iter().rev().filter(judged).find(|attempt| attempt.set.len() > 1)?;
     let same = |ci: &Name| {
-        let of = |attempt: &&AttemptView| {
-            attempt.ci == *ci && attempt.fingerprint == last.fingerprint
-        };
+        let of =
+            |attempt: &&AttemptView| attempt.ci == *ci && attempt.fingerprint == last.fingerprint;
         attempts.iter().rev().filter(judged).find(of)
     };
     let mut verdicts = cis.iter().filter_map(same).map(|attempt| attempt.stage).peekable();
@@ -108,12 +109,7 @@ fn in_part<'s>(
     }
 }
 
-fn became(
-    view: &View<'_>,
-    tracked: &Tracked,
-    changes: &Changes<'_>,
-    member: &SetMember,
-) -> Member {
+fn became(view: &View<'_>, tracked: &Tracked, changes: &Changes<'_>, member: &SetMember) -> Member {
     let change = &member.change;
     let Some(repository) = tracked.repositories.get(&change.repository) else {
         return Member::Other;

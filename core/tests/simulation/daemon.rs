@@ -244,8 +244,7 @@ impl Daemon {
                     taken_at: None,
                     cancel_wanted: false,
                 };
-                let queued =
-                    AttemptView::queued(row.ci.clone(), &request, planned.parts.clone());
+                let queued = AttemptView::queued(row.ci.clone(), &request, planned.parts.clone());
                 ledger.attempts.entry(planned.subject.clone()).or_default().push(queued);
                 let before = rows.insert(row.id, (row, request));
                 assert!(before.is_none(), "one request id twice");

@@ -10,8 +10,8 @@ use crosswatch::ci::{Backend, Found, Parts, build_backend};
 use crosswatch::clock::Clock;
 use crosswatch::http::HttpClient;
 use crosswatch::task::Tasks;
-use crosswatch_core::model::build::{Cause,
-    BuildRequest, Override, Primary, RequestId, SetMember, Verdict,
+use crosswatch_core::model::build::{
+    BuildRequest, Cause, Override, Primary, RequestId, SetMember, Verdict,
 };
 use crosswatch_core::model::identity::{Fingerprint, Oid, RepositoryId, Subject};
 use crosswatch_core::model::settings::{Bounds, CiKind, CiSettings, Limits, OutputLimit};

@@ -10,6 +10,7 @@ use crate::model::manifest::{DefinitionRepository, Vcs};
 use crate::model::settings::*;
 use crate::model::snapshot::Updated;
 use crate::model::time::{Span, Timestamp};
+use crate::plan::explain::Explainer;
 use crate::references::{Via, Written};
 
 /// A row that is being played.
@@ -130,6 +131,12 @@ impl Play {
                 let (priority, cause) = self.last.get(name).ok_or("it was never triggered")?;
                 (format!("{priority:?} {cause:?}"), false)
             }
+            "rule" | "released" => {
+                let world = &self.world;
+                let explainer = Explainer::new(&world.snapshot, &world.ledger, workspace);
+                let explained = explainer.ok_or("nothing to explain")?.explain(planned);
+                (if word == "rule" { explained.rule } else { explained.released }, true)
+            }
             "cancels" => (planned.superseded.len().to_string(), false),
             "unpins" => (planned.overrides.iter().any(|entry| entry.unpin).to_string(), false),
             "attempts" => {
@@ -227,11 +234,14 @@ impl World {
             "fate" => {
                 self.close(one);
                 let (commit, base) = (Some(self.fresh_oid()), Some(word(2).into()));
-                self.become_of(one, match word(1) {
-                    "merged" => Fate::Merged { commit, base },
-                    "closed" => Fate::Closed { head: None, labels: [word(2).into()].into() },
-                    _ => Fate::Missing,
-                });
+                self.become_of(
+                    one,
+                    match word(1) {
+                        "merged" => Fate::Merged { commit, base },
+                        "closed" => Fate::Closed { head: None, labels: [word(2).into()].into() },
+                        _ => Fate::Missing,
+                    },
+                );
             }
             "also" => {
                 let url = word(1).to_owned();

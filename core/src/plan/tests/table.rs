@@ -31,11 +31,7 @@ pub(super) struct Rule {
 }
 
 fn rules() -> impl Iterator<Item = &'static Rule> {
-    watching::RULES
-        .iter()
-        .chain(trusting::RULES)
-        .chain(resolving::RULES)
-        .chain(building::RULES)
+    watching::RULES.iter().chain(trusting::RULES).chain(resolving::RULES).chain(building::RULES)
 }
 
 #[test]

@@ -200,6 +200,11 @@ pub(super) const RULES: &[Rule] = &[
             "the mainline too | a | pause; base a; +0; +120; mainline is held: Paused",
             "switched off | a | use build mainline; a#1; !; a#1 is held: Paused",
             "not paused | a | a#1; ! a#1",
+            "partly merged, explained | a b | a#1>b#2; b#2; ! a#1; end success; merge b#2; +0 ~; +120; mainline rule green together; mainline released when the rest is merged, closed or pushed to, or by itself at",
+            "reference budget, explained | o/a o/b | many o/a#1 o/b 1 601; !; o/a#1 rule 60 times an hour, 600 times where; o/a#1 released by itself at",
+            "settling, explained | a | a#1; +0; a#1 rule changes: settle; a#1 released by itself at",
+            "stale, explained | a | pause; a#1; +0; resume; +10368000; a#1 rule max_age; a#1 released by a push",
+            "an approval, explained | a | authors none; a#1; !; a#1 rule approval of exactly its heads; a#1 released crosswatch approve",
         ],
     },
     Rule {

@@ -86,10 +86,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "authors of plain git",
         sentence: "It has no author, so the forge must say `authors: any` (every head there is trusted) or `none` (no head is).",
-        rows: &[
-            "any | a | a#1; ! a#1",
-            "none | a | authors none; a#1; !; a#1 is held: Approval",
-        ],
+        rows: &["any | a | a#1; ! a#1", "none | a | authors none; a#1; !; a#1 is held: Approval"],
     },
     Rule {
         name: "adoption",
