@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::build::{Base, Cause, SetMember, Stage, Verdict};
+use crate::model::build::{Base, Cause, PackageHead, SetMember, Stage, Verdict};
 use crate::model::identity::{ChangeId, Name, Subject};
 use crate::model::ledger_view::{AttemptView, MainlineFacts};
 use crate::model::settings::RebuildOnBase;
@@ -32,16 +32,29 @@ pub(crate) fn mainline(view: &View<'_>, ci: &Name) -> Option<Verdict> {
     judged.max_by_key(|(times, _)| *times).map(|(_, verdict)| verdict)
 }
 
-/// Whether no pushes to the mainline are being gathered.
-pub(crate) fn quiet(view: &View<'_>, facts: &MainlineFacts) -> bool {
+/// What a build would stand on now, if that counts (`rebuild_on_base`) and no pushes to the mainline are
+/// being gathered.
+pub(crate) fn base(
+    view: &View<'_>,
+    heads: &[PackageHead],
+    facts: Option<&MainlineFacts>,
+) -> Option<Base> {
+    if view.settings.changes.rebuild_on_base == RebuildOnBase::None {
+        return None;
+    }
     let rules = &view.settings.mainline;
-    let waits = view.settings.changes.rebuild_on_base != RebuildOnBase::None;
-    !waits || !view.until(mainline::settled_at(facts, rules.settle, rules.settle_at_most))
+    let settled_at = mainline::settled_at(facts?, rules.settle, rules.settle_at_most);
+    if view.until(settled_at) {
+        return None;
+    }
+    Base::of(heads, &[])
 }
 
 /// That a set may be built again, with what it would stand on now.
 pub(crate) struct Again<'d> {
-    base: Box<dyn Fn() -> Option<Base> + 'd>,
+    all: Option<Base>,
+    /// Worked out where the mainline moved at all.
+    of_the_set: Box<dyn Fn() -> Option<Base> + 'd>,
 }
 
 impl Again<'_> {
@@ -63,10 +76,14 @@ impl Again<'_> {
         if rule == RebuildOnBase::None || verdict == Verdict::Cancelled {
             return None;
         }
-        let (before, now) = (last.base?, (self.base)()?);
+        let before = last.base?;
+        if before.all == self.all?.all {
+            return None;
+        }
         let what = match rule {
-            _ if before.all == now.all => return None,
-            RebuildOnBase::Affected if before.affected == now.affected => return None,
+            RebuildOnBase::Affected if before.affected == (self.of_the_set)()?.affected => {
+                return None;
+            }
             RebuildOnBase::Affected => "a package that it affects",
             RebuildOnBase::None | RebuildOnBase::All => "the mainline",
         };
@@ -113,10 +130,8 @@ impl Deciding<'_, '_> {
             .is_some_and(|facts| !self.view.until(last_moved(facts, open.dated) + max_age));
         let held = self.not_ready(id, open).is_some() || self.conflict(set).is_some();
         (released && !stale && !held).then(|| Again {
-            base: Box::new(|| {
-                let known = self.quiet && !self.mainline.is_empty();
-                known.then(|| Base::of(self.mainline, &self.affected(&set.members)))?
-            }),
+            all: self.base,
+            of_the_set: Box::new(|| Base::of(self.mainline, &self.affected(&set.members))),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::build::{PackageHead, Priority, SetMember};
+use crate::model::build::{Base, PackageHead, Priority, SetMember};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::ledger_view::Adopted;
 use crate::model::plan::{Decision, Held, SubjectPlan, Trigger};
@@ -32,8 +32,8 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) changes: &'v Changes<'a>,
     pub(crate) graph: &'v Graph<'a>,
     pub(crate) mainline: &'v [PackageHead],
-    /// Whether no pushes to the mainline are being gathered.
-    pub(crate) quiet: bool,
+    /// What builds would stand on, where changes are built again because of it.
+    pub(crate) base: Option<Base>,
     /// Adopted changes that are not recent and wait for their fingerprint to be held with.
     pub(crate) to_hold: &'v BTreeSet<ChangeId>,
     /// Changes that a change whose state is not known depended on, with that change.

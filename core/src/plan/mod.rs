@@ -99,7 +99,7 @@ fn workspace(
         changes: &changes,
         graph: &graph,
         mainline: heads,
-        quiet: mainline_facts.as_ref().is_some_and(|facts| again::quiet(&view, facts)),
+        base: again::base(&view, heads, mainline_facts.as_ref()),
         to_hold: &to_hold,
         below: &below,
     };
