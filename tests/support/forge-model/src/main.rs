@@ -16,6 +16,7 @@ use forge_model::{Model, NewChange};
 fn main() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _context = runtime.enter();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let text =
         |at: usize, default: &str| arguments.get(at).cloned().unwrap_or_else(|| default.to_owned());
