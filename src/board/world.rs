@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
+use crosswatch_core::model::manifest::{Manifest, Packages};
 use crosswatch_core::model::observed::{Observed, Purpose};
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::Settings;
@@ -19,6 +20,7 @@ use super::Wake;
 #[derive(Clone, Debug)]
 pub struct World {
     parts: Arc<Mutex<Snapshot>>,
+    packages: Arc<Mutex<Packages>>,
     wake: Wake,
 }
 
@@ -34,7 +36,7 @@ impl World {
             answers: Arc::default(),
             times: Arc::default(),
         };
-        Self { parts: Arc::new(Mutex::new(parts)), wake }
+        Self { parts: Arc::new(Mutex::new(parts)), packages: Arc::default(), wake }
     }
 
     fn parts(&self) -> MutexGuard<'_, Snapshot> {
@@ -146,6 +148,13 @@ impl World {
             };
             (question, answer)
         }));
+    }
+
+    /// The same manifest, which has what is the same in those of other workspaces in common with them.
+    pub fn shared(&self, mut manifest: Manifest) -> Arc<Manifest> {
+        let mut packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
+        packages.share(&mut manifest);
+        Arc::new(manifest)
     }
 
     /// What is known of a workspace now.

@@ -118,6 +118,21 @@ pub struct SubjectPlan {
     pub superseded: Vec<Superseded>,
 }
 
+impl SubjectPlan {
+    /// Gives back the room that lists took while they grew: there are many plans, and they are kept.
+    pub fn compact(&mut self) {
+        self.packages.shrink_to_fit();
+        self.set.shrink_to_fit();
+        self.overrides.shrink_to_fit();
+        self.parts.shrink_to_fit();
+        self.references.shrink_to_fit();
+        self.findings.shrink_to_fit();
+        self.notes.shrink_to_fit();
+        self.triggers.shrink_to_fit();
+        self.superseded.shrink_to_fit();
+    }
+}
+
 /// One thing that a fingerprint is made of, in words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct FingerprintPart {

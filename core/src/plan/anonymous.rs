@@ -240,7 +240,7 @@ impl Names {
 
     fn manifest(&self, manifest: &Manifest) -> Manifest {
         let mut hidden = manifest.clone();
-        for package in &mut hidden.packages {
+        for package in hidden.packages.iter_mut().map(Arc::make_mut) {
             package.name = self.package(&package.name);
             package.override_key = self.of(Kind::Package, &package.override_key);
             package.vcs = self.vcs(&package.vcs);

@@ -199,6 +199,7 @@ impl Deciding<'_, '_> {
             superseded,
         };
         plan.triggers = self.triggers(id, open, &plan, due, facts, decided);
+        plan.compact();
         Some(plan)
     }
 
