@@ -11,6 +11,7 @@ pub mod forge;
 pub mod http;
 pub mod ledger;
 pub mod pass;
+pub mod report;
 pub mod store;
 pub mod supervise;
 pub mod task;

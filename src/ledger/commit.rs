@@ -20,10 +20,12 @@ pub struct Committed {
     pub dropped: Vec<RequestId>,
     /// Attempts with the CI that should be cancelled.
     pub cancel: Vec<RequestId>,
+    /// Statuses and comments that should be written.
+    pub reports: usize,
 }
 
 impl Ledger {
-    /// Stores facts, attempts, cancel intents and changed decisions of a plan in one transaction; one
+    /// Stores facts, attempts, cancel intents, changed decisions and reports of a plan in one transaction; one
     /// with more than 1,000 subjects to act on takes several. What did not change is not written, and
     /// a plan that says nothing new begins no transaction.
     pub async fn commit(&self, term: &Term, plan: &Plan) -> Result<Committed, LedgerError> {
@@ -40,7 +42,8 @@ impl Ledger {
             let facts = !workspace.facts.is_empty()
                 || !workspace.looks.is_empty()
                 || workspace.mainline.is_some();
-            if !facts && subjects.is_empty() && changed.is_empty() {
+            let says = !workspace.reports.is_empty();
+            if !facts && subjects.is_empty() && changed.is_empty() && !says {
                 continue;
             }
             let mut open = match write.take() {
@@ -49,7 +52,10 @@ impl Ledger {
             };
             self.write_facts(&mut open, workspace).await?;
             self.write_decisions(&mut open, workspace, &changed, plan.at.0).await?;
-            if facts || !subjects.is_empty() {
+            self.write_reports(&mut open, workspace, plan.at).await?;
+            let reports = &workspace.reports;
+            committed.reports += reports.statuses.len() + reports.remarks.len();
+            if facts || says || !subjects.is_empty() {
                 touched.push(workspace.id.clone());
             }
             for subject in subjects {

@@ -23,7 +23,8 @@ impl Ledger {
         let rows = sqlx::query(
             "SELECT workspace FROM looks UNION SELECT workspace FROM change_facts \
              UNION SELECT workspace FROM mainline_facts UNION SELECT workspace FROM attempts \
-             UNION SELECT workspace FROM pauses",
+             UNION SELECT workspace FROM pauses UNION SELECT workspace FROM statuses \
+             UNION SELECT workspace FROM remarks",
         )
         .fetch_all(self.store.reader())
         .await
@@ -111,6 +112,7 @@ impl Ledger {
             .fetch_optional(reader)
             .await
             .map_err(self.sql())?;
+        part.said = self.read_said(id).await?;
         part.paused_by = match row {
             Some(row) => Some(row.try_get(0).map_err(self.sql())?),
             None => None,

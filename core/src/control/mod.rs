@@ -8,5 +8,6 @@ pub mod governor;
 pub mod lifecycle;
 pub mod outbox;
 pub mod polling;
+pub mod report;
 pub mod slots;
 pub mod suspicion;

@@ -22,6 +22,7 @@ mod matching;
 mod merged;
 mod openness;
 mod overrides;
+mod report;
 mod request;
 mod sets;
 mod stack;
@@ -101,6 +102,7 @@ fn workspace(
     let mut subjects = vec![mainline_plan];
     subjects.extend(decide::decide(&deciding, &mut facts));
     let facts = facts.moved(workspace_ledger);
+    let reports = report::reports(&view, &graph, &subjects);
     let watched = tracked
         .repositories
         .iter()
@@ -119,6 +121,7 @@ fn workspace(
         looks: changes.looks,
         facts,
         mainline: mainline_facts.filter(|facts| workspace_ledger.mainline.as_ref() != Some(facts)),
+        reports,
         wanted: noted.wanted,
         consulted: noted.consulted,
         next_at: noted.next_at,

@@ -9,6 +9,7 @@ mod mainline;
 mod open_pulls;
 mod properties;
 mod pulls;
+mod reports;
 mod saved;
 mod sets;
 pub(crate) mod settings;

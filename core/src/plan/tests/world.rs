@@ -133,6 +133,7 @@ impl World {
             url: url(path),
             listing: Observed::known(Listing {
                 archived: false,
+                public: false,
                 default_branch: Some("main".into()),
                 branches: BTreeMap::from([("main".into(), head)]),
                 changes: Vec::new(),
@@ -341,6 +342,13 @@ impl World {
         ledger.changes.extend(workspace.facts.iter().cloned());
         if let Some(facts) = &workspace.mainline {
             ledger.mainline = Some(facts.clone());
+        }
+        ledger.said.statuses.extend(workspace.reports.statuses.iter().cloned());
+        for (change, remarks) in workspace.reports.remarks.iter().cloned() {
+            ledger.said.remarks.remove(&change);
+            if !remarks.is_empty() {
+                ledger.said.remarks.insert(change, remarks);
+            }
         }
         for planned in &workspace.subjects {
             for gone in &planned.superseded {
