@@ -273,7 +273,8 @@ impl Ledger {
         self.mark_report(term, sqlx::query("DELETE FROM stops")).await
     }
 
-    /// Deletes what was wanted before a time. A status that is not known here stays as the forge has it.
+    /// Deletes what was wanted before a time: it stays as the forge has it, and a comment is found again
+    /// by its mark.
     pub(super) async fn prune_reports(
         &self,
         write: &mut Transaction<'static, Any>,
@@ -282,8 +283,9 @@ impl Ledger {
         for statement in [
             "DELETE FROM statuses WHERE wanted_at < $1",
             "DELETE FROM stops WHERE ends_at < $1",
-            "DELETE FROM comments WHERE wanted_at < $1 AND wanted = written AND NOT EXISTS \
-             (SELECT 1 FROM remarks WHERE remarks.change_name = comments.change_name)",
+            "DELETE FROM remarks WHERE change_name IN \
+             (SELECT change_name FROM comments WHERE wanted_at < $1)",
+            "DELETE FROM comments WHERE wanted_at < $1",
         ] {
             sqlx::query(statement)
                 .bind(before.0)

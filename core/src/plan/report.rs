@@ -101,7 +101,10 @@ impl Saying<'_, '_> {
                 let text = format!("building on {cis}{}", with()?);
                 Some((self.told(StatusState::Pending, &text, None), true))
             }
-            Decision::Unchanged { .. } | Decision::Blocked { why: Blocked::Ci, .. } => {
+            // A pause keeps back builds, not the verdicts of those that were under way.
+            Decision::Unchanged { .. }
+            | Decision::Blocked { why: Blocked::Ci, .. }
+            | Decision::Held { why: Held::Paused, .. } => {
                 let ended = self.ended(&self.plan.subject, self.plan.fingerprint?);
                 if ended.is_empty() {
                     return None;
@@ -147,13 +150,16 @@ impl Saying<'_, '_> {
         Status { state, description: plain(text, DESCRIPTION), target: target.filter(|to| web(to)) }
     }
 
-    /// The last attempt on each CI, where it ended with this fingerprint.
+    /// The last attempt with this fingerprint on each CI; none while one is under way.
     fn ended(&self, subject: &Subject, fingerprint: Fingerprint) -> Vec<&AttemptView> {
         let of = attempts::of(self.view, subject).iter();
         let same = of.filter(|attempt| attempt.fingerprint == fingerprint);
         let mut last: BTreeMap<&Name, &AttemptView> = BTreeMap::new();
-        for attempt in same.filter(|attempt| matches!(attempt.stage, Stage::Ended(_))) {
+        for attempt in same.filter(|attempt| attempt.stage != Stage::Dropped) {
             last.insert(&attempt.ci, attempt);
+        }
+        if last.values().any(|attempt| attempt.stage.open()) {
+            return Vec::new();
         }
         last.into_values().filter(|last| self.view.settings.ci.contains(&last.ci)).collect()
     }

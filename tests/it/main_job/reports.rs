@@ -165,3 +165,38 @@ async fn findings_are_one_comment_and_what_is_private_is_nowhere() {
     assert!(!written.contains("drivers"), "{written}");
     assert!(hub.statuses("drivers").is_empty() && hub.comments("drivers").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_and_not_marked_is_written_once_more_at_most() {
+    let hub = Hub::new(WAITS, "ref: head", &["one"]).await;
+    hub.report_to(&["types"], "");
+    // The forge takes it, and its answer is lost; then so is the daemon.
+    let comment = Fault::on("/comments", What::Cut).times(1);
+    hub.model.fault(Fault { body: Some("rock/nothing".to_owned()), ..comment });
+    let daemon = hub.site.start().await;
+    hub.site.settled(&["one"]).await;
+    assert_eq!(hub.open("types", saying("Depends on: rock/nothing#7")), 1);
+    eventually("the comment is there", async || !hub.comments("types").is_empty()).await;
+    drop(daemon);
+    let daemon = hub.site.start().await;
+    hub.says("types", 1, &["pending: building on here"]).await;
+    assert_eq!(hub.comments("types").len(), 1, "it was found again");
+    hub.model.fault(Fault::on("/statuses/", What::Cut).times(1));
+    hub.go();
+    hub.says("types", 1, &["pending: building on here", "success: passed on here"]).await;
+    drop(daemon);
+    let _daemon = hub.site.start().await;
+    let twice = ["pending: building on here", "success: passed on here", "success: passed on here"];
+    hub.says("types", 1, &twice).await;
+    // What comes after it is the sign that it had its time.
+    assert_eq!(hub.open("types", NewChange::default()), 2);
+    hub.built(&hub.change("types", 2), 1).await;
+    let second = hub.head("types", 2);
+    eventually("the second one's verdict", async || {
+        let said = hub.statuses("types");
+        said.get(&second).is_some_and(|said| said.last() == Some(&"success: passed on here".into()))
+    })
+    .await;
+    hub.says("types", 1, &twice).await;
+    assert_eq!(hub.comments("types").len(), 1);
+}

@@ -84,6 +84,21 @@ fn what_is_lost_is_tried_again_and_stays_pending() {
 }
 
 #[test]
+fn a_pause_keeps_no_verdict_back() {
+    let mut world = world(&["o/a"], &["o/a"]);
+    world.push("o/a#1", &[]);
+    world.run(0);
+    world.run(90);
+    world.ledger().paused_by = Some("p".to_owned());
+    world.run(0);
+    assert_eq!(world.decision("o/a#1"), "held: Paused");
+    assert_eq!(said(&mut world, "o/a#1"), "pending: building on ci");
+    world.finish(Verdict::Failure);
+    world.run(0);
+    assert_eq!(said(&mut world, "o/a#1"), "failure: failed on ci");
+}
+
+#[test]
 fn what_was_open_or_decided_before_is_not_said() {
     let mut adopted = World::fresh(&["o/a"]);
     name(&mut adopted, &["o/a"]);
