@@ -181,13 +181,14 @@ fn next(
     now: Timestamp,
 ) -> Vec<Write> {
     let mut first: BTreeMap<&Account, &Row> = BTreeMap::new();
-    let order = |row: &Row| {
-        let served = state.served.get(row.key.repository()).copied().unwrap_or(0);
-        (row.turn, served, row.since, row.key.clone())
+    let served = |row: &Row| state.served.get(row.key.repository()).copied().unwrap_or(0);
+    let before = |one: &Row, other: &Row| {
+        let turns = (one.turn, served(one)).cmp(&(other.turn, served(other)));
+        turns.then_with(|| (one.since, &one.key).cmp(&(other.since, &other.key))).is_lt()
     };
     for row in rows {
         let may = !state.busy.contains(&row.account) && state.due(row, ready) <= now;
-        if may && first.get(&row.account).is_none_or(|other| order(row) < order(other)) {
+        if may && first.get(&row.account).is_none_or(|other| before(row, other)) {
             first.insert(&row.account, row);
         }
     }

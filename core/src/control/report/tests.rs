@@ -110,6 +110,7 @@ fn a_thousand_workspaces_are_written_within_the_limits_and_not_once_too_often() 
         Some(end) if *end <= now => Turn::Verdict,
         _ => Turn::Pending,
     };
+    let keys: Vec<Key> = (0..1_000).map(|n| status("o/a", &format!("{n:04}"))).collect();
     let mut there: Vec<Option<Turn>> = vec![None; 1_000];
     let mut times: Vec<Timestamp> = Vec::new();
     let mut now = T0;
@@ -117,7 +118,7 @@ fn a_thousand_workspaces_are_written_within_the_limits_and_not_once_too_often() 
     loop {
         let rows: Vec<Row> = (0..1_000)
             .filter(|n| there[*n] != Some(wanted(*n, now)))
-            .map(|n| row(status("o/a", &format!("{n:04}")), wanted(n, now), 0))
+            .map(|n| row(keys[n].clone(), wanted(n, now), 0))
             .collect();
         let free = governor::free_at(&gate, &key, Use::Write, now);
         let ready = BTreeMap::from([(account(), free)]);
@@ -140,9 +141,10 @@ fn a_thousand_workspaces_are_written_within_the_limits_and_not_once_too_often() 
         if !left {
             break;
         }
-        let next = next_at(&state, &rows, &ready).filter(|next| *next > now);
+        let free = governor::free_at(&gate, &key, Use::Write, now);
+        let next = next_at(&state, &rows, &BTreeMap::from([(account(), free)]));
         let verdict = ends.iter().copied().filter(|end| *end > now).min();
-        now = next.into_iter().chain(verdict).min().unwrap_or(now + Span::seconds(1));
+        now = next.into_iter().chain(verdict).min().unwrap_or(now).max(now + Span(1));
         assert!(now < T0 + Span::hours(6), "it never ends");
     }
     for (at, time) in times.iter().enumerate() {
