@@ -142,7 +142,7 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 58] = [
+const WRONG: [(&str, &str, &str, &str); 59] = [
     ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
     ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
     ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),

@@ -26,15 +26,24 @@ pub(super) struct Due {
 pub(super) enum What {
     /// A status.
     Status(Status),
-    /// A comment, and the digest of its text.
-    Comment { comment: DueComment, sticky: Sticky, digest: String },
+    /// A comment.
+    Comment(Box<Comment>),
+}
+
+/// A comment to write.
+#[derive(Clone, Debug)]
+pub(super) struct Comment {
+    pub(super) row: DueComment,
+    pub(super) sticky: Sticky,
+    /// Of its text.
+    pub(super) digest: String,
 }
 
 impl Due {
     pub(super) fn turn(&self) -> Turn {
         match &self.what {
             What::Status(status) => status.state.into(),
-            What::Comment { .. } => Turn::Comment,
+            What::Comment(_) => Turn::Comment,
         }
     }
 }
@@ -63,15 +72,15 @@ pub(super) async fn due(
             due.insert(key, Due { what: What::Status(row.status), since });
         }
     }
-    for mut comment in ledger.due_comments().await? {
-        let change = comment.change.clone();
+    for mut row in ledger.due_comments().await? {
+        let change = row.change.clone();
         let key = Key::Comment(change.clone());
         let Some(by) = there.by(&change.repository) else { continue };
         if !there.seen(&key, |listing| listing.change(change.number).is_some()) {
             continue;
         }
-        comment.remarks.retain(|workspace, _| by.contains(workspace));
-        let remarks: BTreeMap<Name, Vec<String>> = comment
+        row.remarks.retain(|workspace, _| by.contains(workspace));
+        let remarks: BTreeMap<Name, Vec<String>> = row
             .remarks
             .iter()
             .filter_map(|(id, remarks)| Some((there.name(id)?, remarks.clone())))
@@ -79,10 +88,11 @@ pub(super) async fn due(
         let marker = marker(ledger.id(), &change);
         let text = text(&marker, &remarks);
         let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
-        let (id, create) = (comment.comment_id.clone(), !remarks.is_empty());
+        let (id, create) = (row.comment_id.clone(), !remarks.is_empty());
         let sticky = Sticky { change, marker, text, id, create };
-        let since = comment.wanted_at;
-        due.insert(key, Due { what: What::Comment { comment, sticky, digest }, since });
+        let since = row.wanted_at;
+        let what = What::Comment(Box::new(Comment { row, sticky, digest }));
+        due.insert(key, Due { what, since });
     }
     Ok(due)
 }

@@ -24,7 +24,7 @@ use crate::forge::{Apis, ForgeError};
 use crate::http::Toll;
 use crate::ledger::{Ledger, LedgerError, Stop, Term};
 use crate::pass::{Publications, Published};
-use due::{Due, What};
+use due::{Comment, Due, What};
 
 /// The ledger is looked at after this time even if nobody asked.
 const LOOK: Span = Span::seconds(60);
@@ -194,18 +194,17 @@ async fn write(
             api.say(key.clone(), status.clone()).await?;
             ledger.mark_status(term, workspace, key, &status).await?;
         }
-        (_, What::Comment { comment, sticky, digest }) => {
-            let same = comment.digest.as_ref() == Some(&digest);
-            // Where nothing was ever said there is nothing to take back.
-            let nothing = comment.digest.is_none() && !sticky.create;
-            let (id, digest) = if same || nothing {
-                (comment.comment_id.clone(), comment.digest.clone())
+        (_, What::Comment(comment)) => {
+            let Comment { row, sticky, digest } = *comment;
+            let (id, digest) = if row.digest.as_ref() == Some(&digest) {
+                (row.comment_id.clone(), row.digest.clone())
             } else {
+                // Also where nothing is known to be said: it may have been, and not been marked.
                 let id = api.comment(sticky).await?;
                 let there = id.is_some();
                 (id, there.then_some(digest))
             };
-            ledger.mark_comment(term, &comment, id, digest).await?;
+            ledger.mark_comment(term, &row, id, digest).await?;
         }
         (Key::Comment(_), What::Status(_)) => {}
     }
