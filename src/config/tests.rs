@@ -226,7 +226,7 @@ const WRONG: [(&str, &str, &str, &str); 59] = [
         "must not be written here",
     ),
     ("ci: [here]\n", "ci: [here]\n    report: {to: [n/x]}\n", "10:19", "there is no forge"),
-    ("ci: [here]\n", "ci: [here]\n    report: {to: [m/x]}\n", "10:19", "m is plain git"),
+    ("ci: [here]\n", "ci: [here]\n    report: {to: [m/x]}\n", "10:19", "is plain git"),
     ("{path: m.json}", "{path: ../m.json}", "8:22", "without .."),
     ("{path: m.json}", "{path: m, run: [x]}", "8:30", "not both"),
     ("    manifest: {path: m.json}\n", "", "7:5", "write manifest: {path: FILE}"),

@@ -172,14 +172,26 @@ async fn what_was_written_and_not_marked_is_written_once_more_at_most() {
     hub.report_to(&["types"], "");
     // The forge takes it, and its answer is lost; then so is the daemon.
     let comment = Fault::on("/comments", What::Cut).times(1);
-    hub.model.fault(Fault { body: Some("rock/nothing".to_owned()), ..comment });
+    hub.model.fault(Fault { body: Some("somebody to approve".to_owned()), ..comment });
     let daemon = hub.site.start().await;
     hub.site.settled(&["one"]).await;
-    assert_eq!(hub.open("types", saying("Depends on: rock/nothing#7")), 1);
+    let stranger = NewChange {
+        author: "mallory".into(),
+        association: "NONE".into(),
+        fork: Some("mallory/types".into()),
+        ..NewChange::default()
+    };
+    assert_eq!(hub.open("types", stranger), 1);
     eventually("the comment is there", async || !hub.comments("types").is_empty()).await;
     drop(daemon);
     let daemon = hub.site.start().await;
+    hub.decided(&hub.change("types", 1), "held").await;
+    assert!(hub.site.cli(&["approve", "one", &hub.change("types", 1)]).status.success());
     hub.says("types", 1, &["pending: building on here"]).await;
+    eventually("all clear", async || {
+        hub.comments("types").iter().any(|(_, text)| text.contains("all clear"))
+    })
+    .await;
     assert_eq!(hub.comments("types").len(), 1, "it was found again");
     hub.model.fault(Fault::on("/statuses/", What::Cut).times(1));
     hub.go();
