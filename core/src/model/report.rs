@@ -78,7 +78,12 @@ pub struct Reports {
 impl Reports {
     /// Whether there is nothing new to say.
     pub fn is_empty(&self) -> bool {
-        self.statuses.is_empty() && self.remarks.is_empty()
+        self.len() == 0
+    }
+
+    /// How much is new.
+    pub fn len(&self) -> usize {
+        self.statuses.len() + self.remarks.len()
     }
 }
 
@@ -94,4 +99,15 @@ pub struct Said {
 impl Said {
     /// Nothing.
     pub const EMPTY: Self = Self { statuses: BTreeMap::new(), remarks: BTreeMap::new() };
+
+    /// What was stored.
+    pub fn take_over(&mut self, reports: &Reports) {
+        self.statuses.extend(reports.statuses.iter().cloned());
+        for (change, remarks) in &reports.remarks {
+            self.remarks.remove(change);
+            if !remarks.is_empty() {
+                self.remarks.insert(change.clone(), remarks.clone());
+            }
+        }
+    }
 }
