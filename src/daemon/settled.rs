@@ -44,7 +44,11 @@ pub(super) async fn settled(
                 // With nothing in the outbox a build that is still wanted is one that just ended.
                 Decision::Build { .. }
                     | Decision::Held {
-                        why: Held::Settling | Held::Mainline | Held::Retry | Held::Mergeability,
+                        why: Held::Settling
+                            | Held::Mainline
+                            | Held::Retry
+                            | Held::Mergeability
+                            | Held::PartlyMerged,
                         ..
                     }
             )
