@@ -69,6 +69,10 @@ impl Reporter {
         let mut state = State::default();
         let mut failed: BTreeMap<Name, String> = BTreeMap::new();
         let mut writes = Writes::new();
+        // Before the first pass nobody knows what may be written.
+        if self.publications.clone().wait_for(Option::is_some).await.is_err() {
+            return;
+        }
         loop {
             let wait = match self.look(&mut state, &mut writes, &failed).await {
                 Ok(next) => next.since(self.clock.now()).min(LOOK),
