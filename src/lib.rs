@@ -12,6 +12,7 @@ pub mod hooks;
 pub mod http;
 pub mod ledger;
 pub mod pass;
+pub mod report;
 pub mod store;
 pub mod supervise;
 pub mod task;

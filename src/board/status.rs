@@ -119,6 +119,9 @@ pub struct ForgeStatus {
     pub broken: Option<String>,
     /// Percent of their usual length that its intervals have.
     pub stretch: u64,
+    /// Why something is not said there, if something is not.
+    #[serde(default)]
+    pub reports: Vec<String>,
 }
 
 impl Board {

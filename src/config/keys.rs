@@ -434,4 +434,8 @@ pub static MAINLINE: Table = Table(&[
 ]);
 
 /// Keys of `report`.
-pub static REPORT: Table = Table(&[key("to", TEXTS, "Repositories that may be written to.")]);
+pub static REPORT: Table = Table(&[key(
+    "to",
+    TEXTS,
+    "Repositories that may be written to, as `FORGE/OWNER/NAME`; none when left out.",
+)]);

@@ -63,7 +63,7 @@ defaults:
   update: {run: [up], timeout: 5m, output: {max: 1MiB, over: end}}
 logs: {keep: 7d, max_size: 100MiB}
 workspaces:
-  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [m/x/y, g/a/b]}, changes: {merged_labels: [landed], on_conflict: block}, epoch: 3, env: {<<: *env, A: two}}
+  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [g/A/b]}, changes: {merged_labels: [landed], on_conflict: block}, epoch: 3, env: {<<: *env, A: two}}
   - {name: a, tool: autoproj, source: {url: "git@h:b.git"}, ci: [web], changes: {pinned: roots, settle: {new: 0s}}, build: [mainline]}
 "#;
 
@@ -142,7 +142,7 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 60] = [
+const WRONG: [(&str, &str, &str, &str); 61] = [
     ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
     ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
     ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),
@@ -238,6 +238,7 @@ const WRONG: [(&str, &str, &str, &str); 60] = [
         "must not be written here",
     ),
     ("ci: [here]\n", "ci: [here]\n    report: {to: [n/x]}\n", "10:19", "there is no forge"),
+    ("ci: [here]\n", "ci: [here]\n    report: {to: [m/x]}\n", "10:19", "is plain git"),
     ("{path: m.json}", "{path: ../m.json}", "8:22", "without .."),
     ("{path: m.json}", "{path: m, run: [x]}", "8:30", "not both"),
     ("    manifest: {path: m.json}\n", "", "7:5", "write manifest: {path: FILE}"),
@@ -308,7 +309,7 @@ fn github_is_called_by_its_host_and_found_by_ssh() {
         assert_eq!(id.to_string(), "github.com/rock-core/base");
     }
     let b = settings.workspace("b").expect("b");
-    assert_eq!(b.report_to[1].to_string(), "github.com/a/b");
+    assert_eq!(b.report_to[0].to_string(), "github.com/a/b");
 }
 
 #[test]

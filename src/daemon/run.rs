@@ -29,6 +29,7 @@ use crate::forge::governor::Governor;
 use crate::hooks::{Hooks, Keeper, Repair};
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
+use crate::report::Reporter;
 use crate::store::Store;
 use crate::supervise::{Cgroups, Supervisor, environment};
 use crate::task::Tasks;
@@ -103,6 +104,7 @@ struct Daemon {
     publications: Publications,
     pass: Wake,
     outbox: Wake,
+    reporter: Wake,
     backends: watch::Sender<Backends>,
     parts: ci::Parts,
     workspaces: tokio::sync::Mutex<Workspaces>,
@@ -124,7 +126,7 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let tasks = Tasks::new();
         let board = Board::default();
-        let (pass, outbox) = (Wake::new(), Wake::new());
+        let (pass, outbox, reporter) = (Wake::new(), Wake::new(), Wake::new());
         let silent = Wake::new();
         let observed = if options.passes_every.is_some() { silent } else { pass.clone() };
         let world = World::new(Arc::clone(&settings), observed.clone());
@@ -277,6 +279,7 @@ impl Daemon {
             term: term.clone(),
             wake: pass.clone(),
             outbox: outbox.clone(),
+            reporter: reporter.clone(),
             publish,
             board: board.clone(),
             clock: clock.clone(),
@@ -284,6 +287,17 @@ impl Daemon {
             longest: options.passes_every.or_else(service::longest_pass),
         };
         tasks.spawn("pass", runner.run());
+        let pen = Reporter {
+            ledger: ledger.clone(),
+            term: term.clone(),
+            publications: publications.clone(),
+            apis: apis.subscribe(),
+            governor: means.governor.clone(),
+            wake: reporter.clone(),
+            board: board.clone(),
+            clock: clock.clone(),
+        };
+        tasks.spawn("reports", pen.run());
         tasks.spawn("logs", logs::keep(world.clone(), publications.clone(), clock.clone()));
         tasks.spawn("progress", options.progress.clone().run(board.clone(), clock.clone()));
 
@@ -315,6 +329,7 @@ impl Daemon {
             publications,
             pass,
             outbox,
+            reporter,
             backends,
             parts,
             workspaces: tokio::sync::Mutex::new(workspaces),
@@ -339,7 +354,8 @@ impl Daemon {
                 service::ready();
                 tracing::info!("ready");
             }
-            if once && settled::settled(&publications, &self.board, &self.ledger).await {
+            if once && settled::settled(&publications, &self.board, &self.ledger, &self.apis).await
+            {
                 return settled::verdict(&self.ledger).await;
             }
             let look_again = std::time::Duration::from_millis(if once { 200 } else { 5_000 });
@@ -387,6 +403,7 @@ impl Daemon {
             Ok(said) => {
                 tracing::info!("{said}");
                 self.board.update(|board| board.configuration = None);
+                self.report_again().await;
             }
             Err(why) => {
                 tracing::error!(
@@ -397,6 +414,15 @@ impl Daemon {
         }
         service::ready();
         said
+    }
+
+    /// Where a forge refused to be written to it is tried again: somebody may have mended that.
+    async fn report_again(&self) {
+        let Some(term) = self.term.borrow().clone() else { return };
+        if let Err(error) = self.ledger.clear_stops(&term).await {
+            tracing::warn!(%error, "forges that refused reports are not tried again now");
+        }
+        self.reporter.wake();
     }
 
     async fn reload(&self, confirm: bool) -> Result<String, String> {

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crosswatch_core::model::change::{Fate, Listing};
-use crosswatch_core::model::identity::RepositoryId;
+use crosswatch_core::model::identity::{ChangeId, RepositoryId};
+use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::time::Timestamp;
 use futures_util::future::BoxFuture;
 
-/// A forge that answers by an API. It is the reader of the registry: it decides nothing, keeps no
-/// state of the world, and gives what it read whole or an error.
+use crate::http::Toll;
+
+/// A forge that answers by an API. It is the reader of the registry and the pen of the reporter: it
+/// decides nothing, keeps no state of the world, and gives what it read whole or an error.
 pub trait ForgeApi: Send + Sync {
     /// Branches and open changes of one repository, whole, with bodies parsed.
     fn list(&self, repository: RepositoryId) -> BoxFuture<'static, Result<Listed, ForgeError>>;
@@ -37,6 +40,15 @@ pub trait ForgeApi: Send + Sync {
         hook: u64,
         since: Timestamp,
     ) -> BoxFuture<'static, Result<Vec<Delivered>, ForgeError>>;
+
+    /// What a write to this repository is paid from.
+    fn toll_of_writes(&self, repository: &RepositoryId) -> Toll;
+
+    /// Writes a status in place of the one that was there.
+    fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>>;
+
+    /// Writes the one comment on a change; what the forge calls it, if there is one now.
+    fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>>;
 }
 
 /// A delivery in a forge's log.
@@ -52,6 +64,21 @@ pub struct Delivered {
     pub at: Timestamp,
     /// What was answered; 0 without an answer, or while there is none yet.
     pub status: u16,
+}
+
+/// A comment that is edited in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// The change.
+    pub change: ChangeId,
+    /// What it begins with and is found again by.
+    pub marker: String,
+    /// All of it.
+    pub text: String,
+    /// What the forge calls it, if that is known.
+    pub id: Option<String>,
+    /// Whether it is made where there is none.
+    pub create: bool,
 }
 
 /// Repositories that one question of [`ForgeApi::marks`] may be about.
@@ -94,4 +121,7 @@ pub enum ForgeError {
     /// An answer that is no answer: HTML, torn JSON, another shape.
     #[error("its answer cannot be used: {0}")]
     Nonsense(String),
+    /// What should be written is no such thing to the forge: 422.
+    #[error("the forge does not take it: {0}")]
+    Refused(String),
 }

@@ -9,6 +9,7 @@ mod outbox;
 mod people;
 mod read;
 mod remembered;
+mod reports;
 mod view;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use error::LedgerError;
 pub use lease::{LEASE, Term};
 pub use outbox::OutboxRow;
 pub use read::{AuditRow, BuildFilter, BuildRow};
+pub use reports::{DueComment, DueStatus, Stop};
 
 use crate::clock::Clock;
 use crate::store::Store;

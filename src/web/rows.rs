@@ -207,6 +207,9 @@ pub struct ForgeRow {
     pub waits: Vec<String>,
     /// Why it cannot be asked.
     pub failure: Option<String>,
+    /// Why something is not said there, if something is not.
+    #[serde(default)]
+    pub reports: Vec<String>,
 }
 
 /// What is left of a budget.
@@ -234,8 +237,14 @@ impl ForgeRow {
         let stretched = (self.stretch > 100).then(|| {
             format!("intervals are {} % of their length, to spare the budget", self.stretch)
         });
-        let said: Vec<String> =
-            self.failure.iter().chain(&self.waits).cloned().chain(stretched).collect();
+        let said: Vec<String> = self
+            .failure
+            .iter()
+            .chain(&self.waits)
+            .chain(&self.reports)
+            .cloned()
+            .chain(stretched)
+            .collect();
         if said.is_empty() { "ok".to_owned() } else { said.join("; ") }
     }
 }
@@ -264,6 +273,7 @@ pub fn forges(settings: &Settings, board: &BoardContent, governor: &Governor) ->
             budgets: budgets.collect(),
             waits: waits.map(ToString::to_string).collect(),
             failure: status.broken.or(status.failure),
+            reports: status.reports,
         }
     };
     settings.forges.values().map(|forge| row(forge)).collect()

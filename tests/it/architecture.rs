@@ -116,6 +116,20 @@ const ARROWS: &[(&str, &[&str])] = &[
             "supervise",
         ],
     ),
+    // It reads the ledger; what pass published says where it may write and what is still looked at.
+    (
+        "report",
+        &[
+            "core::model",
+            "core::control",
+            "board",
+            "forge",
+            "http::Toll",
+            "ledger",
+            "pass::Publications",
+            "pass::Published",
+        ],
+    ),
     (
         "web",
         &[

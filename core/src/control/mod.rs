@@ -9,5 +9,6 @@ pub mod hints;
 pub mod lifecycle;
 pub mod outbox;
 pub mod polling;
+pub mod report;
 pub mod slots;
 pub mod suspicion;

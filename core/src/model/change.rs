@@ -16,6 +16,9 @@ pub struct Listing {
     /// Whether the forge keeps it read-only.
     #[serde(default)]
     pub archived: bool,
+    /// Whether everybody may read it; what no forge says so of counts as private.
+    #[serde(default)]
+    pub public: bool,
     /// Head of each branch, by its name without `refs/heads/`.
     pub branches: BTreeMap<Name, Oid>,
     /// Open changes (on plain git: change refs), in the order of their numbers.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build::{Base, BuildRequest, Cause, PackageHead, RequestId, SetMember, Stage, Verdict};
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
+use super::report::Said;
 use super::time::Timestamp;
 
 /// The whole view. A workspace that is not in it has an empty ledger.
@@ -35,6 +36,9 @@ pub struct WorkspaceLedger {
     pub rebuilds: BTreeMap<Subject, Rebuild>,
     /// Who paused the workspace, if somebody did.
     pub paused_by: Option<String>,
+    /// What should be said on forges. It decides nothing, so no saved snapshot has it.
+    #[serde(skip)]
+    pub said: Said,
 }
 
 impl WorkspaceLedger {
@@ -47,6 +51,7 @@ impl WorkspaceLedger {
         approvals: Vec::new(),
         rebuilds: BTreeMap::new(),
         paused_by: None,
+        said: Said::EMPTY,
     };
 }
 

@@ -9,6 +9,7 @@ pub mod manifest;
 pub mod observed;
 pub mod plan;
 pub mod question;
+pub mod report;
 pub mod run;
 pub mod saved;
 pub mod settings;

@@ -9,6 +9,7 @@ use super::build::{BuildRequest, Override, Priority, RequestId, SetMember};
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use super::ledger_view::{ChangeFacts, Look, MainlineFacts};
 use super::question::Question;
+use super::report::Reports;
 use super::time::Timestamp;
 use crate::references::{Finding, Written};
 
@@ -54,6 +55,10 @@ pub struct WorkspacePlan {
     pub facts: Vec<(ChangeId, ChangeFacts)>,
     /// Facts of the mainline, if they moved.
     pub mainline: Option<MainlineFacts>,
+    /// What should be said on forges and the ledger does not have yet. No part of what is shown: it
+    /// follows from the decisions, and from what was said before.
+    #[serde(skip)]
+    pub reports: Reports,
     /// What it asks of the world.
     pub wanted: BTreeSet<Question>,
     /// Every question whose answer it used or missed.

@@ -22,6 +22,7 @@ use crate::model::manifest::{Manifest, Pin, Vcs};
 use crate::model::observed::Observed;
 use crate::model::plan::FingerprintPart;
 use crate::model::question::{Answer, Question};
+use crate::model::report::Said;
 use crate::model::saved::Saved;
 use crate::model::settings::{ForgeKind, ForgeSettings, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, WorkspacePart};
@@ -301,6 +302,7 @@ impl Names {
         let branches = listing.branches.iter();
         Listing {
             archived: listing.archived,
+            public: listing.public,
             default_branch: listing.default_branch.as_ref().map(|branch| self.branch(branch)),
             branches: branches.map(|(name, head)| (self.branch(name), *head)).collect(),
             changes: listing.changes.iter().map(open).collect(),
@@ -457,6 +459,7 @@ impl Names {
                 (self.subject(subject), rebuild)
             })
             .collect();
+        hidden.said = Said::EMPTY;
         hidden.paused_by = part.paused_by.as_ref().map(|by| self.of(Kind::Person, by).to_string());
         hidden
     }

@@ -222,10 +222,13 @@ impl Drawing<'_, '_> {
     }
 }
 
-/// One wording whatever the truth is, so that nobody learns what exists where.
 fn not_watched(reference: &Written) -> Finding {
-    let name = &reference.as_written;
-    at(reference, format!("{name} is not a change that this workspace watches"))
+    at(reference, unwatched(&reference.as_written))
+}
+
+/// One wording whatever the truth is, so that nobody learns what exists where.
+pub(crate) fn unwatched(name: &str) -> String {
+    format!("{name} is not a change that this workspace watches")
 }
 
 fn at(reference: &Written, text: String) -> Finding {

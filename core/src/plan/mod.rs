@@ -25,6 +25,7 @@ mod merged;
 mod openness;
 mod overrides;
 mod partly;
+mod report;
 mod request;
 mod sets;
 mod stack;
@@ -106,6 +107,7 @@ fn workspace(
     let mut subjects = vec![mainline_plan];
     subjects.extend(decide::decide(&deciding, &mut facts));
     let facts = facts.moved(workspace_ledger);
+    let reports = report::reports(&view, &graph, &subjects);
     let watched = tracked
         .repositories
         .iter()
@@ -126,6 +128,7 @@ fn workspace(
         looks: changes.looks,
         facts,
         mainline: mainline_facts.filter(|facts| workspace_ledger.mainline.as_ref() != Some(facts)),
+        reports,
         wanted: noted.wanted,
         consulted: noted.consulted,
         next_at: noted.next_at,

@@ -116,7 +116,8 @@ fn request_id(
     RequestId::new(view.ledger_id, workspace, subject, &due.ci, &fingerprint, due.attempt)
 }
 
-fn page(view: &View<'_>, subject: &Subject) -> Option<String> {
+/// Page of a subject, if the daemon has a public address.
+pub(crate) fn page(view: &View<'_>, subject: &Subject) -> Option<String> {
     let public = view.snapshot.settings.public_url.as_ref()?;
     let name = &view.settings.name;
     Some(match subject {

@@ -115,6 +115,11 @@ impl Graph<'_> {
         self.leaders.get(id).filter(|leader| *leader != id)
     }
 
+    /// Clear references of `id` itself that fail.
+    pub(crate) fn findings(&self, id: &ChangeId) -> impl Iterator<Item = &Finding> {
+        self.edges.get(id).into_iter().flat_map(|edges| &edges.findings)
+    }
+
     /// What `id` depends on directly.
     pub(crate) fn members(&self, id: &ChangeId) -> impl Iterator<Item = &ChangeId> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.members)

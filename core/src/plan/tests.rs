@@ -10,6 +10,7 @@ mod open_pulls;
 mod play;
 mod properties;
 mod pulls;
+mod reports;
 mod saved;
 mod sets;
 pub(crate) mod settings;

@@ -134,6 +134,7 @@ impl Server {
         Some(Listing {
             default_branch: Some("main".into()),
             archived: false,
+            public: false,
             branches: [("main".into(), repository.base?)].into(),
             changes: changes.collect(),
         })

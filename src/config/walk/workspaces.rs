@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::settings::{
-    Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, Mirror, OnClosed,
-    OnConflict, OutputLimit, RebuildOnBase, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
-    WorkspaceSettings,
+    Adopt, Bounds, ChangeRules, Dependencies, Drafts, ForgeSettings, Limits, MainlineRules, Mirror,
+    OnClosed, OnConflict, OutputLimit, RebuildOnBase, RefKind, SameRepository, Source, Step, Tool,
+    UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -23,8 +24,8 @@ const MAX_WORKSPACES: usize = 1000;
 
 /// Names that a workspace may refer to.
 pub(super) struct Known {
-    /// Of forges, each with its identity.
-    pub(super) forges: Vec<(Name, Name)>,
+    /// Of forges, each with its settings if they are right.
+    pub(super) forges: BTreeMap<Name, Option<Arc<ForgeSettings>>>,
     /// Of CIs.
     pub(super) ci: Vec<Name>,
 }
@@ -377,25 +378,44 @@ fn report(walk: &mut Walk<'_>, at: Option<At<'_>>, known: &Known) -> Vec<Reposit
                 node,
                 &path,
                 format!("{} is not a repository", shown(&text)),
-                "write FORGE/path, such as mirror/owner/name",
+                "write FORGE/path, such as github/owner/name",
             );
             continue;
         };
-        let forge = known
-            .forges
-            .iter()
-            .find(|(name, identity)| [name, identity].contains(&&repository.forge));
-        if let Some((_, identity)) = forge {
-            all.push(RepositoryId { forge: identity.clone(), ..repository });
-        } else {
-            let names: Vec<Name> = known.forges.iter().map(|(name, _)| name.clone()).collect();
-            let mend = unknown(&repository.forge, &names, "forges");
-            walk.error(
+        let right = known.forges.values().flatten();
+        let forge =
+            right.clone().find(|forge| [&forge.name, &forge.identity].contains(&&repository.forge));
+        match forge {
+            Some(forge) if forge.kind.git().is_some() => walk.error(
                 node,
                 &path,
-                format!("there is no forge {}", shown(&repository.forge)),
-                mend,
-            );
+                format!("{} is plain git, where nothing can be reported", shown(&forge.name)),
+                "name repositories of a forge with pull requests",
+            ),
+            Some(forge) => {
+                let locator = Locator::of_forges([&**forge]);
+                match locator.on_forge(&forge.name, &repository.path) {
+                    Some(Ok(repository)) => all.push(repository),
+                    Some(Err(_)) | None => walk.error(
+                        node,
+                        &path,
+                        format!("{} is not a repository", shown(&text)),
+                        "write FORGE/path, such as github/owner/name",
+                    ),
+                }
+            }
+            // What is wrong with the forge is said where it stands.
+            None if known.forges.contains_key(&repository.forge) => {}
+            None => {
+                let names: Vec<Name> = known.forges.keys().cloned().collect();
+                let mend = unknown(&repository.forge, &names, "forges");
+                walk.error(
+                    node,
+                    &path,
+                    format!("there is no forge {}", shown(&repository.forge)),
+                    mend,
+                );
+            }
         }
     }
     all

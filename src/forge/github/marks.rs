@@ -21,7 +21,7 @@ const YOUNG: Span = Span::seconds(3);
 
 /// What differs after whatever we want to know of. A push to a change of a fork moves `pushedAt` too.
 /// One list only: each costs.
-const FIELDS: &str = "{databaseId nameWithOwner isArchived pushedAt defaultBranchRef{name} \
+const FIELDS: &str = "{databaseId nameWithOwner isArchived isPrivate pushedAt defaultBranchRef{name} \
     pullRequests(first:1,orderBy:{field:UPDATED_AT,direction:DESC}){nodes{number updatedAt}}}";
 
 pub(super) async fn marks(
@@ -73,6 +73,7 @@ struct Seen {
     database_id: Option<u64>,
     name_with_owner: String,
     is_archived: bool,
+    is_private: bool,
     pushed_at: Option<String>,
     default_branch_ref: Option<Branch>,
     pull_requests: Nodes,

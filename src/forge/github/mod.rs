@@ -13,6 +13,7 @@ mod marks;
 mod name;
 mod rest;
 mod whole;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,15 +23,16 @@ use std::sync::atomic::AtomicUsize;
 use crosswatch_core::model::change::{Fate, Listing};
 use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
+use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::references::{self, Context, Forges, References};
 use futures_util::future::{BoxFuture, try_join};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed};
+use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};
 use crate::http::conditional::{AskError, Conditional, Reply};
-use crate::http::{Api, HttpError, HttpRequest, Method, Pages, StatusCode, Urgency};
+use crate::http::{Api, HttpError, HttpRequest, Method, Pages, StatusCode, Toll, Urgency};
 use failure::{Failure, Reason};
 
 /// How long an answer may take; GitHub itself gives up after ten seconds.
@@ -171,6 +173,20 @@ impl ForgeApi for GitHub {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { Ok(deliveries::read(&inner, &place, hook, since).await?) })
     }
+
+    fn toll_of_writes(&self, _: &RepositoryId) -> Toll {
+        write::toll(&self.0)
+    }
+
+    fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { write::status(&inner, &key, &status).await })
+    }
+
+    fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { write::comment(&inner, &sticky).await })
+    }
 }
 
 impl Inner {
@@ -183,7 +199,8 @@ impl Inner {
         let at = if moved { format!("repositories/{}", about.id) } else { format!("repos/{name}") };
         let (branches, changes) =
             try_join(self.branches(&repository, &at), self.changes(&repository, &at)).await?;
-        let mut listing = Listing { archived: about.archived, ..Listing::default() };
+        let public = about.private == Some(false);
+        let mut listing = Listing { archived: about.archived, public, ..Listing::default() };
         for (branch, head) in branches.iter().flat_map(|page| page.iter()) {
             listing.branches.insert(branch.clone(), *head);
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crosswatch::clock::Clock;
-use crosswatch::ledger::{BuildFilter, Came, DeliveryRow, HookRow, Ledger, LedgerError};
+use crosswatch::ledger::{BuildFilter, Came, DeliveryRow, HookRow, Ledger, LedgerError, Stop};
 use crosswatch::store::Store;
 use crosswatch_core::model::build::{Cause, RequestId, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::ledger_view::{Approval, AttemptView};
 use crosswatch_core::model::plan::Superseded;
+use crosswatch_core::model::report::{Status, StatusKey, StatusState};
 use crosswatch_core::model::time::{Span, Timestamp};
 
 use super::plans::{AT, build, change, plan, set};
@@ -217,6 +218,81 @@ async fn a_delivery_counts_once_and_a_missed_one_when_it_comes(
     assert_eq!(take(Came::Taken, &["a", "new"], clock.now()).await, [true, false], "by age");
 }
 
+async fn what_is_said_is_due_until_it_is_written(ledger: Ledger, store: Store, clock: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let key = StatusKey {
+        repository: change(1).repository,
+        head: set(1)[0].head,
+        context: "crosswatch/w".into(),
+    };
+    let status = |state: StatusState| Status {
+        state,
+        description: state.word().to_owned(),
+        target: (state == StatusState::Success).then(|| "https://ci.example".to_owned()),
+    };
+    let wanted = |state, remarks: &[&str]| {
+        let mut wanted = plan(Vec::new());
+        let part = Arc::make_mut(&mut wanted.workspaces[0]);
+        part.reports.statuses = vec![(key.clone(), status(state))];
+        let remarks = remarks.iter().map(|text| (*text).to_owned()).collect();
+        part.reports.remarks = vec![(change(1), remarks)];
+        wanted
+    };
+    let commit = async |plan| ledger.commit(&term, &plan).await.expect("committed").reports;
+    let due = async || {
+        let due = ledger.due_statuses().await.expect("rows");
+        due.into_iter().map(|due| due.status.state).collect::<Vec<_>>()
+    };
+    let mark = async |state| {
+        ledger.mark_status(&term, &workspace(), &key, &status(state)).await.expect("marked");
+    };
+    let (pending, success) = (StatusState::Pending, StatusState::Success);
+    assert_eq!(commit(wanted(pending, &["x"])).await, 2);
+    assert_eq!(ledger.view().workspaces["w"].said.statuses[&key], status(pending));
+    assert_eq!(ledger.view().workspaces["w"].said.remarks[&change(1)], ["x"]);
+    // The verdict takes its place before it is written.
+    commit(wanted(success, &["x", "y"])).await;
+    assert_eq!(due().await, [success]);
+    // A mark of what is no longer wanted leaves it due; going back to what is written does not.
+    mark(pending).await;
+    assert_eq!(due().await, [success]);
+    commit(wanted(pending, &["y"])).await;
+    assert_eq!(due().await, []);
+    commit(wanted(success, &["y"])).await;
+    let same = Ledger::open(store, clock.clone()).await.expect("opened");
+    assert_eq!(same.view().workspaces["w"].said.statuses[&key], status(success));
+    mark(success).await;
+    assert_eq!(due().await, []);
+
+    let comment = ledger.due_comments().await.expect("rows").remove(0);
+    assert_eq!(comment.remarks[&workspace()], ["y"]);
+    commit(wanted(success, &[])).await;
+    let digest = || Some("d".to_owned());
+    ledger.mark_comment(&term, &comment, Some("7".to_owned()), digest()).await.expect("marked");
+    let comment = ledger.due_comments().await.expect("rows").remove(0);
+    assert!(comment.remarks.is_empty() && ledger.view().workspaces["w"].said.remarks.is_empty());
+    assert_eq!((comment.comment_id.as_deref(), comment.digest.as_deref()), (Some("7"), Some("d")));
+    ledger.mark_comment(&term, &comment, Some("7".to_owned()), digest()).await.expect("marked");
+    assert!(ledger.due_comments().await.expect("rows").is_empty());
+
+    let stop = |why: &str, ends_at| Stop {
+        place: "github.com/o/a".to_owned(),
+        why: why.to_owned(),
+        since: AT,
+        ends_at,
+    };
+    ledger.stop(&term, &stop("once", AT + Span::hours(1))).await.expect("stopped");
+    ledger.stop(&term, &stop("twice", AT + Span::hours(2))).await.expect("stopped");
+    let stops = ledger.stops(AT + Span::hours(1)).await.expect("rows");
+    assert_eq!(stops, [stop("twice", AT + Span::hours(2))]);
+    assert!(ledger.stops(AT + Span::hours(2)).await.expect("rows").is_empty());
+    ledger.clear_stops(&term).await.expect("cleared");
+    assert!(ledger.stops(AT).await.expect("rows").is_empty());
+    clock.advance(Span::seconds(1));
+    ledger.prune(&term, clock.now()).await.expect("pruned");
+    assert!(ledger.due_comments().await.expect("rows").is_empty());
+}
+
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -255,4 +331,5 @@ on_both!(
     pruning_leaves_what_is_open_and_the_newest,
     what_is_remembered_survives,
     a_delivery_counts_once_and_a_missed_one_when_it_comes,
+    what_is_said_is_due_until_it_is_written,
 );

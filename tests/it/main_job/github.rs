@@ -111,7 +111,7 @@ impl Hub {
     }
 }
 
-fn saying(body: &str) -> NewChange {
+pub(super) fn saying(body: &str) -> NewChange {
     NewChange { body: Some(body.to_owned()), ..NewChange::default() }
 }
 

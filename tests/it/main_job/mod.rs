@@ -6,5 +6,6 @@ mod frozen_git;
 pub(crate) mod github;
 mod ledger_faults;
 mod mirrors;
+mod reports;
 mod wakes;
 pub(crate) mod webhooks;

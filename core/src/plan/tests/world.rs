@@ -133,6 +133,7 @@ impl World {
             url: url(path),
             listing: Observed::known(Listing {
                 archived: false,
+                public: false,
                 default_branch: Some("main".into()),
                 branches: BTreeMap::from([("main".into(), head)]),
                 changes: Vec::new(),
@@ -355,6 +356,7 @@ impl World {
         if let Some(facts) = &workspace.mainline {
             ledger.mainline = Some(facts.clone());
         }
+        ledger.said.take_over(&workspace.reports);
         for planned in &workspace.subjects {
             for gone in &planned.superseded {
                 for attempt in ledger.attempts.values_mut().flatten() {

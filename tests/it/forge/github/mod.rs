@@ -1,6 +1,7 @@
 //! The reader of GitHub against a model of it.
 
 mod many;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -394,5 +395,6 @@ fn variant(error: &ForgeError) -> &'static str {
         ForgeError::Limited(_) => "limited",
         ForgeError::Unavailable(_) => "unavailable",
         ForgeError::Nonsense(_) => "nonsense",
+        ForgeError::Refused(_) => "refused",
     }
 }
