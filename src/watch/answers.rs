@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::fates::{Fates, ask as ask_fates};
+use super::fates::Fates;
 use super::looking::chain;
-use super::{Memory, Readers};
+use super::{Memory, Readers, by_api};
 use crate::board::World;
 use crate::clock::Clock;
 use crate::forge::git::commits::Source;
@@ -144,15 +144,16 @@ impl Answers {
         let snapshot = self.world.freeze(self.clock.now());
         let readers = self.readers.clone();
         async move {
-            let (fates, questions): (BTreeSet<_>, BTreeSet<_>) = questions
-                .into_iter()
-                .partition(|question| matches!(question, Question::Fate { .. }));
-            let mut answers = ask_fates(&readers, &id, fates).await;
+            let settings = snapshot.settings.forge(&id.forge).cloned();
+            let has_api = settings.as_ref().is_some_and(|forge| forge.kind.git().is_none());
+            let (of_api, questions): (BTreeSet<_>, BTreeSet<_>) =
+                questions.into_iter().partition(|question| by_api::answers(question, has_api));
+            let mut answers = by_api::ask(&readers, &id, of_api).await;
             if questions.is_empty() {
                 return (id, answers);
             }
-            let url = snapshot.repositories.get(&id).map(|part| part.url.clone());
-            let settings = snapshot.settings.forge(&id.forge).cloned();
+            let part = snapshot.repositories.get(&id);
+            let url = part.map(|part| part.url.clone());
             let token = settings
                 .ok_or_else(|| "no forge is configured for it".to_owned())
                 .and_then(|settings| (readers.token)(&settings));
@@ -174,6 +175,20 @@ impl Answers {
                 match question {
                     // Those were asked of the API.
                     Question::Fate { .. } => {}
+                    Question::Files { head, base, .. } => {
+                        let listing = part.and_then(|part| part.listing.value());
+                        let tip = listing.and_then(|listing| listing.branches.get(base));
+                        let found = match tip {
+                            Some(tip) => readers.mirrors.files(source, *tip, *head).await,
+                            None => {
+                                let why = format!("its base branch {base} is not there");
+                                answers.push((question.clone(), Err(why)));
+                                continue;
+                            }
+                        };
+                        let found = found.map(Answer::Files).map_err(|error| chain(&error));
+                        answers.push((question.clone(), found));
+                    }
                     Question::Commit { oid, .. } => commits.push(*oid),
                     Question::Contains { ancestor, descendant, .. } => {
                         ancestors.entry(*descendant).or_default().push(*ancestor);

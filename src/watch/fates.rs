@@ -1,20 +1,13 @@
-//! What became of changes: asked of forges with an API, and again when that may be another answer.
+//! When it is asked again what became of changes: when that may be another answer by now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::RepositoryId;
-use crosswatch_core::model::question::{Answer, Question};
+use crosswatch_core::model::question::Question;
 use crosswatch_core::model::snapshot::Snapshot;
 use crosswatch_core::model::time::{Span, Timestamp};
-use futures_util::StreamExt;
-
-use super::Readers;
-use super::looking::{chain, no_api};
-
-/// Fates that are asked at once of one repository.
-const AT_ONCE: usize = 4;
 
 /// When each fate was asked, and what was known of its repository then.
 #[derive(Debug, Default)]
@@ -72,38 +65,13 @@ fn reconcile(snapshot: &Snapshot, question: &Question) -> Span {
     forge.map_or(Span::minutes(15), |forge| forge.reconcile)
 }
 
-/// Asks what became of changes of one repository.
-pub(super) async fn ask(
-    readers: &Readers,
-    id: &RepositoryId,
-    questions: BTreeSet<Question>,
-) -> Vec<(Question, Result<Answer, String>)> {
-    if questions.is_empty() {
-        return Vec::new();
-    }
-    let api = readers.apis.borrow().get(&*id.forge).cloned();
-    let asks = questions.into_iter().map(|question| {
-        let api = api.clone();
-        async move {
-            let Question::Fate { repository, number } = &question else {
-                return (question, Err("no fate".to_owned()));
-            };
-            let answer = match api {
-                Some(api) => api.fate(repository.clone(), *number).await,
-                None => return (question.clone(), Err(no_api(&repository.forge))),
-            };
-            (question, answer.map(Answer::Fate).map_err(|error| chain(&error)))
-        }
-    });
-    futures_util::stream::iter(asks).buffer_unordered(AT_ONCE).collect().await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::board::{Wake, World};
     use crate::config;
     use crosswatch_core::model::change::Fate;
+    use crosswatch_core::model::question::Answer;
 
     #[test]
     fn a_fate_is_asked_again_when_its_repository_moved_or_it_is_old_unless_it_is_merged() {

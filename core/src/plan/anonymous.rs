@@ -14,7 +14,7 @@ use std::sync::Arc;
 use self::exchange::Exchange;
 use super::plan;
 use crate::model::build::{PackageHead, SetMember};
-use crate::model::change::{Fate, ForgeChange, Listing, OpenRef};
+use crate::model::change::{Fate, Files, ForgeChange, Listing, OpenRef};
 use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, ChangeFacts, LedgerView, Look, WorkspaceLedger};
 use crate::model::locator::{Located, Locator};
@@ -60,6 +60,7 @@ enum Kind {
     Label,
     Ci,
     Address,
+    Folder,
 }
 
 impl Kind {
@@ -75,6 +76,7 @@ impl Kind {
             Self::Label => "label",
             Self::Ci => "ci",
             Self::Address => "address",
+            Self::Folder => "folder",
         }
     }
 }
@@ -244,7 +246,7 @@ impl Names {
             package.name = self.package(&package.name);
             package.override_key = self.of(Kind::Package, &package.override_key);
             package.vcs = self.vcs(&package.vcs);
-            package.path = None;
+            package.path = package.path.as_ref().map(|path| self.path(path));
             for needed in &mut package.depends_on {
                 *needed = self.package(needed);
             }
@@ -345,6 +347,21 @@ impl Names {
         hidden
     }
 
+    fn files(&self, files: &Files) -> Files {
+        match files {
+            Files::TooMany => Files::TooMany,
+            Files::Listed(names) => {
+                Files::Listed(names.iter().map(|name| self.path(name).into()).collect())
+            }
+        }
+    }
+
+    /// A path, part by part, so that what is below a folder stays below it.
+    fn path(&self, path: &str) -> String {
+        let parts: Vec<Name> = path.split('/').map(|part| self.of(Kind::Folder, part)).collect();
+        parts.iter().map(Name::as_str).collect::<Vec<_>>().join("/")
+    }
+
     fn question(&self, question: &Question) -> Question {
         let mut hidden = question.clone();
         match &mut hidden {
@@ -352,6 +369,10 @@ impl Names {
             | Question::Contains { repository, .. }
             | Question::Fate { repository, .. } => {
                 *repository = self.repository(repository);
+            }
+            Question::Files { repository, base, .. } => {
+                *repository = self.repository(repository);
+                *base = self.branch(base);
             }
         }
         hidden
@@ -366,6 +387,7 @@ impl Names {
             }
             Answer::Contains(contains) => Answer::Contains(*contains),
             Answer::Fate(fate) => Answer::Fate(self.fate(fate)),
+            Answer::Files(files) => Answer::Files(self.files(files)),
         }
     }
 

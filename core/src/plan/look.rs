@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::change::{CommitFacts, Fate};
+use crate::model::change::{CommitFacts, Fate, Files, OpenRef};
 use crate::model::identity::{ChangeId, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::observed::{Observed, Purpose};
@@ -149,6 +149,23 @@ impl<'a> View<'a> {
             Ok(Answer::Fate(fate)) => Ok(fate),
             Ok(_) => Err("an answer of the wrong kind".to_owned()),
             Err(why) => Err(format!("what became of {change}: {why}")),
+        }
+    }
+
+    /// Which files an open change touches (see [`Files`] for a list that is too long), or why that is not known.
+    #[expect(dead_code, reason = "the rules about files come next")]
+    pub(crate) fn files(&self, change: &ChangeId, listed: &OpenRef) -> Result<&'a Files, String> {
+        let repository = change.repository.clone();
+        let listing = self.repository(&repository).and_then(|part| part.listing.value());
+        let base = listing.and_then(|listing| super::openness::base(listing, listed));
+        let Some(base) = base.cloned() else {
+            return Err(format!("the files of {change}: its base branch is not known"));
+        };
+        let (number, head) = (change.number, listed.head);
+        match self.ask(Question::Files { repository, number, head, base }) {
+            Ok(Answer::Files(files)) => Ok(files),
+            Ok(_) => Err("an answer of the wrong kind".to_owned()),
+            Err(why) => Err(format!("the files of {change}: {why}")),
         }
     }
 

@@ -143,8 +143,8 @@ impl Server {
         self.repositories.get(question.repository()).filter(|repository| !repository.down)?;
         match question {
             Question::Commit { oid, .. } => self.commits.get(oid).cloned().map(Answer::Commit),
-            // A plain git server has no fates.
-            Question::Fate { .. } => None,
+            // A plain git server has no fates, and no package here is only a part of its repository.
+            Question::Fate { .. } | Question::Files { .. } => None,
             Question::Contains { ancestor, descendant, .. } => {
                 Some(Answer::Contains(self.contains(*ancestor, *descendant)))
             }
