@@ -402,6 +402,12 @@ pub static CHANGES: Table = Table(&[
     key("ref", Kind::Words(&["auto", "merge", "head"]), "Which ref a build checks out."),
     key("same_repository", Kind::Words(&["block", "ci"]), "Two changes of one repository."),
     key("pinned", Kind::Words(&["members", "roots"]), "What changes of pinned packages may be."),
+    key(
+        "paths",
+        TEXTS,
+        "Paths that count for packages that live in a folder of their repository, beside that folder.",
+    ),
+    key("ignore_paths", TEXTS, "Paths that count for no package, such as docs/** or *.md."),
 ]);
 
 /// Keys of `settle`.

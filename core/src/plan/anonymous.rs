@@ -19,7 +19,8 @@ use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, ChangeFacts, LedgerView, Look, WorkspaceLedger};
 use crate::model::locator::{Located, Locator};
 use crate::model::manifest::{Manifest, Pin, Vcs};
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, Purpose};
+use crate::model::paths::PathPatterns;
 use crate::model::plan::FingerprintPart;
 use crate::model::question::{Answer, Question};
 use crate::model::saved::Saved;
@@ -159,8 +160,9 @@ impl Names {
             .values()
             .map(|forge| (self.of(Kind::Forge, &forge.identity), Arc::new(self.forge(forge))))
             .collect();
+        let files: BTreeSet<&Name> = saved.answers.iter().filter_map(files_of).flatten().collect();
         for workspace in &mut hidden.settings.workspaces {
-            *workspace = Arc::new(self.workspace_settings(workspace));
+            *workspace = Arc::new(self.workspace_settings(workspace, &files));
         }
         for part in &mut hidden.workspaces {
             *part = Arc::new(self.workspace(part));
@@ -203,7 +205,20 @@ impl Names {
         hidden
     }
 
-    fn workspace_settings(&self, settings: &WorkspaceSettings) -> WorkspaceSettings {
+    /// Patterns that fit the same of the paths that are known.
+    fn patterns(&self, patterns: &PathPatterns, files: &BTreeSet<&Name>) -> PathPatterns {
+        let fitting = files.iter().filter(|path| patterns.fit(path)).map(|path| self.path(path));
+        // A name alone would fit in every folder.
+        let whole = fitting
+            .map(|path| if path.contains('/') { path } else { format!("{{{path},{path}/}}") });
+        PathPatterns::new(whole.collect()).unwrap_or_default()
+    }
+
+    fn workspace_settings(
+        &self,
+        settings: &WorkspaceSettings,
+        files: &BTreeSet<&Name>,
+    ) -> WorkspaceSettings {
         let mut hidden = settings.clone();
         hidden.name = self.of(Kind::Workspace, &settings.name);
         hidden.id = self.of(Kind::Workspace, &settings.id);
@@ -217,6 +232,8 @@ impl Names {
         for label in &mut hidden.changes.merged_labels {
             *label = self.of(Kind::Label, label).to_string();
         }
+        hidden.changes.paths = self.patterns(&settings.changes.paths, files);
+        hidden.changes.ignore_paths = self.patterns(&settings.changes.ignore_paths, files);
         for person in hidden.changes.trusted.iter_mut().chain(&mut hidden.changes.bots) {
             *person = self.of(Kind::Person, person).to_string();
         }
@@ -512,6 +529,16 @@ impl Names {
         };
         let hidden = change.or_else(head).unwrap_or_else(|| "another part".to_owned());
         FingerprintPart { what: hidden, value }
+    }
+}
+
+/// Names of files in an answer.
+fn files_of(
+    (_, answer): &(Question, Observed<Answer>),
+) -> Option<impl Iterator<Item = &Name> + use<'_>> {
+    match &**answer.last_known(Purpose::Display)? {
+        Answer::Files(Files::Listed(names)) => Some(names.iter()),
+        _ => None,
     }
 }
 

@@ -267,6 +267,9 @@ impl Deciding<'_, '_> {
                     return held(Held::Stale, reason, None);
                 }
             }
+            if let Some(decision) = self.untouched(id, open) {
+                return (decision, Vec::new());
+            }
             if let Some((until, reason)) = self.settling(set, facts) {
                 return held(Held::Settling, reason, Some(until));
             }

@@ -153,7 +153,6 @@ impl<'a> View<'a> {
     }
 
     /// Which files an open change touches (see [`Files`] for a list that is too long), or why that is not known.
-    #[expect(dead_code, reason = "the rules about files come next")]
     pub(crate) fn files(&self, change: &ChangeId, listed: &OpenRef) -> Result<&'a Files, String> {
         let repository = change.repository.clone();
         let listing = self.repository(&repository).and_then(|part| part.listing.value());

@@ -298,6 +298,8 @@ pub fn settings() -> Settings {
             same_repository: SameRepository::Block,
             pinned_roots: false,
             branch_matching: false,
+            paths: PathPatterns::default(),
+            ignore_paths: PathPatterns::default(),
         },
         mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },
         epoch: 0,

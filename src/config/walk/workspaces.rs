@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::settings::{
     Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, Mirror, OnClosed,
     OnConflict, OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
@@ -358,6 +359,22 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         same_repository: walk.choice(get("same_repository"), SameRepository::Block),
         pinned_roots: walk.word(get("pinned")).is_some_and(|word| word == "roots"),
         branch_matching: walk.bool(get("branch_matching"), false),
+        paths: patterns(walk, get("paths")),
+        ignore_paths: patterns(walk, get("ignore_paths")),
+    }
+}
+
+fn patterns(walk: &mut Walk<'_>, at: Option<At<'_>>) -> PathPatterns {
+    match PathPatterns::new(walk.texts(at).unwrap_or_default()) {
+        Ok(patterns) => patterns,
+        Err(wrong) => {
+            let items = walk.items(at).unwrap_or_default();
+            if let Some((node, path)) = items.get(wrong.index) {
+                let what = format!("{} is not a pattern: {}", shown(&wrong.text), wrong.why);
+                walk.error(node, path, what, "write it like docs/** or *.md");
+            }
+            PathPatterns::default()
+        }
     }
 }
 
