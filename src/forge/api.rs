@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crosswatch_core::model::change::{Fate, Files, Listing};
-use crosswatch_core::model::identity::{Oid, RepositoryId};
+use crosswatch_core::model::change::{Fate, Files, Listing, Rights};
+use crosswatch_core::model::identity::{Name, Oid, RepositoryId};
 use futures_util::future::BoxFuture;
 
 /// A forge that answers by an API. It is the reader of the registry: it decides nothing, keeps no
@@ -27,6 +27,22 @@ pub trait ForgeApi: Send + Sync {
         number: u64,
         head: Oid,
     ) -> BoxFuture<'static, Result<Files, ForgeError>>;
+
+    /// Whether an open change can be merged while this is its head; nothing while the forge tries, an
+    /// error when it has another head.
+    fn mergeable(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Option<bool>, ForgeError>>;
+
+    /// What an account may do in a repository.
+    fn rights(
+        &self,
+        repository: RepositoryId,
+        login: Name,
+    ) -> BoxFuture<'static, Result<Rights, ForgeError>>;
 
     /// A mark of each of these repositories (at most [`BATCH`] at once) that differs after a
     /// push, and after a change was opened, closed or edited: one cheap question for all of them. A

@@ -2,9 +2,9 @@
 //! the plan's questions are answered beside it. What was seen goes to the board; what moved goes to
 //! the mirrors that workspaces read.
 
+mod again;
 mod answers;
 mod by_api;
-mod fates;
 mod looking;
 mod memory;
 mod mirroring;

@@ -93,6 +93,18 @@ pub enum Association {
     None,
 }
 
+/// What an account may do in a repository, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rights {
+    /// Write there, or more.
+    Write,
+    /// Less than that.
+    Less,
+    /// The forge does not tell our credential.
+    Untold,
+}
+
 /// Where the head of a change comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceBranch {

@@ -384,12 +384,17 @@ impl Names {
         match &mut hidden {
             Question::Commit { repository, .. }
             | Question::Contains { repository, .. }
-            | Question::Fate { repository, .. } => {
+            | Question::Fate { repository, .. }
+            | Question::Mergeable { repository, .. } => {
                 *repository = self.repository(repository);
             }
             Question::Files { repository, base, .. } => {
                 *repository = self.repository(repository);
                 *base = self.branch(base);
+            }
+            Question::Rights { repository, login } => {
+                *repository = self.repository(repository);
+                *login = self.of(Kind::Person, login);
             }
         }
         hidden
@@ -405,6 +410,8 @@ impl Names {
             Answer::Contains(contains) => Answer::Contains(*contains),
             Answer::Fate(fate) => Answer::Fate(self.fate(fate)),
             Answer::Files(files) => Answer::Files(self.files(files)),
+            Answer::Mergeable(mergeable) => Answer::Mergeable(*mergeable),
+            Answer::Rights(rights) => Answer::Rights(*rights),
         }
     }
 

@@ -18,6 +18,7 @@ use super::mainline::paused;
 use super::openness::{Changes, Open, State};
 use super::overrides::overrides;
 use super::request;
+use super::rights::{Asking, Authors};
 use super::sets::{ChangeSet, Graph};
 use super::tracked::Tracked;
 use super::trust::trusted;
@@ -147,6 +148,8 @@ impl Deciding<'_, '_> {
         let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members);
         let trusted = set.members.iter().all(|member| self.trusted(member));
         let fingerprint = set.unknown.is_none().then_some(fingerprint);
+        let asking = Asking { id, open, set: &set, fingerprint };
+        let trusted = trusted || matches!(self.rights(&asking, facts), Authors::Write);
         if self.to_hold.contains(id)
             && let Some(fingerprint) = fingerprint
             && let Some(facts) = facts.now.get_mut(id)
@@ -236,8 +239,13 @@ impl Deciding<'_, '_> {
             return (decision, Vec::new());
         }
         if !trusted && !known && !self.approved(&subject, &set.members) {
+            let asking = Asking { id, open, set, fingerprint: Some(fingerprint) };
+            let why = match self.rights(&asking, facts) {
+                Authors::No(Some(why)) => format!(" ({why})"),
+                _ => String::new(),
+            };
             let reason = format!(
-                "a head of its set is not trusted; `crosswatch approve {} {id}` releases exactly this set",
+                "a head of its set is not trusted{why}; `crosswatch approve {} {id}` releases exactly this set",
                 view.settings.name
             );
             return held(Held::Approval, reason, None);

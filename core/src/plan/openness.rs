@@ -176,7 +176,12 @@ fn state<'a>(
             below: stacked.map(|(below, _)| below.number),
             references: body::references(view, tracked, &change, forge),
             dated: forge.created_at,
-            choice: choose(forge, stacked.is_some(), known.and_then(|known| known.choice)),
+            choice: choose(
+                forge,
+                forge.mergeable,
+                stacked.is_some(),
+                known.and_then(|known| known.choice),
+            ),
         });
     }
     let Some(base) = base(listing, listed) else {
@@ -261,7 +266,8 @@ fn forge_facts(open: &Open<'_>, known: Option<&ForgeFacts>, at: Timestamp) -> Op
     let base = open.listed.base.as_ref().unwrap_or(open.base);
     let still = known.filter(|known| known.draft == draft && known.base == *base);
     let moved_at = still.map_or(at, |known| known.moved_at);
-    Some(ForgeFacts { draft, base: base.clone(), moved_at, choice: open.choice })
+    let tried = known.and_then(|known| known.tried);
+    Some(ForgeFacts { draft, base: base.clone(), moved_at, choice: open.choice, tried })
 }
 
 /// Digest of the changes that references name, in their order of identity.

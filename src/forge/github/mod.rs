@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crosswatch_core::model::change::{Fate, Files, Listing};
+use crosswatch_core::model::change::{Fate, Files, Listing, Rights};
 use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
@@ -161,6 +161,25 @@ impl ForgeApi for GitHub {
     ) -> BoxFuture<'static, Result<Files, ForgeError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { Ok(facts::files(&inner, &repository, number, head).await?) })
+    }
+
+    fn mergeable(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Option<bool>, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(facts::mergeable(&inner, &repository, number, head).await?) })
+    }
+
+    fn rights(
+        &self,
+        repository: RepositoryId,
+        login: Name,
+    ) -> BoxFuture<'static, Result<Rights, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(facts::rights(&inner, &repository, &login).await?) })
     }
 
     fn marks(
