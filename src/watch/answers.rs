@@ -90,9 +90,12 @@ impl Answers {
                     }
                     wanted.clear();
                     if let Some(published) = self.publications.borrow_and_update().as_ref() {
+                        let known = self.world.freeze(now).answers;
                         for question in &published.plan.wanted {
                             let id = question.repository();
-                            if !busy.contains(id) {
+                            // A plan that is older than an answer still asks for it.
+                            let answered = known.get(question).is_some_and(|a| a.value().is_some());
+                            if !busy.contains(id) && !answered {
                                 wanted.entry(id.clone()).or_default().insert(question.clone());
                             }
                         }

@@ -10,13 +10,13 @@ const TOKEN: &str = "github-canary";
 const REPOSITORIES: [&str; 4] = ["conf", "types", "drivers", "gui"];
 
 /// A site whose repositories are those of a GitHub.
-struct Hub {
-    site: Site,
-    model: Model,
+pub(super) struct Hub {
+    pub(super) site: Site,
+    pub(super) model: Model,
 }
 
 impl Hub {
-    async fn new(script: &str, changes: &str, workspaces: &[&str]) -> Self {
+    pub(super) async fn new(script: &str, changes: &str, workspaces: &[&str]) -> Self {
         let (site, model) = (Site::new(), Model::start().await);
         model.token("main", TOKEN);
         let url = format!("{}/rock", model.url);
@@ -56,13 +56,13 @@ impl Hub {
     }
 
     /// Identity of a change.
-    fn change(&self, name: &str, number: u64) -> String {
+    pub(super) fn change(&self, name: &str, number: u64) -> String {
         let host = self.model.url.trim_start_matches("http://");
         format!("{host}/rock/{name}#{number}")
     }
 
     /// Opens a change with a commit of its own; its number.
-    fn open(&self, name: &str, new: NewChange) -> u64 {
+    pub(super) fn open(&self, name: &str, new: NewChange) -> u64 {
         let repo = self.site.repo(name);
         let main = git(&repo, &["rev-parse", "refs/heads/main"]);
         let head = commit(&repo, "refs/heads/new", &format!("{new:?}"), &[&main]);
@@ -74,7 +74,7 @@ impl Hub {
         self.model.edit(&format!("rock/{name}"), number, edit);
     }
 
-    async fn decided(&self, change: &str, word: &str) {
+    pub(super) async fn decided(&self, change: &str, word: &str) {
         let site = &self.site;
         eventually(&format!("{change} is {word}:\n{}", site.log()), async || {
             let decision = site.decision("one", change);
@@ -83,7 +83,7 @@ impl Hub {
         .await;
     }
 
-    async fn built(&self, change: &str, times: usize) {
+    pub(super) async fn built(&self, change: &str, times: usize) {
         let site = &self.site;
         eventually(&format!("{change} is built {times} times:\n{}", site.log()), async || {
             site.succeeded("one", change) == times
