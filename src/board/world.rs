@@ -99,6 +99,11 @@ impl World {
         self.parts().repositories.entry(part.id.clone()).or_insert_with(|| Arc::new(part));
     }
 
+    /// The part of a repository.
+    pub fn repository(&self, id: &RepositoryId) -> Option<Arc<RepositoryPart>> {
+        self.parts().repositories.get(id).cloned()
+    }
+
     /// What an earlier run knew of a repository still holds: whether there was something.
     pub fn confirmed(&self, id: &RepositoryId, at: Timestamp) -> bool {
         let part = self.parts().repositories.get(id).cloned();

@@ -26,7 +26,7 @@ use crate::model::question::{Answer, Question};
 use crate::model::saved::Saved;
 use crate::model::settings::{ForgeKind, ForgeSettings, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, WorkspacePart};
-use crate::references::{Finding, References};
+use crate::references::{Finding, Reading, References};
 
 /// The same without names.
 pub fn anonymous(saved: &Saved) -> Saved {
@@ -62,6 +62,7 @@ enum Kind {
     Ci,
     Address,
     Folder,
+    Phrase,
 }
 
 impl Kind {
@@ -78,6 +79,7 @@ impl Kind {
             Self::Ci => "ci",
             Self::Address => "address",
             Self::Folder => "folder",
+            Self::Phrase => "phrase",
         }
     }
 }
@@ -205,6 +207,12 @@ impl Names {
         hidden
     }
 
+    fn reading(&self, reading: &Reading) -> Reading {
+        let phrases = reading.phrases.iter();
+        let phrases = phrases.map(|phrase| self.of(Kind::Phrase, phrase).to_string());
+        Reading { grammar: reading.grammar, phrases: phrases.collect() }
+    }
+
     /// Patterns that fit the same of the paths that are known.
     fn patterns(&self, patterns: &PathPatterns, files: &BTreeSet<&Name>) -> PathPatterns {
         let fitting = files.iter().filter(|path| patterns.fit(path)).map(|path| self.path(path));
@@ -232,6 +240,7 @@ impl Names {
         for label in &mut hidden.changes.merged_labels {
             *label = self.of(Kind::Label, label).to_string();
         }
+        hidden.changes.reading = self.reading(&settings.changes.reading);
         hidden.changes.paths = self.patterns(&settings.changes.paths, files);
         hidden.changes.ignore_paths = self.patterns(&settings.changes.ignore_paths, files);
         for person in hidden.changes.trusted.iter_mut().chain(&mut hidden.changes.bots) {
@@ -420,6 +429,9 @@ impl Names {
         for written in &mut hidden.references {
             written.change = self.change(&written.change);
             written.as_written = written.change.to_string();
+        }
+        for (reading, read) in &mut hidden.otherwise {
+            (*reading, *read) = (self.reading(reading), self.references(read));
         }
         for short in &mut hidden.short {
             short.forge = self.of(Kind::Forge, &short.forge);

@@ -270,7 +270,10 @@ impl<'a> Explainer<'a> {
                     let pull = self.listed(change, *head).and_then(|listed| listed.forge.as_ref());
                     let commit = self.view.last_commit(repository, *head, Purpose::Display);
                     let references = match (pull, commit) {
-                        (Some(pull), _) => &pull.references.references[..],
+                        (Some(pull), _) => {
+                            let reading = &self.view.settings.changes.reading;
+                            pull.references.by(reading).map_or(&[][..], |read| &read.references)
+                        }
                         (None, Some(commit)) => &commit.references.references,
                         (None, None) => &[],
                     };

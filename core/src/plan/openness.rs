@@ -168,6 +168,10 @@ fn state<'a>(
 ) -> State<'a> {
     if let (Some(forge), Some(own)) = (&listed.forge, base(listing, listed)) {
         let change = id.change(listed.number);
+        if forge.references.by(&view.settings.changes.reading).is_none() {
+            let why = "its body was not read yet by the `grammar` and `phrases` of this workspace";
+            return State::Unknown(format!("{change}: {why}"));
+        }
         let stacked = stack.below(listed);
         let known = view.ledger.changes.get(&change).and_then(|facts| facts.forge.as_ref());
         return State::Open(Open {

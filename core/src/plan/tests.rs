@@ -11,6 +11,7 @@ mod open_pulls;
 mod paths;
 mod properties;
 mod pulls;
+mod readings;
 mod saved;
 mod sets;
 pub(crate) mod settings;

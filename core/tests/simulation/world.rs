@@ -302,6 +302,7 @@ pub fn settings() -> Settings {
             same_repository: SameRepository::Block,
             pinned_roots: false,
             branch_matching: false,
+            reading: Default::default(),
             paths: PathPatterns::default(),
             ignore_paths: PathPatterns::default(),
         },

@@ -23,7 +23,7 @@ use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 use crosswatch_core::model::time::Span;
-use crosswatch_core::references::{self, Context, Forges, References};
+use crosswatch_core::references::{self, Forges, References};
 use futures_util::future::{BoxFuture, try_join};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -38,12 +38,13 @@ const DEADLINE: Span = Span::seconds(30);
 /// Reads the references of a change's body.
 pub type BodyReader = Arc<dyn Fn(&ChangeId, &str) -> References + Send + Sync>;
 
-/// The reader of bodies by the forges of a configuration.
+/// The reader of bodies by the forges of a configuration, once for each way in which its workspaces read.
 pub fn body_reader(settings: Arc<Settings>) -> BodyReader {
     let locator = Locator::new(&settings);
+    let readings = settings.readings();
     Arc::new(move |change, body| {
         let forges = Forges::of(&settings, &locator);
-        references::read(body, &Context::new(change, &forges))
+        references::read_for(body, change, &forges, &readings)
     })
 }
 

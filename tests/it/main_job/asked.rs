@@ -1,8 +1,8 @@
 //! What is asked about one pull request alone, from the forge to the decision.
 
-use forge_model::{NewChange, Permission};
+use forge_model::{Edit, Fault, NewChange, Permission, What};
 
-use super::github::Hub;
+use super::github::{Hub, saying};
 use crate::support::git_repo::{commit, git};
 
 fn of_mallory() -> NewChange {
@@ -94,4 +94,38 @@ async fn who_may_write_needs_no_approval() {
     let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
     assert!(explained.contains("trusted: its author may write"), "{explained}");
     assert_eq!(asked(&hub, "/collaborators/"), 2, "{:?}", hub.model.requests().lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_read_by_the_grammar_of_the_workspace() {
+    let hub = Hub::new("true", "ref: head, grammar: zuul", &["one"]).await;
+    let _daemon = hub.site.start().await;
+    hub.site.settled(&["one"]).await;
+    let (types, drivers) = (hub.change("types", 1), hub.change("drivers", 1));
+    assert_eq!(hub.open("types", NewChange::default()), 1);
+    assert_eq!(hub.open("drivers", saying("Depends on: rock/types#1")), 1);
+    hub.built(&types, 1).await;
+    hub.built(&drivers, 1).await;
+    let zuul = format!("Depends-On: {}/rock/types/pull/1", hub.model.url);
+    hub.edit("drivers", 1, Edit::Body(Some(zuul)));
+    hub.built(&drivers, 2).await;
+    hub.decided(&types, "covered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_graphql_is_read_by_rest_alone() {
+    let hub = Hub::new("true", "ref: auto", &["one"]).await;
+    let missing = What::Status(404, Vec::new(), "{\"message\": \"Not Found\"}".to_owned());
+    hub.model.fault(Fault::on("graphql", missing));
+    let _daemon = hub.site.start().await;
+    hub.site.settled(&["one"]).await;
+    let (types, drivers) = (hub.change("types", 1), hub.change("drivers", 1));
+    assert_eq!(hub.open("types", NewChange::default()), 1);
+    hub.built(&types, 1).await;
+    assert_eq!(hub.open("drivers", saying("Depends on: rock/types#1")), 1);
+    hub.built(&drivers, 1).await;
+    hub.decided(&types, "covered").await;
+    hub.edit("drivers", 1, Edit::Close);
+    hub.decided(&drivers, "none").await;
+    hub.decided(&types, "unchanged").await;
 }

@@ -70,7 +70,7 @@ impl Hub {
         self.model.open(&format!("rock/{name}"), NewChange { head: Some(head), ..new })
     }
 
-    fn edit(&self, name: &str, number: u64, edit: Edit) {
+    pub(super) fn edit(&self, name: &str, number: u64, edit: Edit) {
         self.model.edit(&format!("rock/{name}"), number, edit);
     }
 
@@ -92,7 +92,7 @@ impl Hub {
     }
 }
 
-fn saying(body: &str) -> NewChange {
+pub(super) fn saying(body: &str) -> NewChange {
     NewChange { body: Some(body.to_owned()), ..NewChange::default() }
 }
 
