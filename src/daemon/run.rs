@@ -400,7 +400,8 @@ impl Daemon {
         self.workspaces.lock().await.adjust(&settings).await.map_err(|error| error.to_string())?;
         let backends = build_backends(&settings, &self.parts, &self.secrets, &self.board);
         self.backends.send_replace(backends);
-        if settings.forges != before.forges {
+        // What reads bodies knows the forges, and how the workspaces want them to be read.
+        if settings.forges != before.forges || settings.readings() != before.readings() {
             self.apis.send_replace(self.means.forge_apis(&settings, None, &self.board).await);
         }
         self.world.set_settings(Arc::clone(&settings));
@@ -496,8 +497,7 @@ pub async fn offline(config: &Path, at: Option<Timestamp>) -> Result<Published, 
     let view = ledger.view();
     let plan = crosswatch_core::plan::plan(&snapshot, &view);
     ledger.close().await;
-    let (snapshot, plan) = (Arc::new(snapshot), Arc::new(plan));
-    Ok(Published { snapshot, plan, seen: Arc::clone(&view), ledger: view, number: 0 })
+    Ok(Published::offline(snapshot, plan, view))
 }
 
 /// A remembered repository, for the world.

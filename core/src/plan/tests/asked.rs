@@ -70,7 +70,8 @@ fn a_forge_that_tries_is_waited_for_a_minute_and_its_word_ends_the_wait() {
         assert_eq!(world.decision("o/a#1"), "held: Mergeability");
         // The forge says it when it is asked again.
         world.mergeable.insert(change("o/a#1"), answer);
-        world.snapshot.answers.retain(|q, _| !matches!(q, Question::Mergeable { .. }));
+        std::sync::Arc::make_mut(&mut world.snapshot.answers)
+            .retain(|q, _| !matches!(q, Question::Mergeable { .. }));
         assert_eq!(world.run(wait), ["o/a#1"]);
         assert_eq!(world.ref_of("o/a#1"), format!("refs/pull/1/{ending}"));
     }
@@ -207,7 +208,7 @@ fn rights_that_cannot_be_read_again_take_no_cover_and_build_nothing() {
     world.finish(Verdict::Success);
     assert_eq!(world.decision("o/b#1"), "covered: o/a#1");
     let at = world.snapshot.at;
-    for (question, answer) in &mut world.snapshot.answers {
+    for (question, answer) in std::sync::Arc::make_mut(&mut world.snapshot.answers) {
         if matches!(question, Question::Rights { .. }) {
             *answer = answer.failed("status 502", at);
         }
