@@ -8,7 +8,7 @@ use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::settings::{
     Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, Mirror, OnClosed,
-    OnConflict, OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
+    OnConflict, OutputLimit, RebuildOnBase, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
     WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
@@ -369,6 +369,7 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         },
         paths: patterns(walk, get("paths")),
         ignore_paths: patterns(walk, get("ignore_paths")),
+        rebuild_on_base: walk.choice(get("rebuild_on_base"), RebuildOnBase::None),
     }
 }
 
