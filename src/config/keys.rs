@@ -414,6 +414,18 @@ pub static CHANGES: Table = Table(&[
     key("ref", Kind::Words(&["auto", "merge", "head"]), "Which ref a build checks out."),
     key("same_repository", Kind::Words(&["block", "ci"]), "Two changes of one repository."),
     key("pinned", Kind::Words(&["members", "roots"]), "What changes of pinned packages may be."),
+    key(
+        "grammar",
+        Kind::Words(&["crosswatch", "autoproj", "zuul"]),
+        "How bodies name dependencies: as references.md says, or strictly as autoproj-daemon or Zuul read them.",
+    ),
+    key("phrases", TEXTS, "More phrases that mean `depends on`, such as requires."),
+    key(
+        "paths",
+        TEXTS,
+        "Paths that count for packages that live in a folder of their repository, beside that folder.",
+    ),
+    key("ignore_paths", TEXTS, "Paths that count for no package, such as docs/** or *.md."),
 ]);
 
 /// Keys of `settle`.

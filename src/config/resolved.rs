@@ -208,6 +208,8 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
             "max_dependencies": rules.max_dependencies, "on_closed": rules.on_closed,
             "ref": rules.ref_kind, "same_repository": rules.same_repository,
             "pinned": if rules.pinned_roots { "roots" } else { "members" },
+            "grammar": rules.reading.grammar, "phrases": rules.reading.phrases,
+            "paths": rules.paths, "ignore_paths": rules.ignore_paths,
         },
         "mainline": {
             "settle": span(workspace.mainline.settle),

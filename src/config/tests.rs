@@ -63,7 +63,7 @@ defaults:
   update: {run: [up], timeout: 5m, output: {max: 1MiB, over: end}}
 logs: {keep: 7d, max_size: 100MiB}
 workspaces:
-  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [g/A/b]}, changes: {merged_labels: [landed], on_conflict: block}, epoch: 3, env: {<<: *env, A: two}}
+  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [g/A/b]}, changes: {merged_labels: [landed], on_conflict: block, grammar: zuul, phrases: [Requires], paths: [cmake/**], ignore_paths: ['*.md']}, epoch: 3, env: {<<: *env, A: two}}
   - {name: a, tool: autoproj, source: {url: "git@h:b.git"}, ci: [web], changes: {pinned: roots, settle: {new: 0s}}, build: [mainline]}
 "#;
 
@@ -142,7 +142,20 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 61] = [
+const WRONG: [(&str, &str, &str, &str); 64] = [
+    ("ci: [here]\n", "ci: [here]\n    changes: {ignore_paths: [a, 'b[']}\n", "10:33", "docs/**"),
+    (
+        "ci: [here]\n",
+        "ci: [here]\n    changes: {phrases: ['needs:']}\n",
+        "10:25",
+        "without the colon",
+    ),
+    (
+        "ci: [here]\n",
+        "ci: [here]\n    changes: {grammar: zul}\n",
+        "10:24",
+        "did you mean \"zuul\"?",
+    ),
     ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
     ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
     ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),

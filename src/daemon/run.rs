@@ -450,7 +450,8 @@ impl Daemon {
         self.workspaces.lock().await.adjust(&settings).await.map_err(|error| error.to_string())?;
         let backends = build_backends(&settings, &self.parts, &self.secrets, &self.board);
         self.backends.send_replace(backends);
-        if settings.forges != before.forges {
+        // What reads bodies knows the forges, and how the workspaces want them to be read.
+        if settings.forges != before.forges || settings.readings() != before.readings() {
             self.apis.send_replace(self.means.forge_apis(&settings, None, &self.board).await);
         }
         self.world.set_settings(Arc::clone(&settings));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crosswatch_core::model::change::{Fate, Listing};
-use crosswatch_core::model::identity::{ChangeId, RepositoryId};
+use crosswatch_core::model::change::{Fate, Files, Listing, Rights};
+use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::time::Timestamp;
 use futures_util::future::BoxFuture;
@@ -23,6 +23,30 @@ pub trait ForgeApi: Send + Sync {
         repository: RepositoryId,
         number: u64,
     ) -> BoxFuture<'static, Result<Fate, ForgeError>>;
+
+    /// Which files an open change touches while this is its head; an error when it has another one.
+    fn files(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Files, ForgeError>>;
+
+    /// Whether an open change can be merged while this is its head; nothing while the forge tries, an
+    /// error when it has another head.
+    fn mergeable(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Option<bool>, ForgeError>>;
+
+    /// What an account may do in a repository.
+    fn rights(
+        &self,
+        repository: RepositoryId,
+        login: Name,
+    ) -> BoxFuture<'static, Result<Rights, ForgeError>>;
 
     /// A mark of each of these repositories (at most [`BATCH`] at once) that differs after a
     /// push, and after a change was opened, closed or edited: one cheap question for all of them. A

@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::fates::{Fates, ask as ask_fates};
+use super::again::Again;
 use super::looking::chain;
-use super::{Memory, Readers};
+use super::{Memory, Readers, by_api};
 use crate::board::World;
 use crate::clock::Clock;
 use crate::forge::git::commits::Source;
@@ -56,12 +56,12 @@ impl Answers {
         let mut wanted: BTreeMap<RepositoryId, BTreeSet<Question>> = BTreeMap::new();
         let mut failing: BTreeMap<RepositoryId, Failing> = BTreeMap::new();
         let mut busy: BTreeSet<RepositoryId> = BTreeSet::new();
-        let mut fates = Fates::default();
+        let mut again = Again::default();
         let mut asks: FuturesUnordered<_> = FuturesUnordered::new();
         loop {
             let now = self.clock.now();
             let snapshot = self.world.freeze(now);
-            for question in fates.due(&snapshot) {
+            for question in again.due(&snapshot) {
                 let id = question.repository();
                 if !busy.contains(id) {
                     wanted.entry(id.clone()).or_default().insert(question);
@@ -71,7 +71,7 @@ impl Answers {
                 let waits = failing.get(id).is_some_and(|failing| now < failing.not_before);
                 if busy.len() < AT_ONCE && !waits && !busy.contains(id) {
                     busy.insert(id.clone());
-                    fates.asked(&snapshot, questions);
+                    again.asked(&snapshot, questions);
                     asks.push(self.ask(id.clone(), questions.clone()));
                 }
             }
@@ -80,7 +80,7 @@ impl Answers {
                 .keys()
                 .filter_map(|id| failing.get(id))
                 .map(|failing| failing.not_before.since(now))
-                .chain(fates.next_at(&snapshot).map(|next| next.since(now)))
+                .chain(again.next_at(&snapshot).map(|next| next.since(now)))
                 .min()
                 .unwrap_or(Span::hours(1));
             tokio::select! {
@@ -90,9 +90,12 @@ impl Answers {
                     }
                     wanted.clear();
                     if let Some(published) = self.publications.borrow_and_update().as_ref() {
+                        let known = self.world.freeze(now).answers;
                         for question in &published.plan.wanted {
                             let id = question.repository();
-                            if !busy.contains(id) {
+                            // A plan that is older than an answer still asks for it.
+                            let answered = known.get(question).is_some_and(|a| a.value().is_some());
+                            if !busy.contains(id) && !answered {
                                 wanted.entry(id.clone()).or_default().insert(question.clone());
                             }
                         }
@@ -144,15 +147,16 @@ impl Answers {
         let snapshot = self.world.freeze(self.clock.now());
         let readers = self.readers.clone();
         async move {
-            let (fates, questions): (BTreeSet<_>, BTreeSet<_>) = questions
-                .into_iter()
-                .partition(|question| matches!(question, Question::Fate { .. }));
-            let mut answers = ask_fates(&readers, &id, fates).await;
+            let settings = snapshot.settings.forge(&id.forge).cloned();
+            let has_api = settings.as_ref().is_some_and(|forge| forge.kind.git().is_none());
+            let (of_api, questions): (BTreeSet<_>, BTreeSet<_>) =
+                questions.into_iter().partition(|question| by_api::answers(question, has_api));
+            let mut answers = by_api::ask(&readers, &id, of_api).await;
             if questions.is_empty() {
                 return (id, answers);
             }
-            let url = snapshot.repositories.get(&id).map(|part| part.url.clone());
-            let settings = snapshot.settings.forge(&id.forge).cloned();
+            let part = snapshot.repositories.get(&id);
+            let url = part.map(|part| part.url.clone());
             let token = settings
                 .ok_or_else(|| "no forge is configured for it".to_owned())
                 .and_then(|settings| (readers.token)(&settings));
@@ -173,7 +177,23 @@ impl Answers {
             for question in &questions {
                 match question {
                     // Those were asked of the API.
-                    Question::Fate { .. } => {}
+                    Question::Fate { .. }
+                    | Question::Mergeable { .. }
+                    | Question::Rights { .. } => {}
+                    Question::Files { head, base, .. } => {
+                        let listing = part.and_then(|part| part.listing.value());
+                        let tip = listing.and_then(|listing| listing.branches.get(base));
+                        let found = match tip {
+                            Some(tip) => readers.mirrors.files(source, *tip, *head).await,
+                            None => {
+                                let why = format!("its base branch {base} is not there");
+                                answers.push((question.clone(), Err(why)));
+                                continue;
+                            }
+                        };
+                        let found = found.map(Answer::Files).map_err(|error| chain(&error));
+                        answers.push((question.clone(), found));
+                    }
                     Question::Commit { oid, .. } => commits.push(*oid),
                     Question::Contains { ancestor, descendant, .. } => {
                         ancestors.entry(*descendant).or_default().push(*ancestor);

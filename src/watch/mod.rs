@@ -2,8 +2,9 @@
 //! the plan's questions are answered beside it. What was seen goes to the board; what moved goes to
 //! the mirrors that workspaces read.
 
+mod again;
 mod answers;
-mod fates;
+mod by_api;
 mod hearing;
 mod looking;
 mod memory;

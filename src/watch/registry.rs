@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use crosswatch_core::control::polling::{self, Effect, Event, Marks, Wanted};
 use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::settings::Settings;
 use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::references::Reading;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
@@ -74,6 +76,9 @@ impl Registry {
         let mut list = WatchList::default();
         let mut of: Option<Arc<Settings>> = None;
         let mut stretches: BTreeMap<Name, u64> = BTreeMap::new();
+        // How bodies are to be read, by these settings.
+        let mut readings: BTreeSet<Reading> = BTreeSet::new();
+        let mut read_by: Option<Arc<Settings>> = None;
         let mut looks: FuturesUnordered<_> = FuturesUnordered::new();
         let mut hearing = Hearing::new(self.world.clone(), self.board.clone());
         let mut hints = Vec::new();
@@ -109,6 +114,13 @@ impl Registry {
             };
             let now = self.clock.now();
             let mut events = self.stretched(&mut stretches);
+            let settings = self.world.settings();
+            if read_by.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &settings)) {
+                readings = settings.readings();
+                read_by = Some(settings);
+                let lacks = |id: &&RepositoryId| !self.read_for(id, &readings);
+                events.extend(list.keys().filter(lacks).cloned().map(Event::Hint));
+            }
             events.push(event);
             events.extend(hearing.due(now).into_iter().map(Event::Hint));
             for hint in hints.drain(..) {
@@ -141,7 +153,9 @@ impl Registry {
                                 readers, server, ids,
                             )));
                         }
-                        Effect::Confirm(id) => events.extend(self.confirmed(id, now)),
+                        Effect::Confirm(id) => {
+                            events.extend(self.confirmed(id, &readings, now));
+                        }
                     }
                 }
             }
@@ -215,8 +229,14 @@ impl Registry {
         Event::Marks { server: forge, asked, marks: marks.ok() }
     }
 
-    fn confirmed(&self, id: RepositoryId, at: Timestamp) -> Option<Event> {
-        if !self.world.confirmed(&id, at) {
+    fn confirmed(
+        &self,
+        id: RepositoryId,
+        readings: &BTreeSet<Reading>,
+        at: Timestamp,
+    ) -> Option<Event> {
+        // What was read for fewer ways of reading than there are now is read again.
+        if !self.read_for(&id, readings) || !self.world.confirmed(&id, at) {
             return Some(Event::Hint(id));
         }
         self.board.update(|board| {
@@ -226,6 +246,17 @@ impl Registry {
             }
         });
         None
+    }
+
+    /// Whether the bodies of all changes that are known of a repository were read in all these ways.
+    fn read_for(&self, id: &RepositoryId, readings: &BTreeSet<Reading>) -> bool {
+        let part = self.world.repository(id);
+        let last = part.as_ref().and_then(|part| part.listing.last_known(Purpose::Display));
+        let changes = last.map_or(&[][..], |listing| &listing.changes);
+        changes
+            .iter()
+            .filter_map(|change| change.forge.as_ref())
+            .all(|forge| readings.iter().all(|reading| forge.references.by(reading).is_some()))
     }
 
     fn looked(&mut self, looked: Looked, hearing: &mut Hearing) -> Event {

@@ -16,7 +16,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     // core: everything that decides
     (
         "core::model",
-        &["core::references::Finding", "core::references::References", "core::references::Written"],
+        &[
+            "core::references::Finding",
+            "core::references::Reading",
+            "core::references::References",
+            "core::references::Written",
+        ],
     ),
     ("core::manifest", &["core::model"]),
     ("core::references", &["core::model"]),
@@ -27,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "core::model",
             "core::references::Finding",
+            "core::references::Reading",
             "core::references::References",
             "core::references::Short",
             "core::references::Via",

@@ -110,6 +110,9 @@ pub struct ForgeFacts {
     pub moved_at: Timestamp,
     /// Which ref was chosen when that was last known.
     pub choice: Option<RefChoice>,
+    /// The head for which the forge said whether it can be merged; it is not asked again about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Oid>,
 }
 
 /// Which ref of a change a build checks out under `ref: auto`.

@@ -7,6 +7,7 @@ pub mod ledger_view;
 pub mod locator;
 pub mod manifest;
 pub mod observed;
+pub mod paths;
 pub mod plan;
 pub mod question;
 pub mod report;

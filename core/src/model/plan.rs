@@ -277,6 +277,8 @@ pub enum Held {
     Archived,
     /// The forge has not said yet whether it can be merged.
     Mergeability,
+    /// It touches nothing that the workspace watches in its repository.
+    NoWatchedPath,
     /// A set that was green together is merged in part.
     PartlyMerged,
     /// Its author asked for more single look-ups than an hour allows.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{CommitFacts, Fate};
-use super::identity::{Oid, RepositoryId};
+use super::change::{CommitFacts, Fate, Files, Rights};
+use super::identity::{Name, Oid, RepositoryId};
 
 /// Something that the plan wants to know and a listing does not show.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +32,35 @@ pub enum Question {
         /// Number of the change.
         number: u64,
     },
+    /// Which files an open change touches.
+    Files {
+        /// The repository.
+        repository: RepositoryId,
+        /// Number of the change.
+        number: u64,
+        /// Its head.
+        head: Oid,
+        /// The branch that it wants to be merged into.
+        base: Name,
+    },
+    /// Whether the forge can merge an open change.
+    Mergeable {
+        /// The repository.
+        repository: RepositoryId,
+        /// Number of the change.
+        number: u64,
+        /// Its head.
+        head: Oid,
+        /// The head of the branch that it wants to be merged into.
+        base: Oid,
+    },
+    /// What an account may do in a repository.
+    Rights {
+        /// The repository.
+        repository: RepositoryId,
+        /// Name of the account, in lower case.
+        login: Name,
+    },
 }
 
 impl Question {
@@ -40,13 +69,17 @@ impl Question {
         match self {
             Self::Commit { repository, .. }
             | Self::Contains { repository, .. }
-            | Self::Fate { repository, .. } => repository,
+            | Self::Fate { repository, .. }
+            | Self::Files { repository, .. }
+            | Self::Mergeable { repository, .. }
+            | Self::Rights { repository, .. } => repository,
         }
     }
 }
 
-/// An answer. The first two kinds are facts about immutable objects and stay true for ever; a fate is
-/// asked for again when the change's repository was seen to move, and now and then.
+/// An answer. Those about commits and about one head stay true for ever; a fate is asked for again when
+/// the change's repository was seen to move, rights are now and then, and a forge that has not finished
+/// trying to merge is soon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -56,13 +89,21 @@ pub enum Answer {
     Contains(bool),
     /// To [`Question::Fate`].
     Fate(Fate),
+    /// To [`Question::Files`].
+    Files(Files),
+    /// To [`Question::Mergeable`]; nothing while the forge tries.
+    Mergeable(Option<bool>),
+    /// To [`Question::Rights`].
+    Rights(Rights),
 }
 
 impl Answer {
     /// Whether it can never become another one.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Commit(_) | Self::Contains(_) | Self::Fate(Fate::Merged { .. }) => true,
+            Self::Commit(_) | Self::Contains(_) | Self::Files(_) => true,
+            Self::Fate(Fate::Merged { .. }) | Self::Mergeable(Some(_)) => true,
+            Self::Mergeable(None) | Self::Rights(_) => false,
             Self::Fate(Fate::Open | Fate::Closed { .. } | Fate::Missing) => false,
         }
     }

@@ -18,6 +18,7 @@ use super::mainline::paused;
 use super::openness::{Changes, Open, State};
 use super::overrides::overrides;
 use super::request;
+use super::rights::{Asking, Authors};
 use super::sets::{ChangeSet, Graph};
 use super::tracked::Tracked;
 use super::trust::trusted;
@@ -162,6 +163,8 @@ impl Deciding<'_, '_> {
         let trusted = set.members.iter().all(|member| self.trusted(member));
         let known = set.unknown.is_none() && set.unpaid.is_none();
         let fingerprint = known.then_some(fingerprint);
+        let asking = Asking { id, open, set: &set, fingerprint };
+        let trusted = trusted || matches!(self.rights(&asking, facts), Authors::Write);
         if self.to_hold.contains(id)
             && known
             && let Some(facts) = facts.now.get_mut(id)
@@ -249,8 +252,13 @@ impl Deciding<'_, '_> {
             return (decision, Vec::new());
         }
         if !trusted && !known && !self.approved(&subject, &set.members) {
+            let asking = Asking { id, open, set, fingerprint: Some(fingerprint) };
+            let why = match self.rights(&asking, facts) {
+                Authors::No(Some(why)) => format!(" ({why})"),
+                _ => String::new(),
+            };
             let reason = format!(
-                "a head of its set is not trusted; `crosswatch approve {} {id}` releases exactly this set",
+                "a head of its set is not trusted{why}; `crosswatch approve {} {id}` releases exactly this set",
                 view.settings.name
             );
             return held(Held::Approval, reason, None);
@@ -283,6 +291,9 @@ impl Deciding<'_, '_> {
                         format!("nothing of it moved for {}; a push releases it", rules.max_age);
                     return held(Held::Stale, reason, None);
                 }
+            }
+            if let Some(decision) = self.untouched(id, open) {
+                return (decision, Vec::new());
             }
             if let Some((until, reason)) = self.settling(set, facts) {
                 return held(Held::Settling, reason, Some(until));

@@ -3,6 +3,7 @@
 use crate::model::build::Override;
 use crate::model::change::OpenRef;
 use crate::model::identity::{Fingerprint, Subject};
+use crate::model::ledger_view::RefChoice;
 use crate::model::manifest::Pin;
 use crate::model::plan::{Blocked, Decision, Held, SubjectPlan};
 use crate::model::settings::{
@@ -206,19 +207,24 @@ pub(super) fn ref_choice(
     kind: RefKind,
     chosen: Option<&Override>,
     listed: Option<&OpenRef>,
+    last: Option<RefChoice>,
 ) -> String {
     if chosen.is_none() {
         return "another member of its repository contains it".to_owned();
     }
     let pull = listed.and_then(|listed| listed.forge.as_deref());
     if let (RefKind::Auto, Some(pull)) = (kind, pull) {
-        let why = match (pull.mergeable, pull.draft) {
-            (Some(false), _) => "it conflicts with its base",
-            (_, true) => "it is a draft",
-            (Some(true), false) => "the forge can merge it; a stacked change is built at its head",
-            (None, false) => {
-                "the forge has not said whether it can be merged, so it stays as it was"
-            }
+        let known = pull.mergeable.or(match last {
+            Some(RefChoice::Merge) => Some(true),
+            Some(RefChoice::Conflict) => Some(false),
+            Some(RefChoice::Head) | None => None,
+        });
+        let why = match (known, pull.draft, last) {
+            (Some(false), ..) => "it conflicts with its base",
+            (_, true, _) => "it is a draft",
+            (Some(true), ..) => "the forge can merge it; a stacked change is built at its head",
+            (None, _, Some(_)) => "it is stacked, or was a draft when that was chosen",
+            (None, _, None) => "the forge has not said whether it can be merged",
         };
         return format!("`ref: auto`, and {why}");
     }
@@ -271,6 +277,7 @@ pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> Strin
                 format!("of what was open before the watch began only some is built (`adopt: {word}`)")
             }
             Held::Paused => "nothing is triggered while it is paused or switched off (`paused`, `build`)".to_owned(),
+            Held::NoWatchedPath => "a change counts for a package that lives in a folder if it touches that folder or one of `paths`, and what `ignore_paths` names never counts".to_owned(),
             Held::PartlyMerged => "while a set that was green together is merged in part the mainline waits for the rest, at most 15 minutes".to_owned(),
             Held::ReferenceBudget => format!(
                 "references to changes that are not open are looked up for an author {} times an hour, {} times where the author is trusted",
@@ -311,7 +318,7 @@ pub(super) fn released(subject: &SubjectPlan, settings: &WorkspaceSettings) -> S
         Decision::Held { until: Some(until), .. } => format!("by itself at {until}"),
         Decision::Held { why, .. } => match why {
             Held::Draft => "when it is marked ready for review".to_owned(),
-            Held::Stale | Held::Adopted => {
+            Held::Stale | Held::Adopted | Held::NoWatchedPath => {
                 format!("by a push, or `crosswatch rebuild {name} {id}`")
             }
             Held::Approval => format!("by `crosswatch approve {name} {id}`"),

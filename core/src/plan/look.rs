@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::change::{CommitFacts, Fate};
-use crate::model::identity::{ChangeId, Oid, RepositoryId};
+use crate::model::change::{CommitFacts, Fate, Files, OpenRef, Rights};
+use crate::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::observed::{Observed, Purpose};
 use crate::model::question::{Answer, Question};
@@ -149,6 +149,60 @@ impl<'a> View<'a> {
             Ok(Answer::Fate(fate)) => Ok(fate),
             Ok(_) => Err("an answer of the wrong kind".to_owned()),
             Err(why) => Err(format!("what became of {change}: {why}")),
+        }
+    }
+
+    /// Which files an open change touches (see [`Files`] for a list that is too long), or why that is not known.
+    pub(crate) fn files(&self, change: &ChangeId, listed: &OpenRef) -> Result<&'a Files, String> {
+        let repository = change.repository.clone();
+        let listing = self.repository(&repository).and_then(|part| part.listing.value());
+        let base = listing.and_then(|listing| super::openness::base(listing, listed));
+        let Some(base) = base.cloned() else {
+            return Err(format!("the files of {change}: its base branch is not known"));
+        };
+        let (number, head) = (change.number, listed.head);
+        match self.ask(Question::Files { repository, number, head, base }) {
+            Ok(Answer::Files(files)) => Ok(files),
+            Ok(_) => Err("an answer of the wrong kind".to_owned()),
+            Err(why) => Err(format!("the files of {change}: {why}")),
+        }
+    }
+
+    /// Whether the forge can merge a change whose base branch has the head `base`; nothing while it
+    /// tries. Or why that is not known.
+    pub(crate) fn mergeable(
+        &self,
+        change: &ChangeId,
+        head: Oid,
+        base: Oid,
+    ) -> Result<Option<bool>, String> {
+        let (repository, number) = (change.repository.clone(), change.number);
+        match self.ask(Question::Mergeable { repository, number, head, base }) {
+            Ok(Answer::Mergeable(mergeable)) => Ok(*mergeable),
+            Ok(_) => Err("an answer of the wrong kind".to_owned()),
+            Err(why) => Err(format!("whether {change} can be merged: {why}")),
+        }
+    }
+
+    /// What an account may do in a repository, or why that is not known; then also what it was last.
+    pub(crate) fn rights(
+        &self,
+        repository: &RepositoryId,
+        login: &Name,
+    ) -> Result<Rights, (String, Option<Rights>)> {
+        let (repository, login) = (repository.clone(), login.clone());
+        let question = Question::Rights { repository, login };
+        let rights = |answer: &Answer| match answer {
+            Answer::Rights(rights) => Some(*rights),
+            _ => None,
+        };
+        match self.ask(question.clone()) {
+            Ok(answer) => rights(answer).ok_or_else(|| (String::new(), None)),
+            Err(why) => {
+                let answer = self.snapshot.answers.get(&question);
+                let last = answer.and_then(|answer| answer.last_known(Purpose::Hiding));
+                Err((why, last.and_then(|last| rights(last))))
+            }
         }
     }
 

@@ -21,16 +21,19 @@ pub mod incremental;
 mod look;
 mod mainline;
 mod matching;
+mod mergeable;
 mod merged;
 mod openness;
 mod overrides;
 mod partly;
 mod report;
 mod request;
+mod rights;
 mod sets;
 mod stack;
 mod tracked;
 mod trust;
+mod watched_paths;
 pub mod what_if;
 
 #[cfg(test)]
@@ -86,6 +89,7 @@ fn workspace(
     let tracked = tracked::tracked(&view);
     let mut changes = openness::changes(&view, &tracked);
     let to_hold = adoption::adopt(&view, &mut changes);
+    mergeable::learn(&view, &mut changes);
     let graph = sets::graph(&view, &tracked, &changes);
     let mainline = mainline::mainline(&view, &tracked);
     let partly = partly::partly(&view, &tracked, &changes);

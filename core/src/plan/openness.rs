@@ -168,6 +168,10 @@ fn state<'a>(
 ) -> State<'a> {
     if let (Some(forge), Some(own)) = (&listed.forge, base(listing, listed)) {
         let change = id.change(listed.number);
+        if forge.references.by(&view.settings.changes.reading).is_none() {
+            let why = "its body was not read yet by the `grammar` and `phrases` of this workspace";
+            return State::Unknown(format!("{change}: {why}"));
+        }
         let stacked = stack.below(listed);
         let known = view.ledger.changes.get(&change).and_then(|facts| facts.forge.as_ref());
         return State::Open(Open {
@@ -176,7 +180,12 @@ fn state<'a>(
             below: stacked.map(|(below, _)| below.number),
             references: body::references(view, tracked, &change, forge),
             dated: forge.created_at,
-            choice: choose(forge, stacked.is_some(), known.and_then(|known| known.choice)),
+            choice: choose(
+                forge,
+                forge.mergeable,
+                stacked.is_some(),
+                known.and_then(|known| known.choice),
+            ),
         });
     }
     let Some(base) = base(listing, listed) else {
@@ -262,7 +271,8 @@ fn forge_facts(open: &Open<'_>, known: Option<&ForgeFacts>, at: Timestamp) -> Op
     let base = open.listed.base.as_ref().unwrap_or(open.base);
     let still = known.filter(|known| known.draft == draft && known.base == *base);
     let moved_at = still.map_or(at, |known| known.moved_at);
-    Some(ForgeFacts { draft, base: base.clone(), moved_at, choice: open.choice })
+    let tried = known.and_then(|known| known.tried);
+    Some(ForgeFacts { draft, base: base.clone(), moved_at, choice: open.choice, tried })
 }
 
 /// Digest of the changes that references name, in their order of identity.

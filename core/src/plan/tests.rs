@@ -1,15 +1,18 @@
 //! Tables of the rules; worlds are built by [`world::World`].
 
 mod adoption;
+mod asked;
 mod asking;
 mod attempts;
 mod explain;
 mod hosted;
 mod mainline;
 mod open_pulls;
+mod paths;
 mod play;
 mod properties;
 mod pulls;
+mod readings;
 mod reports;
 mod saved;
 mod sets;

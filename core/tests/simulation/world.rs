@@ -7,6 +7,7 @@ use crosswatch_core::model::build::{RequestId, Verdict};
 use crosswatch_core::model::change::{CommitFacts, Listing, OpenRef};
 use crosswatch_core::model::identity::{ChangeId, Fingerprint, Oid, RepositoryId, Subject};
 use crosswatch_core::model::manifest::{Manifest, Package, Vcs};
+use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::*;
 use crosswatch_core::model::time::{Span, Timestamp};
@@ -144,8 +145,11 @@ impl Server {
         self.repositories.get(question.repository()).filter(|repository| !repository.down)?;
         match question {
             Question::Commit { oid, .. } => self.commits.get(oid).cloned().map(Answer::Commit),
-            // A plain git server has no fates.
-            Question::Fate { .. } => None,
+            // A plain git server has no fates, and no package here is only a part of its repository.
+            Question::Fate { .. }
+            | Question::Files { .. }
+            | Question::Mergeable { .. }
+            | Question::Rights { .. } => None,
             Question::Contains { ancestor, descendant, .. } => {
                 Some(Answer::Contains(self.contains(*ancestor, *descendant)))
             }
@@ -299,6 +303,9 @@ pub fn settings() -> Settings {
             same_repository: SameRepository::Block,
             pinned_roots: false,
             branch_matching: false,
+            reading: Default::default(),
+            paths: PathPatterns::default(),
+            ignore_paths: PathPatterns::default(),
             rebuild_on_base: RebuildOnBase::None,
         },
         mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
+use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::settings::{
     Adopt, Bounds, ChangeRules, Dependencies, Drafts, ForgeSettings, Limits, MainlineRules, Mirror,
     OnClosed, OnConflict, OutputLimit, RebuildOnBase, RefKind, SameRepository, Source, Step, Tool,
     UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
+use crosswatch_core::references::{Grammar, Reading};
 
 use super::super::error::Place;
 use super::super::keys::{self, Kind};
@@ -21,6 +23,9 @@ use super::super::tree::{Entry, Node, Value};
 use super::{At, Fields, Walk, ci, forges, tools, top, values};
 
 const MAX_WORKSPACES: usize = 1000;
+/// Phrases of a workspace, and bytes of one.
+const MAX_PHRASES: usize = 20;
+const MAX_PHRASE: usize = 64;
 
 /// Names that a workspace may refer to.
 pub(super) struct Known {
@@ -359,7 +364,53 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         same_repository: walk.choice(get("same_repository"), SameRepository::Block),
         pinned_roots: walk.word(get("pinned")).is_some_and(|word| word == "roots"),
         branch_matching: walk.bool(get("branch_matching"), false),
+        reading: Reading {
+            grammar: walk.choice(get("grammar"), Grammar::Default),
+            phrases: phrases(walk, get("phrases")),
+        },
+        paths: patterns(walk, get("paths")),
+        ignore_paths: patterns(walk, get("ignore_paths")),
         rebuild_on_base: walk.choice(get("rebuild_on_base"), RebuildOnBase::None),
+    }
+}
+
+/// In one spelling and order, so that workspaces that say the same share what is read.
+fn phrases(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Vec<String> {
+    let mut phrases = Vec::new();
+    for (node, path) in walk.items(at).unwrap_or_default() {
+        let at = At { node, path: &path, kind: &Kind::Text, name: "phrases" };
+        let Some(text) = walk.text(Some(at)) else { continue };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let phrase = words.join(" ").to_lowercase();
+        let fits = phrase.chars().any(char::is_alphabetic) && phrase.len() <= MAX_PHRASE;
+        if fits && !phrase.contains([':', '#', '!']) {
+            phrases.push(phrase);
+        } else {
+            let what = format!("{} is no phrase", shown(&text));
+            walk.error(node, &path, what, "write words such as requires, without the colon");
+        }
+    }
+    if phrases.len() > MAX_PHRASES
+        && let Some(at) = at
+    {
+        walk.wrong(at, "at most 20 phrases", "leave some out");
+    }
+    phrases.sort();
+    phrases.dedup();
+    phrases
+}
+
+fn patterns(walk: &mut Walk<'_>, at: Option<At<'_>>) -> PathPatterns {
+    match PathPatterns::new(walk.texts(at).unwrap_or_default()) {
+        Ok(patterns) => patterns,
+        Err(wrong) => {
+            let items = walk.items(at).unwrap_or_default();
+            if let Some((node, path)) = items.get(wrong.index) {
+                let what = format!("{} is not a pattern: {}", shown(&wrong.text), wrong.why);
+                walk.error(node, path, what, "write it like docs/** or *.md");
+            }
+            PathPatterns::default()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod bare;
 pub mod commits;
 mod error;
+mod files;
 mod instead;
 pub mod listing;
 pub mod ls_refs;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Reason};
 use super::{BATCH, Inner, graphql};
+use crate::http::StatusCode;
 
 /// Below this many repositories a question is not made smaller: then it is not its weight.
 const LEAST: usize = 12;
@@ -51,12 +52,20 @@ pub(super) async fn marks(
                 waiting.push_front(second);
                 waiting.push_front(first);
             }
+            // A server that has no GraphQL has no marks: then everything is read at each interval.
+            Err(failure) if missing(&failure) => return Ok(BTreeMap::new()),
             // Others did answer, so it is something of these; whoever asks will read them.
             Err(failure) if failure.heavy && answered => {}
             Err(failure) => return Err(failure),
         }
     }
     Ok(found)
+}
+
+/// Whether there is nothing at that address.
+fn missing(failure: &Failure) -> bool {
+    let gone = [StatusCode::NOT_FOUND, StatusCode::GONE, StatusCode::METHOD_NOT_ALLOWED];
+    failure.status.is_some_and(|status| gone.contains(&status))
 }
 
 async fn sentinel(

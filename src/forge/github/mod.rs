@@ -4,6 +4,7 @@
 //! it has to be read is asked of GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
 mod deliveries;
+mod facts;
 mod failure;
 #[cfg(test)]
 mod fuzz;
@@ -20,13 +21,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crosswatch_core::model::change::{Fate, Listing};
-use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId};
+use crosswatch_core::model::change::{Fate, Files, Listing, Rights};
+use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 use crosswatch_core::model::time::{Span, Timestamp};
-use crosswatch_core::references::{self, Context, Forges, References};
+use crosswatch_core::references::{self, Forges, References};
 use futures_util::future::{BoxFuture, try_join};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -41,12 +42,13 @@ const DEADLINE: Span = Span::seconds(30);
 /// Reads the references of a change's body.
 pub type BodyReader = Arc<dyn Fn(&ChangeId, &str) -> References + Send + Sync>;
 
-/// The reader of bodies by the forges of a configuration.
+/// The reader of bodies by the forges of a configuration, once for each way in which its workspaces read.
 pub fn body_reader(settings: Arc<Settings>) -> BodyReader {
     let locator = Locator::new(&settings);
+    let readings = settings.readings();
     Arc::new(move |change, body| {
         let forges = Forges::of(&settings, &locator);
-        references::read(body, &Context::new(change, &forges))
+        references::read_for(body, change, &forges, &readings)
     })
 }
 
@@ -154,6 +156,35 @@ impl ForgeApi for GitHub {
     ) -> BoxFuture<'static, Result<Fate, ForgeError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { Ok(inner.fate(&repository, number).await?) })
+    }
+
+    fn files(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Files, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(facts::files(&inner, &repository, number, head).await?) })
+    }
+
+    fn mergeable(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Option<bool>, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(facts::mergeable(&inner, &repository, number, head).await?) })
+    }
+
+    fn rights(
+        &self,
+        repository: RepositoryId,
+        login: Name,
+    ) -> BoxFuture<'static, Result<Rights, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(facts::rights(&inner, &repository, &login).await?) })
     }
 
     fn marks(

@@ -1,5 +1,6 @@
 //! The main job, end to end: the built program, real git, real builds.
 
+mod asked;
 mod builds;
 mod command_line;
 mod frozen_git;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::model::paths::PathPatterns;
 use crate::model::settings::*;
 use crate::model::time::Span;
 
@@ -98,6 +99,9 @@ pub(crate) fn workspace() -> WorkspaceSettings {
             same_repository: SameRepository::Block,
             pinned_roots: false,
             branch_matching: false,
+            reading: Default::default(),
+            paths: PathPatterns::default(),
+            ignore_paths: PathPatterns::default(),
             rebuild_on_base: RebuildOnBase::None,
         },
         mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },

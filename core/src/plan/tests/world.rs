@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::build::{Stage, Verdict};
-use crate::model::change::{CommitFacts, Fate, Listing, OpenRef};
+use crate::model::change::{CommitFacts, Fate, Files, Listing, OpenRef, Rights};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView, Rebuild, WorkspaceLedger};
 use crate::model::locator::Locator;
@@ -34,6 +34,12 @@ pub(super) struct World {
     pub(super) ancestry: BTreeSet<(Oid, Oid)>,
     /// What became of the pull requests that are not open.
     pub(super) fates: BTreeMap<ChangeId, Fate>,
+    /// Files that heads touch; of others nothing is answered.
+    pub(super) files: BTreeMap<Oid, Files>,
+    /// Whether pull requests can be merged, where somebody asks; nothing while that is tried.
+    pub(super) mergeable: BTreeMap<ChangeId, Option<bool>>,
+    /// What people may do in every repository; about others nothing is answered.
+    pub(super) rights: BTreeMap<Name, Rights>,
     /// Questions about these commits get no answer.
     pub(super) silent: BTreeSet<Oid>,
     pub(super) planner: Planner,
@@ -112,6 +118,9 @@ impl World {
             commits: BTreeMap::new(),
             ancestry: BTreeSet::new(),
             fates: BTreeMap::new(),
+            files: BTreeMap::new(),
+            mergeable: BTreeMap::new(),
+            rights: BTreeMap::new(),
             silent: BTreeSet::new(),
             planner: Planner::new(),
             next_oid: 1_000_000,
@@ -310,6 +319,12 @@ impl World {
                 let fate = self.fates.get(&repository.change(*number)).cloned();
                 Some(Answer::Fate(fate.unwrap_or(Fate::Missing)))
             }
+            Question::Files { head, .. } => self.files.get(head).cloned().map(Answer::Files),
+            Question::Mergeable { repository, number, .. } => {
+                let mergeable = self.mergeable.get(&repository.change(*number)).copied();
+                mergeable.map(Answer::Mergeable)
+            }
+            Question::Rights { login, .. } => self.rights.get(login).copied().map(Answer::Rights),
             _ => None,
         }
     }
