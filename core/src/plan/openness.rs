@@ -236,7 +236,7 @@ fn facts(
             forge: open.and_then(|open| forge_facts(open, None, at)),
         };
     };
-    let mut facts = known.clone();
+    let mut facts = brought_back(known.clone(), at);
     if facts.head != listed.head {
         facts.head = listed.head;
         facts.head_moved_at = at;
@@ -250,7 +250,19 @@ fn facts(
         facts.references = Some(references);
     }
     if let Some(open) = open {
-        facts.forge = forge_facts(open, known.forge.as_ref(), at);
+        facts.forge = forge_facts(open, facts.forge.as_ref(), at);
+    }
+    facts
+}
+
+/// Times that a clock wrote which was put back since count from now on: nobody waits for a time that
+/// comes again.
+fn brought_back(mut facts: ChangeFacts, at: Timestamp) -> ChangeFacts {
+    facts.first_seen = facts.first_seen.min(at);
+    facts.head_moved_at = facts.head_moved_at.min(at);
+    facts.references_moved_at = facts.references_moved_at.min(at);
+    if let Some(forge) = &mut facts.forge {
+        forge.moved_at = forge.moved_at.min(at);
     }
     facts
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::build::{BuildRequest, Primary, RequestId};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::plan::SubjectPlan;
+use crate::model::time::Timestamp;
 
 use super::attempts::Due;
 use super::decide::Deciding;
@@ -42,7 +43,7 @@ pub(crate) fn of_change(
         fingerprint,
         attempt: due.attempt,
         reason: due.reason.clone(),
-        decided_at: view.at(),
+        decided_at: decided_at(view, &plan.subject, due),
         set: plan.set.clone(),
         overrides: plan.overrides.clone(),
         spellings: view.settings.spellings.clone(),
@@ -70,6 +71,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
     let changed = mainline::changed(before, &mainline.heads);
     let first = mainline.heads.iter().find(|head| changed.contains(&head.package));
     let source = view.settings.source.as_ref();
+    let decided_at = decided_at(view, &subject, due);
     BuildRequest {
         request_id: request_id(view, &subject, mainline.fingerprint, due),
         workspace: view.settings.name.clone(),
@@ -77,7 +79,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         fingerprint: mainline.fingerprint,
         attempt: due.attempt,
         reason: due.reason.clone(),
-        decided_at: view.at(),
+        decided_at,
         set: Vec::new(),
         overrides: Vec::new(),
         spellings: view.settings.spellings.clone(),
@@ -98,6 +100,13 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
             when: Some(view.at()),
         },
     }
+}
+
+/// Never before a rebuild was asked for that this carries out: a clock that was put back meanwhile must
+/// not make it look unanswered.
+fn decided_at(view: &View<'_>, subject: &Subject, due: &Due) -> Timestamp {
+    let asked = view.ledger.rebuilds.get(subject).filter(|_| due.by_person);
+    asked.map_or(view.at(), |rebuild| rebuild.at.max(view.at()))
 }
 
 fn request_id(

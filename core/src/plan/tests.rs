@@ -3,6 +3,7 @@
 mod adoption;
 mod asking;
 mod attempts;
+mod clock;
 mod explain;
 mod hosted;
 mod mainline;
