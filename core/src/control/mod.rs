@@ -9,4 +9,5 @@ pub mod lifecycle;
 pub mod outbox;
 pub mod polling;
 pub mod slots;
+pub mod steady;
 pub mod suspicion;
