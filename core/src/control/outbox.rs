@@ -173,6 +173,10 @@ fn look(state: &mut State, rows: &[Row], limits: &Limits, now: Timestamp) -> Vec
     }
     effects.extend(sends(state, rows, limits, now));
     for effect in &effects {
+        if let Effect::Send(id) = effect {
+            // Another request than one that was found on its way before.
+            state.arrived_at.remove(id);
+        }
         let (Effect::Send(id) | Effect::Ask(id) | Effect::Cancel(id) | Effect::GiveUp(id)) = effect;
         state.busy.insert(*id);
     }
@@ -393,6 +397,15 @@ mod tests {
         assert!(look(&mut state, &sending, start - Span::days(1)).is_empty(), "it was just asked");
         let again = look(&mut state, &sending, start - Span::days(1) + Span::seconds(5));
         assert_eq!(again, vec![Effect::Ask(sending.id)]);
+
+        let resent = row(1, "a", Stage::Queued);
+        let later = start - Span::days(1) + Span::seconds(20);
+        step(&mut state, Event::Done(sending.id), &limits, later);
+        assert_eq!(look(&mut state, &resent, later), vec![Effect::Send(resent.id)]);
+        step(&mut state, Event::Done(sending.id), &limits, later);
+        sending.sending_deadline = Some(later + Span::seconds(30));
+        let next = later + Span::seconds(10);
+        assert!(look(&mut state, &sending, next).is_empty(), "the new request may still arrive");
 
         let mut queued = row(1, "a", Stage::Queued);
         queued.not_before = Some(start + Span::minutes(5));

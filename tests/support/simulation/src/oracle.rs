@@ -310,14 +310,14 @@ impl<'a> Oracle<'a> {
             }
             return "unbuilt";
         }
-        let ended = |verdict: Verdict| attempts.iter().any(|a| a.stage == Stage::Ended(verdict));
-        let lost = attempts.iter().filter(|a| a.stage == Stage::Ended(Verdict::Lost)).count();
-        if ended(Verdict::Success) || ended(Verdict::Failure) {
-            "unchanged"
-        } else if ended(Verdict::Refused) || lost >= 3 {
-            "blocked"
-        } else {
-            "unbuilt"
+        let mut newest_first = attempts;
+        newest_first.sort_by_key(|attempt| std::cmp::Reverse(attempt.attempt));
+        let is_lost = |a: &&&AttemptView| a.stage == Stage::Ended(Verdict::Lost);
+        match newest_first.first().map(|attempt| attempt.stage) {
+            Some(Stage::Ended(Verdict::Success | Verdict::Failure)) => "unchanged",
+            Some(Stage::Ended(Verdict::Refused)) => "blocked",
+            _ if newest_first.iter().take_while(is_lost).count() >= 3 => "blocked",
+            _ => "unbuilt",
         }
     }
 
