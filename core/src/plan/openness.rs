@@ -8,7 +8,7 @@ use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Sub
 use crate::model::ledger_view::{Adopted, ChangeFacts, ForgeFacts, Look, RefChoice};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
-use crate::model::time::Timestamp;
+use crate::model::time::{Span, Timestamp};
 use crate::references::References;
 
 use super::body;
@@ -255,15 +255,15 @@ fn facts(
     facts
 }
 
-/// Times that a clock wrote which was put back since count from now on: nobody waits for a time that
-/// comes again.
+/// Times that a clock wrote which was put back since are put back with it, so that the last of them is
+/// now: nobody waits for a time that comes again.
 fn brought_back(mut facts: ChangeFacts, at: Timestamp) -> ChangeFacts {
-    facts.first_seen = facts.first_seen.min(at);
-    facts.head_moved_at = facts.head_moved_at.min(at);
-    facts.references_moved_at = facts.references_moved_at.min(at);
-    if let Some(forge) = &mut facts.forge {
-        forge.moved_at = forge.moved_at.min(at);
-    }
+    let forge = facts.forge.as_mut().map(|forge| &mut forge.moved_at);
+    let seen = [&mut facts.first_seen, &mut facts.head_moved_at, &mut facts.references_moved_at];
+    let mut times: Vec<&mut Timestamp> = seen.into_iter().chain(forge).collect();
+    let latest = times.iter().map(|time| **time).max();
+    let back = latest.map_or(Span(0), |latest| latest.since(at));
+    times.iter_mut().for_each(|time| **time = **time - back);
     facts
 }
 

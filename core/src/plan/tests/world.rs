@@ -363,7 +363,7 @@ impl World {
                     fingerprint: request.fingerprint,
                     attempt: request.attempt,
                     stage: Stage::Queued,
-                    decided_at: made.at,
+                    decided_at: request.decided_at,
                     ended_at: None,
                     set: request.set.clone(),
                     parts: planned.parts.clone(),
