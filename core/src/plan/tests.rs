@@ -7,6 +7,7 @@ mod clock;
 mod explain;
 mod hosted;
 mod mainline;
+mod moving;
 mod open_pulls;
 mod properties;
 mod pulls;
