@@ -10,18 +10,48 @@
     reason = "a test is told what to run, and says how fast it was"
 )]
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use simulation::{Case, Failure, Memory, Simulation, shrunk};
+use simulation::{Case, Failure, Memory, Simulation, Taken, shrunk};
 
 fn told<T: std::str::FromStr>(name: &str, default: T) -> T {
     let text = std::env::var(format!("CROSSWATCH_SIMULATION_{name}")).ok();
     text.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Steps that it took; a rule that panics is a failure too.
-fn outcome(case: &Case) -> Result<u64, Failure> {
+/// What has to occur among so many seeds that they are worth anything.
+const EXPECTED: [&str; 24] = [
+    "build",
+    "unchanged",
+    "covered",
+    "superseded",
+    "unknown",
+    "held: Settling",
+    "held: Draft",
+    "held: Approval",
+    "held: Adopted",
+    "held: Paused",
+    "held: Mainline",
+    "held: Retry",
+    "held: Archived",
+    "held: Mergeability",
+    "blocked: DependencyClosed",
+    "blocked: TooMany",
+    "blocked: TwoChanges",
+    "blocked: UpdateFailed",
+    "blocked: Ci",
+    "a crash",
+    "a jump of the clock",
+    "a rebuild",
+    "an approval",
+    "a reload",
+];
+
+/// What it went through; a rule that panics is a failure too.
+fn outcome(case: &Case) -> Result<Taken, Failure> {
     let ran = catch_unwind(AssertUnwindSafe(|| Simulation::run(case, &mut Memory::new())));
     ran.unwrap_or_else(|why| {
         let text = why.downcast_ref::<String>().map(String::as_str);
@@ -55,6 +85,7 @@ fn faults_lose_nothing_and_double_nothing() {
     }
     let (from, seeds): (u64, u64) = (told("FROM", 0), told("SEEDS", 300));
     let (next, failed, taken) = (AtomicU64::new(from), AtomicBool::new(false), AtomicU64::new(0));
+    let seen = Mutex::new(BTreeSet::new());
     let begun = std::time::Instant::now();
     let worker = || {
         loop {
@@ -64,7 +95,10 @@ fn faults_lose_nothing_and_double_nothing() {
             }
             let case = Case::whole(seed, steps);
             match outcome(&case) {
-                Ok(steps) => drop(taken.fetch_add(steps, Ordering::Relaxed)),
+                Ok(one) => {
+                    taken.fetch_add(one.steps, Ordering::Relaxed);
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).extend(one.seen);
+                }
                 Err(failure) => {
                     failed.store(true, Ordering::Relaxed);
                     return Some((case, failure));
@@ -80,6 +114,9 @@ fn faults_lose_nothing_and_double_nothing() {
     if let Some((case, failure)) = found {
         panic!("{}", report(&case, failure));
     }
+    let seen = seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let missing: Vec<&str> = EXPECTED.into_iter().filter(|word| !seen.contains(*word)).collect();
+    assert!(seeds < 300 || missing.is_empty(), "{seeds} seeds never had {missing:?}");
     let (taken, spent) = (taken.into_inner(), begun.elapsed().as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let speed = taken as f64 / spent;

@@ -40,7 +40,8 @@ impl Fates {
                 (None, Some(_)) => true,
                 (_, None) => false,
             };
-            moved || snapshot.at >= *at + reconcile(snapshot, question)
+            // A clock that was put back makes no answer younger.
+            moved || snapshot.at < *at || snapshot.at >= *at + reconcile(snapshot, question)
         });
         alive.cloned().collect()
     }
@@ -48,7 +49,8 @@ impl Fates {
     /// When the next one is old.
     pub(super) fn next_at(&self, snapshot: &Snapshot) -> Option<Timestamp> {
         let asked = open(snapshot).filter_map(|question| {
-            self.0.get(question).map(|(at, _)| *at + reconcile(snapshot, question))
+            let (at, _) = self.0.get(question)?;
+            Some((*at).min(snapshot.at) + reconcile(snapshot, question))
         });
         asked.min()
     }
@@ -133,5 +135,6 @@ mod tests {
         assert_eq!(fates.due(&world.freeze(at(2))), vec![fate(1)], "its repository moved");
         fates.asked(&world.freeze(at(2)), &both);
         assert!(fates.due(&world.freeze(at(3))).is_empty());
+        assert_eq!(fates.due(&world.freeze(at(0))), vec![fate(1)], "the clock went back");
     }
 }

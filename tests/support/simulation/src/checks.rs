@@ -1,6 +1,6 @@
 //! What must hold after every step. Who looks here decides by what is true outside, never by the plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crosswatch_core::model::build::{RequestId, SetMember, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
@@ -30,8 +30,19 @@ pub struct Books {
     pub approvals: Vec<(Name, Subject, Vec<SetMember>)>,
     /// The configuration in force.
     pub variant: Variant,
+    /// What was decided at least once, in words.
+    pub seen: BTreeSet<String>,
     /// Nothing moves any more and everything was read: what has to be built can be told.
     pub settled: bool,
+}
+
+/// A decision without its details.
+fn word(decision: &Decision) -> String {
+    match decision {
+        Decision::Held { why, .. } => format!("held: {why:?}"),
+        Decision::Blocked { why, .. } => format!("blocked: {why:?}"),
+        other => other.word().to_owned(),
+    }
 }
 
 fn failed<T>(text: String) -> Result<T, Failure> {
@@ -60,7 +71,7 @@ impl Books {
 
     /// Before a plan is committed.
     pub fn planned(
-        &self,
+        &mut self,
         plan: &Plan,
         snapshot: &Snapshot,
         view: &LedgerView,
@@ -68,6 +79,9 @@ impl Books {
     ) -> Result<(), Failure> {
         if plan.next_at.is_some_and(|next| next <= plan.at) {
             return failed(format!("the plan of {} asks for a pass in the past", plan.at));
+        }
+        for planned in plan.workspaces.iter().flat_map(|workspace| &workspace.subjects) {
+            self.seen.insert(word(&planned.decision));
         }
         let oracle = self.settled.then(|| Oracle::new(world, self, view));
         for workspace in &plan.workspaces {

@@ -24,7 +24,7 @@ mod world;
 use std::fmt;
 
 pub use ledger::{Ledger, Marking, Memory, OpenRow};
-pub use run::Simulation;
+pub use run::{Simulation, Taken};
 pub use shrink::shrunk;
 
 /// Something that must not be.

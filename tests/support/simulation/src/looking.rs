@@ -324,7 +324,7 @@ impl Looking {
                         (None, Some(_)) => true,
                         (_, None) => false,
                     };
-                    moved || outside.now >= *at + RECONCILE
+                    moved || outside.now < *at || outside.now >= *at + RECONCILE
                 });
             if due {
                 questions.insert(question.clone());

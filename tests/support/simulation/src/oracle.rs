@@ -301,7 +301,11 @@ impl<'a> Oracle<'a> {
             let draft = truth.is_some_and(|c| repository.is_some_and(|r| r.hosted) && c.draft);
             let facts = ledger.and_then(|ledger| ledger.changes.get(change));
             let adopted = facts.is_some_and(|facts| matches!(facts.adopted, Adopted::Held(_)));
-            let asked = ledger.is_some_and(|ledger| ledger.rebuilds.contains_key(&subject));
+            let asked = ledger.is_some_and(|ledger| {
+                let all = ledger.attempts.get(&subject).map_or(&[][..], Vec::as_slice);
+                let asked = ledger.rebuilds.get(&subject);
+                asked.is_some_and(|asked| all.iter().all(|a| a.decided_at < asked.at))
+            });
             if !asked && (archived || (draft && variant.drafts == Drafts::Hold)) {
                 return "held";
             }

@@ -1,6 +1,6 @@
 //! One case from its first look to its rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, Subject};
@@ -27,6 +27,15 @@ const AT_MOST: Span = Span::hours(8);
 /// Quiet rounds that are rest: more than one `reconcile`.
 const ROUNDS: u32 = 6;
 
+/// What a case went through.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// Steps, those until it came to rest included.
+    pub steps: u64,
+    /// What was decided or happened at least once.
+    pub seen: BTreeSet<String>,
+}
+
 /// A daemon in its world.
 pub struct Simulation<'l> {
     truly: Timestamp,
@@ -43,8 +52,8 @@ pub struct Simulation<'l> {
 }
 
 impl<'l> Simulation<'l> {
-    /// Runs a case; gives the number of steps that it took.
-    pub fn run(case: &Case, ledger: &'l mut dyn Ledger) -> Result<u64, Failure> {
+    /// Runs a case; gives what it went through.
+    pub fn run(case: &Case, ledger: &'l mut dyn Ledger) -> Result<Taken, Failure> {
         let mut random = Random::of_step(case.seed, u32::MAX);
         let books = Books::default();
         let settings = Arc::new(books.variant.settings());
@@ -70,7 +79,7 @@ impl<'l> Simulation<'l> {
             simulation.step(case.seed, *step)?;
         }
         simulation.rest(case.seed)?;
-        Ok(simulation.steps)
+        Ok(Taken { steps: simulation.steps, seen: simulation.books.seen })
     }
 
     fn now(&self) -> Timestamp {
@@ -130,6 +139,7 @@ impl<'l> Simulation<'l> {
             15 => self.ci.down = random.once_in(4),
             16 if random.once_in(2) => self.crash(),
             17 if random.once_in(2) => {
+                self.books.seen.insert("a reload".to_owned());
                 self.books.variant.edit(random);
                 self.reload();
             }
@@ -169,6 +179,7 @@ impl<'l> Simulation<'l> {
                 self.ci.progress(random, false, self.truly);
             }
         }
+        self.books.seen.insert("a jump of the clock".to_owned());
         self.jumped_at = Some(self.truly);
     }
 
@@ -189,6 +200,7 @@ impl<'l> Simulation<'l> {
                     self.books.approvals.push((id.clone(), subject.clone(), set.clone()));
                     let approval = Approval { subject, set, by: "ann".to_owned(), at: now };
                     self.ledger.approve(&id, approval, now);
+                    self.books.seen.insert("an approval".to_owned());
                 }
             }
             4 => {
@@ -197,6 +209,7 @@ impl<'l> Simulation<'l> {
                     *self.books.rebuilds.entry((id.clone(), subject.clone())).or_default() += 1;
                     let rebuild = Rebuild { by: "ann".to_owned(), at: now, alone: false };
                     self.ledger.rebuild(&id, &subject, rebuild, now);
+                    self.books.seen.insert("a rebuild".to_owned());
                 }
             }
             5 => self.ledger.pause(&id, Some("ann"), now),
@@ -210,6 +223,7 @@ impl<'l> Simulation<'l> {
 
     fn crash(&mut self) {
         let now = self.now();
+        self.books.seen.insert("a crash".to_owned());
         self.ledger.crash(now);
         self.daemon = self.daemon.take().map(|daemon| daemon.crash(now));
         // It looks at its rows before anything else can happen.
