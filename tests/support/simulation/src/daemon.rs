@@ -59,10 +59,10 @@ impl Daemon {
             at: now,
             locator: Arc::new(Locator::new(&settings)),
             settings: Arc::clone(&settings),
-            workspaces: BTreeMap::new(),
-            repositories: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            times: BTreeMap::new(),
+            workspaces: Arc::default(),
+            repositories: Arc::default(),
+            answers: Arc::default(),
+            times: Arc::default(),
         };
         let mut daemon = Self {
             kept,
@@ -122,7 +122,12 @@ impl Daemon {
             let before = self.snapshot.workspaces.get(&name);
             parts.insert(name, workspace::shared(before, kept));
         }
-        self.snapshot.workspaces = parts;
+        let same = |(name, part): (&Name, &Arc<_>)| {
+            self.snapshot.workspaces.get(name).is_some_and(|before| Arc::ptr_eq(before, part))
+        };
+        if parts.len() != self.snapshot.workspaces.len() || !parts.iter().all(same) {
+            self.snapshot.workspaces = Arc::new(parts);
+        }
     }
 
     /// A person wants an update, or a fresh directory.
@@ -200,7 +205,7 @@ impl Daemon {
         if faults && random.once_in(60) {
             return Ok(true);
         }
-        self.snapshot.answers.retain(|question, _| {
+        Arc::make_mut(&mut self.snapshot.answers).retain(|question, _| {
             made.workspaces.iter().any(|workspace| workspace.consulted.contains(question))
         });
         self.plan = Some(made);

@@ -301,7 +301,7 @@ impl Looking {
         let url = format!("https://{}/{}", id.forge, id.path);
         let next = RepositoryPart { id: id.clone(), spelling, url, listing };
         if part.is_none_or(|part| **part != next) {
-            snapshot.repositories.insert(id.clone(), Arc::new(next));
+            Arc::make_mut(&mut snapshot.repositories).insert(id.clone(), Arc::new(next));
         }
     }
 
@@ -313,7 +313,7 @@ impl Looking {
             part.and_then(|part| part.listing.value()).cloned()
         };
         let mut questions: BTreeSet<Question> = plan.wanted.clone();
-        for (question, answer) in &snapshot.answers {
+        for (question, answer) in snapshot.answers.iter() {
             let open = matches!(question, Question::Fate { .. })
                 && answer.value().is_some_and(|answer| !answer.is_final());
             let due = open
@@ -344,7 +344,7 @@ impl Looking {
                 Some(answer) => before.replaced_by(Observed::known(answer)),
                 None => before.failed("timed out", outside.now),
             };
-            snapshot.answers.insert(question, next);
+            Arc::make_mut(&mut snapshot.answers).insert(question, next);
         }
     }
 }
