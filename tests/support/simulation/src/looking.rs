@@ -115,12 +115,13 @@ impl Looking {
             events.push(Event::Watch(wanted.collect()));
         }
         let effects = governor::step(&mut self.governor, governor::Event::Tick, outside.now);
-        self.let_go(effects, outside)?;
+        self.in_time(&effects, outside)?;
+        self.let_go(effects)?;
         let mut effects = Vec::new();
         for request in std::mem::take(&mut self.requests) {
-            events.extend(self.end(request, snapshot, &mut effects, outside));
+            events.extend(self.end(request, snapshot, &mut effects, outside)?);
         }
-        self.let_go(effects, outside)?;
+        self.let_go(effects)?;
         for event in events {
             let effects = polling::step(&mut self.polling, event, outside.now);
             self.begin(effects, outside.now, outside.truly, outside.jumped)?;
@@ -198,15 +199,16 @@ impl Looking {
         }
     }
 
-    fn let_go(
-        &mut self,
-        effects: Vec<governor::Effect>,
-        outside: &Outside<'_>,
-    ) -> Result<(), Failure> {
+    /// Nothing is sent before a `Retry-After` is over.
+    fn in_time(&self, effects: &[governor::Effect], outside: &Outside<'_>) -> Result<(), Failure> {
         let goes = effects.iter().any(|effect| matches!(effect, governor::Effect::Go(_)));
         if goes && outside.truly < outside.world.refuses_until && !outside.jumped {
             return Err(Failure("something was sent before a Retry-After was over".to_owned()));
         }
+        Ok(())
+    }
+
+    fn let_go(&mut self, effects: Vec<governor::Effect>) -> Result<(), Failure> {
         self.mark(&effects);
         if effects.contains(&governor::Effect::Save) {
             self.saved = Some(serde_json::to_string(&self.governor).expect("JSON"));
@@ -225,11 +227,11 @@ impl Looking {
         snapshot: &mut Snapshot,
         effects: &mut Vec<governor::Effect>,
         outside: &mut Outside<'_>,
-    ) -> Option<Event> {
+    ) -> Result<Option<Event>, Failure> {
         let random = &mut *outside.random;
         if !request.sent || (outside.faults && random.once_in(3)) {
             self.requests.push(request);
-            return None;
+            return Ok(None);
         }
         let refused = request.ticket.is_some() && outside.truly < outside.world.refuses_until;
         let fails = refused || (outside.faults && random.once_in(10));
@@ -239,7 +241,7 @@ impl Looking {
             // The answer may be slow.
             if outside.faults && random.once_in(3) {
                 self.requests.push(request);
-                return None;
+                return Ok(None);
             }
         }
         if let Some(ticket) = request.ticket {
@@ -257,9 +259,11 @@ impl Looking {
                 answer.rate = Some(Rate { pool: None, limit: 5000, remaining, reset_at });
             }
             let event = governor::Event::Answered { ticket, answer };
-            effects.extend(governor::step(&mut self.governor, event, outside.now));
+            let more = governor::step(&mut self.governor, event, outside.now);
+            self.in_time(&more, outside)?;
+            effects.extend(more);
         }
-        Some(match request.what {
+        Ok(Some(match request.what {
             What::Look(id) => {
                 let read = request.read.flatten();
                 let answered = read.is_some();
@@ -279,7 +283,7 @@ impl Looking {
                 });
                 Event::Marks { server: API.to_owned(), asked, marks }
             }
-        })
+        }))
     }
 
     fn looked(
