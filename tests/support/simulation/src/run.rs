@@ -55,7 +55,11 @@ impl<'l> Simulation<'l> {
     /// Runs a case; gives what it went through.
     pub fn run(case: &Case, ledger: &'l mut dyn Ledger) -> Result<Taken, Failure> {
         let mut random = Random::of_step(case.seed, u32::MAX);
-        let books = Books::default();
+        let mut books = Books::default();
+        for _ in 0..random.below(4) {
+            books.variant.edit(&mut random);
+        }
+        (books.variant.paused, books.variant.second) = (false, true);
         let settings = Arc::new(books.variant.settings());
         let daemon = Daemon::start(BTreeMap::new(), settings, Looking::default(), START);
         let mut simulation = Self {

@@ -153,7 +153,7 @@ impl World {
     }
 
     fn names(&self, random: &mut Random) -> Vec<ChangeId> {
-        let count = random.below(3);
+        let count = random.below(4);
         let mut names: Vec<ChangeId> = Vec::new();
         for _ in 0..count {
             let name = self.some_change(random);
