@@ -257,6 +257,10 @@ pub enum Held {
     Archived,
     /// The forge has not said yet whether it can be merged.
     Mergeability,
+    /// A set that was green together is merged in part.
+    PartlyMerged,
+    /// Its author asked for more single look-ups than an hour allows.
+    ReferenceBudget,
 }
 
 /// What is wrong with a subject.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::build::{PackageHead, Priority, SetMember};
+use crate::model::build::{Base, PackageHead, Priority, SetMember};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::ledger_view::Adopted;
 use crate::model::plan::{Decision, Held, SubjectPlan, Trigger};
@@ -32,6 +32,8 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) changes: &'v Changes<'a>,
     pub(crate) graph: &'v Graph<'a>,
     pub(crate) mainline: &'v [PackageHead],
+    /// What builds would stand on, where changes are built again because of it.
+    pub(crate) base: Option<Base>,
     /// Adopted changes that are not recent and wait for their fingerprint to be held with.
     pub(crate) to_hold: &'v BTreeSet<ChangeId>,
     /// Changes that a change whose state is not known depended on, with that change.
@@ -113,6 +115,18 @@ fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
     }
 }
 
+/// On a set of which not all members are known.
+fn undecided(set: &ChangeSet) -> Decision {
+    match (&set.unknown, &set.unpaid) {
+        (None, Some((until, reason))) => Decision::Held {
+            why: Held::ReferenceBudget,
+            reason: reason.clone(),
+            until: Some(*until),
+        },
+        (unknown, _) => Decision::Unknown { reason: unknown.clone().unwrap_or_default() },
+    }
+}
+
 impl Deciding<'_, '_> {
     fn packages(&self, id: &ChangeId) -> Vec<Name> {
         let Some(repository) = self.tracked.repositories.get(&id.repository) else {
@@ -146,21 +160,19 @@ impl Deciding<'_, '_> {
         let overrides = overrides(self.view, self.tracked, self.graph, &set);
         let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members);
         let trusted = set.members.iter().all(|member| self.trusted(member));
-        let fingerprint = set.unknown.is_none().then_some(fingerprint);
+        let known = set.unknown.is_none() && set.unpaid.is_none();
+        let fingerprint = known.then_some(fingerprint);
         if self.to_hold.contains(id)
-            && let Some(fingerprint) = fingerprint
+            && known
             && let Some(facts) = facts.now.get_mut(id)
         {
-            facts.adopted = Adopted::Held(fingerprint);
+            facts.adopted = Adopted::Held(fingerprint::of_set_in(self.view, &set.members, 0));
         }
         let (decision, due) = match fingerprint {
             Some(fingerprint) => {
                 self.known_change(id, open, &set, fingerprint, &parts, trusted, facts, decided)
             }
-            None => {
-                let reason = set.unknown.clone().unwrap_or_default();
-                (Decision::Unknown { reason }, Vec::new())
-            }
+            None => (undecided(&set), Vec::new()),
         };
         let superseded = match fingerprint {
             Some(_) => attempts::superseded(
@@ -250,7 +262,11 @@ impl Deciding<'_, '_> {
                         "it was open before we watched; its commits are being read".to_owned();
                     return held(Held::Adopted, reason, None);
                 }
-                Some(Adopted::Held(adopted)) if adopted == fingerprint => {
+                // An epoch builds again what was built.
+                Some(Adopted::Held(adopted))
+                    if adopted == fingerprint
+                        || adopted == fingerprint::of_set_in(view, &set.members, 0) =>
+                {
                     let reason = format!(
                         "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
                         view.settings.name
@@ -274,7 +290,8 @@ impl Deciding<'_, '_> {
                 return (decision, Vec::new());
             }
         }
-        let standing = attempts::standing(view, &subject, fingerprint, parts);
+        let again = self.again(id, open, set, trusted, facts);
+        let standing = attempts::standing(view, &subject, fingerprint, parts, again.as_ref());
         if rules.dependencies == Dependencies::Tops
             && !alone
             && !standing.due.is_empty()
@@ -321,7 +338,7 @@ impl Deciding<'_, '_> {
         };
         due.into_iter()
             .map(|due| {
-                let priority = if due.by_person { Priority::Person } else { priority };
+                let priority = request::priority(due.cause, priority);
                 let request = request::of_change(self, id, open, plan, &due);
                 let needs_approval = !plan.trusted;
                 Trigger { ci: due.ci, priority, request, needs_approval }

@@ -3,9 +3,11 @@
 //! [`incremental::Planner`] is what the daemon calls; [`plan`] is the same from scratch.
 
 mod adoption;
+mod again;
 pub mod anonymous;
 mod attempts;
 mod body;
+mod budget;
 mod choice;
 mod cover;
 mod decide;
@@ -22,6 +24,7 @@ mod matching;
 mod merged;
 mod openness;
 mod overrides;
+mod partly;
 mod request;
 mod sets;
 mod stack;
@@ -84,7 +87,12 @@ fn workspace(
     let to_hold = adoption::adopt(&view, &mut changes);
     let graph = sets::graph(&view, &tracked, &changes);
     let mainline = mainline::mainline(&view, &tracked);
-    let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref());
+    // While the mainline is not known nothing of it is kept, so nothing of it may wait either.
+    let partly = match &mainline {
+        Ok(_) => partly::partly(&view, &tracked, &changes),
+        Err(_) => partly::Partly::default(),
+    };
+    let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref(), partly);
     let mut facts = std::mem::take(&mut changes.facts);
     graph.remember(&mut facts);
     let heads = mainline.as_ref().map_or(&[][..], |mainline| &mainline.heads);
@@ -95,6 +103,7 @@ fn workspace(
         changes: &changes,
         graph: &graph,
         mainline: heads,
+        base: again::base(&view, heads, mainline_facts.as_ref()),
         to_hold: &to_hold,
         below: &below,
     };
@@ -130,6 +139,7 @@ fn workspace(
 fn mainline_subject(
     view: &View<'_>,
     mainline: Result<&mainline::Mainline, &String>,
+    partly: partly::Partly,
 ) -> (SubjectPlan, Option<crate::model::ledger_view::MainlineFacts>) {
     let mut plan = SubjectPlan {
         subject: Subject::Mainline,
@@ -154,7 +164,8 @@ fn mainline_subject(
         }
     };
     let mut facts = mainline::facts(view, mainline);
-    let standing = mainline::decide(view, mainline, &facts);
+    facts.partly = partly.since;
+    let standing = mainline::decide(view, mainline, &facts, partly.waiting);
     plan.decision = standing.decision;
     if !view.settings.build_mainline {
         plan.decision = Decision::Held {
@@ -164,7 +175,7 @@ fn mainline_subject(
         };
     } else {
         for due in standing.due {
-            let priority = if due.by_person { Priority::Person } else { Priority::Mainline };
+            let priority = request::priority(due.cause, Priority::Mainline);
             let request = request::of_mainline(view, mainline, &due);
             plan.triggers.push(Trigger { ci: due.ci, priority, request, needs_approval: false });
             facts.heads.clone_from(&mainline.heads);

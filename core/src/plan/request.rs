@@ -1,12 +1,11 @@
 //! The request that a CI gets for a decision.
 
-use std::collections::BTreeSet;
-
-use crate::model::build::{BuildRequest, Primary, RequestId};
+use crate::model::build::{BuildRequest, Cause, Primary, Priority, RequestId};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::plan::SubjectPlan;
 use crate::model::time::Timestamp;
 
+use super::again;
 use super::attempts::Due;
 use super::decide::Deciding;
 use super::look::View;
@@ -22,12 +21,6 @@ pub(crate) fn of_change(
     due: &Due,
 ) -> BuildRequest {
     let view = deciding.view;
-    let mut changed: BTreeSet<Name> = BTreeSet::new();
-    for member in &plan.set {
-        if let Some(repository) = deciding.tracked.repositories.get(&member.change.repository) {
-            changed.extend(repository.overridden(&member.base).map(|used| used.package.clone()));
-        }
-    }
     let repository_url = deciding
         .tracked
         .repositories
@@ -42,13 +35,15 @@ pub(crate) fn of_change(
         subject: plan.subject.clone(),
         fingerprint,
         attempt: due.attempt,
+        cause: due.cause,
         reason: due.reason.clone(),
+        mainline: again::mainline(view, &due.ci),
         decided_at: decided_at(view, &plan.subject, due),
         set: plan.set.clone(),
         overrides: plan.overrides.clone(),
         spellings: view.settings.spellings.clone(),
         heads: deciding.mainline.to_vec(),
-        affected: mainline::affected(view, &changed),
+        affected: deciding.affected(&plan.set),
         trusted: plan.trusted,
         page: page(view, &plan.subject),
         primary: Primary {
@@ -78,7 +73,9 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         subject,
         fingerprint: mainline.fingerprint,
         attempt: due.attempt,
+        cause: due.cause,
         reason: due.reason.clone(),
+        mainline: again::mainline(view, &due.ci),
         decided_at,
         set: Vec::new(),
         overrides: Vec::new(),
@@ -105,8 +102,17 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
 /// Never before a rebuild was asked for that this carries out: a clock that was put back meanwhile must
 /// not make it look unanswered.
 fn decided_at(view: &View<'_>, subject: &Subject, due: &Due) -> Timestamp {
-    let asked = view.ledger.rebuilds.get(subject).filter(|_| due.by_person);
+    let asked = view.ledger.rebuilds.get(subject).filter(|_| due.cause == Cause::Person);
     asked.map_or(view.at(), |rebuild| rebuild.at.max(view.at()))
+}
+
+/// Who is served first: a person before all others, what only fills idle time after them.
+pub(crate) fn priority(cause: Cause, usual: Priority) -> Priority {
+    match cause {
+        Cause::New => usual,
+        Cause::Person => Priority::Person,
+        Cause::Epoch | Cause::Recovery | Cause::Base => Priority::Idle,
+    }
 }
 
 fn request_id(

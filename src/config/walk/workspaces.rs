@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::settings::{
     Adopt, Bounds, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, Mirror, OnClosed,
-    OnConflict, OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
+    OnConflict, OutputLimit, RebuildOnBase, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
     WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
@@ -358,6 +358,7 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         same_repository: walk.choice(get("same_repository"), SameRepository::Block),
         pinned_roots: walk.word(get("pinned")).is_some_and(|word| word == "roots"),
         branch_matching: walk.bool(get("branch_matching"), false),
+        rebuild_on_base: walk.choice(get("rebuild_on_base"), RebuildOnBase::None),
     }
 }
 

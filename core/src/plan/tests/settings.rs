@@ -98,6 +98,7 @@ pub(crate) fn workspace() -> WorkspaceSettings {
             same_repository: SameRepository::Block,
             pinned_roots: false,
             branch_matching: false,
+            rebuild_on_base: RebuildOnBase::None,
         },
         mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },
         epoch: 0,

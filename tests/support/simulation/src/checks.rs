@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crosswatch_core::model::build::{RequestId, SetMember, Stage, Verdict};
+use crosswatch_core::model::build::{Cause, RequestId, SetMember, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::ledger_view::LedgerView;
 use crosswatch_core::model::plan::{Decision, Held, Plan, SubjectPlan, WorkspacePlan};
@@ -10,7 +10,7 @@ use crosswatch_core::model::snapshot::Snapshot;
 use crosswatch_core::model::time::Span;
 
 use crate::Failure;
-use crate::ci::Ci;
+use crate::ci::{Ci, Key};
 use crate::daemon::Daemon;
 use crate::oracle::Oracle;
 use crate::settings::Variant;
@@ -24,6 +24,8 @@ const LONGEST_WAIT: Span = Span::minutes(65);
 pub struct Books {
     /// What each request builds.
     intents: BTreeMap<RequestId, (Name, Subject, Vec<SetMember>)>,
+    /// How often something was to be built once more because the mainline had been red.
+    recoveries: BTreeMap<Key, usize>,
     /// How often people asked for a subject.
     pub rebuilds: BTreeMap<(Name, Subject), usize>,
     /// What people approved.
@@ -155,6 +157,12 @@ impl Books {
         for workspace in &plan.workspaces {
             for planned in &workspace.subjects {
                 for trigger in &planned.triggers {
+                    let request = &trigger.request;
+                    if request.cause == Cause::Recovery {
+                        let subject = planned.subject.clone();
+                        let key = (workspace.id.clone(), subject, request.fingerprint);
+                        *self.recoveries.entry(key).or_default() += 1;
+                    }
                     let set = trigger.request.set.clone();
                     let intent = (workspace.id.clone(), planned.subject.clone(), set);
                     self.intents.insert(trigger.request.request_id, intent);
@@ -193,7 +201,8 @@ impl Books {
         for (key, count) in ci.finished() {
             let (workspace, subject, _) = key;
             let asked = self.rebuilds.get(&(workspace.clone(), subject.clone()));
-            if count > 1 + asked.copied().unwrap_or(0) {
+            let again = self.recoveries.get(key).copied().unwrap_or(0);
+            if count > 1 + asked.copied().unwrap_or(0) + again {
                 return failed(format!("{workspace} {subject} was built {count} times: {key:?}"));
             }
         }

@@ -262,7 +262,21 @@ fn difference(one: &Plan, other: &Plan) -> String {
             }
         }
         if one != other {
-            return format!("{}: beside its subjects", one.workspace);
+            let fields = [
+                ("inputs", one.inputs == other.inputs),
+                ("watched", one.watched == other.watched),
+                ("looks", one.looks == other.looks),
+                ("facts", one.facts == other.facts),
+                ("mainline", one.mainline == other.mainline),
+                ("wanted", one.wanted == other.wanted),
+                ("consulted", one.consulted == other.consulted),
+                ("next_at", one.next_at == other.next_at),
+                ("subjects", one.subjects.len() == other.subjects.len()),
+            ];
+            let fields = fields.iter().filter(|(_, same)| !same).map(|(name, _)| *name);
+            let fields: Vec<&str> = fields.collect();
+            let times = (one.next_at, other.next_at);
+            return format!("{}: its {}, {times:?}", one.workspace, fields.join(", "));
         }
     }
     "beside the workspaces".to_owned()

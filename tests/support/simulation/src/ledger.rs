@@ -128,19 +128,8 @@ impl Ledger for Memory {
                     if known || (trigger.needs_approval && !approved) {
                         continue;
                     }
-                    attempts.push(AttemptView {
-                        request_id: request.request_id,
-                        ci: trigger.ci.clone(),
-                        fingerprint: request.fingerprint,
-                        attempt: request.attempt,
-                        stage: Stage::Queued,
-                        decided_at: request.decided_at,
-                        ended_at: None,
-                        set: request.set.clone(),
-                        parts: planned.parts.clone(),
-                        link: None,
-                        note: None,
-                    });
+                    let (ci, parts) = (trigger.ci.clone(), planned.parts.clone());
+                    attempts.push(AttemptView::queued(ci, &request, parts));
                     attempts.sort_by_key(|a| (a.decided_at, a.attempt, a.ci.clone()));
                     let row = Row {
                         id: request.request_id,

@@ -160,6 +160,7 @@ impl Variant {
                 same_repository: self.same_repository,
                 pinned_roots: false,
                 branch_matching: false,
+                rebuild_on_base: RebuildOnBase::None,
             },
             mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },
             epoch: self.epoch,
