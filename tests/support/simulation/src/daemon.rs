@@ -44,6 +44,7 @@ pub struct Daemon {
     slots: slots::State,
     running: BTreeMap<Name, Running>,
     ordered: BTreeMap<Name, bool>,
+    granted: Vec<Name>,
 }
 
 impl Daemon {
@@ -76,6 +77,7 @@ impl Daemon {
             slots: slots::State::default(),
             running: BTreeMap::new(),
             ordered: BTreeMap::new(),
+            granted: Vec::new(),
         };
         daemon.show(now);
         daemon
@@ -95,11 +97,12 @@ impl Daemon {
         self.settings = settings;
         let ids: Vec<Name> = self.settings.workspaces.iter().map(|one| one.id.clone()).collect();
         for id in self.kept.keys().filter(|id| !ids.contains(id)) {
-            // What ran there is ended with it.
-            if self.running.remove(id).is_some() {
-                let room = slots::Room { at_most: 1, overloaded: false };
-                let event = slots::Event::Release(id.clone());
-                slots::step(&mut self.slots, event, room, now);
+            // What ran there is ended with it, and it waits for nothing any more.
+            self.running.remove(id);
+            let room = slots::Room { at_most: 1, overloaded: false };
+            let event = slots::Event::Release(id.clone());
+            for slots::Effect::Grant(name) in slots::step(&mut self.slots, event, room, now) {
+                self.granted.push(name);
             }
         }
         let gone: Vec<Name> = self.kept.keys().filter(|id| !ids.contains(id)).cloned().collect();
@@ -139,7 +142,7 @@ impl Daemon {
     pub fn workspaces(&mut self, outside: &mut looking::Outside<'_>) -> Result<(), Failure> {
         let mut ids: Vec<Name> =
             self.settings.workspaces.iter().map(|one| one.id.clone()).collect();
-        let mut granted: Vec<Name> = Vec::new();
+        let mut granted = std::mem::take(&mut self.granted);
         while !ids.is_empty() || !granted.is_empty() {
             let by_grant = granted.pop();
             let Some(id) = by_grant.clone().or_else(|| ids.pop()) else { break };
