@@ -67,7 +67,7 @@ impl Runner {
         let mut checked_at: Option<Timestamp> = None;
         loop {
             let now = self.clock.now();
-            let check = checked_at.is_none_or(|at| at + CHECK <= now);
+            let check = checked_at.is_none_or(|at| now < at || at + CHECK <= now);
             if check {
                 checked_at = Some(now);
             }

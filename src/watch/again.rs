@@ -50,7 +50,8 @@ impl Again {
                 (_, None) => false,
             };
             let moved = moved && matches!(question, Question::Fate { .. });
-            moved || snapshot.at >= old(snapshot, question, asked)
+            // A clock that was put back makes no answer younger.
+            moved || snapshot.at < asked.at || snapshot.at >= old(snapshot, question, asked)
         });
         alive.cloned().collect()
     }
@@ -89,7 +90,7 @@ fn old(snapshot: &Snapshot, question: &Question, asked: &Asked) -> Timestamp {
         Question::Rights { .. } => RIGHTS,
         _ => reconcile(snapshot, question),
     };
-    asked.at + wait
+    asked.at.min(snapshot.at) + wait
 }
 
 fn listing<'a>(snapshot: &'a Snapshot, id: &RepositoryId) -> Option<&'a Arc<Listing>> {
@@ -138,6 +139,7 @@ mod tests {
         assert_eq!(again.due(&world.freeze(at(2))), vec![fate(1)], "its repository moved");
         again.asked(&world.freeze(at(2)), &both);
         assert!(again.due(&world.freeze(at(3))).is_empty());
+        assert_eq!(again.due(&world.freeze(at(0))), vec![fate(1)], "the clock went back");
     }
 
     #[test]

@@ -26,6 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("core::manifest", &["core::model"]),
     ("core::references", &["core::model"]),
     ("core::spelling", &["core::model"]),
+    // The files of the daemon that users come from are read like manifests.
+    ("core::moving", &["core::model", "core::manifest"]),
     // The types of what was read, never the readers.
     (
         "core::plan",
@@ -160,6 +162,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "core::model",
+            "core::moving",
             "core::plan",
             "core::spelling",
             "board",

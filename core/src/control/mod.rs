@@ -11,4 +11,5 @@ pub mod outbox;
 pub mod polling;
 pub mod report;
 pub mod slots;
+pub mod steady;
 pub mod suspicion;

@@ -251,3 +251,12 @@ pub struct Rebuild {
     /// Build a covered change for itself.
     pub alone: bool,
 }
+
+impl Rebuild {
+    /// Asked for after all of these, whatever the clock said when they were decided.
+    pub fn after(self, attempts: &[AttemptView]) -> Self {
+        let last = attempts.iter().map(|attempt| attempt.decided_at).max();
+        let at = last.map_or(self.at, |last| self.at.max(Timestamp(last.0.saturating_add(1))));
+        Self { at, ..self }
+    }
+}

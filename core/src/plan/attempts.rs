@@ -117,10 +117,12 @@ fn one(
     ci: &Name,
 ) -> One {
     let all = of(view, subject);
-    let same: Vec<&AttemptView> = all
+    let mut same: Vec<&AttemptView> = all
         .iter()
         .filter(|attempt| attempt.ci == *ci && attempt.fingerprint == fingerprint)
         .collect();
+    // By number, not by a clock that may have been put back between two of them.
+    same.sort_by_key(|attempt| attempt.attempt);
     let next = same.iter().map(|attempt| attempt.attempt).max().unwrap_or(0).saturating_add(1);
     if let Some(attempt) = same.iter().find(|attempt| attempt.stage.open()) {
         return One::Open(format!(
@@ -187,7 +189,8 @@ fn one(
         )),
         Some(wait) => {
             let at = ended_at + *wait;
-            if view.until(at) {
+            // It cannot have ended in the future: the clock was put back, and this time comes again.
+            if ended_at <= view.at() && view.until(at) {
                 One::Retry(
                     at,
                     format!("{ci} lost attempt {}{note}; tried again at {at}", last.attempt),

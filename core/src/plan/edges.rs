@@ -209,7 +209,8 @@ impl Drawing<'_, '_> {
     }
 
     fn since(&self, id: &ChangeId, other: &ChangeId) -> Option<Timestamp> {
-        self.view.ledger.changes.get(id)?.awaited.get(other).copied()
+        let since = self.view.ledger.changes.get(id)?.awaited.get(other)?;
+        Some((*since).min(self.view.at()))
     }
 
     /// The open change of the same repository that has `branch` as its source.

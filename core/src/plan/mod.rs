@@ -92,7 +92,11 @@ fn workspace(
     mergeable::learn(&view, &mut changes);
     let graph = sets::graph(&view, &tracked, &changes);
     let mainline = mainline::mainline(&view, &tracked);
-    let partly = partly::partly(&view, &tracked, &changes);
+    // While the mainline is not known nothing of it is kept, so nothing of it may wait either.
+    let partly = match &mainline {
+        Ok(_) => partly::partly(&view, &tracked, &changes),
+        Err(_) => partly::Partly::default(),
+    };
     let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref(), partly);
     let mut facts = std::mem::take(&mut changes.facts);
     graph.remember(&mut facts);

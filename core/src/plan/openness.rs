@@ -8,7 +8,7 @@ use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Sub
 use crate::model::ledger_view::{Adopted, ChangeFacts, ForgeFacts, Look, RefChoice};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
-use crate::model::time::Timestamp;
+use crate::model::time::{Span, Timestamp};
 use crate::references::References;
 
 use super::body;
@@ -246,7 +246,7 @@ fn facts(
             asked: None,
         };
     };
-    let mut facts = known.clone();
+    let mut facts = brought_back(known.clone(), at);
     if facts.head != listed.head {
         facts.head = listed.head;
         facts.head_moved_at = at;
@@ -260,8 +260,20 @@ fn facts(
         facts.references = Some(references);
     }
     if let Some(open) = open {
-        facts.forge = forge_facts(open, known.forge.as_ref(), at);
+        facts.forge = forge_facts(open, facts.forge.as_ref(), at);
     }
+    facts
+}
+
+/// Times that a clock wrote which was put back since are put back with it, so that the last of them is
+/// now: nobody waits for a time that comes again.
+fn brought_back(mut facts: ChangeFacts, at: Timestamp) -> ChangeFacts {
+    let forge = facts.forge.as_mut().map(|forge| &mut forge.moved_at);
+    let seen = [&mut facts.first_seen, &mut facts.head_moved_at, &mut facts.references_moved_at];
+    let mut times: Vec<&mut Timestamp> = seen.into_iter().chain(forge).collect();
+    let latest = times.iter().map(|time| **time).max();
+    let back = latest.map_or(Span(0), |latest| latest.since(at));
+    times.iter_mut().for_each(|time| **time = **time - back);
     facts
 }
 

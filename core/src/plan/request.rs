@@ -3,6 +3,7 @@
 use crate::model::build::{BuildRequest, Cause, Primary, Priority, RequestId};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::plan::SubjectPlan;
+use crate::model::time::Timestamp;
 
 use super::again;
 use super::attempts::Due;
@@ -37,7 +38,7 @@ pub(crate) fn of_change(
         cause: due.cause,
         reason: due.reason.clone(),
         mainline: again::mainline(view, &due.ci),
-        decided_at: view.at(),
+        decided_at: decided_at(view, &plan.subject, due),
         set: plan.set.clone(),
         overrides: plan.overrides.clone(),
         spellings: view.settings.spellings.clone(),
@@ -65,6 +66,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
     let changed = mainline::changed(before, &mainline.heads);
     let first = mainline.heads.iter().find(|head| changed.contains(&head.package));
     let source = view.settings.source.as_ref();
+    let decided_at = decided_at(view, &subject, due);
     BuildRequest {
         request_id: request_id(view, &subject, mainline.fingerprint, due),
         workspace: view.settings.name.clone(),
@@ -74,7 +76,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         cause: due.cause,
         reason: due.reason.clone(),
         mainline: again::mainline(view, &due.ci),
-        decided_at: view.at(),
+        decided_at,
         set: Vec::new(),
         overrides: Vec::new(),
         spellings: view.settings.spellings.clone(),
@@ -95,6 +97,13 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
             when: Some(view.at()),
         },
     }
+}
+
+/// Never before a rebuild was asked for that this carries out: a clock that was put back meanwhile must
+/// not make it look unanswered.
+fn decided_at(view: &View<'_>, subject: &Subject, due: &Due) -> Timestamp {
+    let asked = view.ledger.rebuilds.get(subject).filter(|_| due.cause == Cause::Person);
+    asked.map_or(view.at(), |rebuild| rebuild.at.max(view.at()))
 }
 
 /// Who is served first: a person before all others, what only fills idle time after them.
