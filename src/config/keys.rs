@@ -18,6 +18,8 @@ pub enum Kind {
     Words(&'static [&'static str]),
     /// Where a secret is.
     Secret,
+    /// Where a secret is, or a list of such places.
+    Secrets,
     /// One of these words, or where a secret is.
     WordsOrSecret(&'static [&'static str]),
     /// A list.
@@ -148,7 +150,12 @@ pub static FORGE: Table = Table(&[
         TEXTS,
         "Other prefixes of the same server; those of ssh for kind github when left out.",
     ),
-    key("token", Kind::Secret, "Where the token is."),
+    key(
+        "token",
+        Kind::Secrets,
+        "Where the token is; for kind github a list of them too, among which the repositories are shared out.",
+    ),
+    key("app", Kind::Table(&APP), "github: the application that it is asked as, beside the tokens."),
     key("poll", Kind::Table(&POLL), "How often it is looked at."),
     key(
         "api_url",
@@ -160,9 +167,20 @@ pub static FORGE: Table = Table(&[
     key("authors", Kind::Words(&["any", "none"]), "git: whether every head is trusted, or none."),
 ]);
 
+/// Keys of `app`.
+pub static APP: Table = Table(&[
+    key("id", Kind::Count(1, 1 << 53), "Number of the application."),
+    key(
+        "installation",
+        Kind::Count(1, 1 << 53),
+        "Number of the installation that reads everything; that of each repository's owner when left out.",
+    ),
+    key("key", Kind::Secret, "Where the application's private key is, in PEM."),
+]);
+
 /// Keys of [`FORGE`] that only forges of another kind take.
 pub fn foreign_forge_keys(kind: &str) -> &'static [&'static str] {
-    if kind == "github" { &["changes", "base", "authors"] } else { &["api_url"] }
+    if kind == "github" { &["changes", "base", "authors"] } else { &["api_url", "app"] }
 }
 
 /// Keys of `poll`.

@@ -105,12 +105,26 @@ pub struct ForgeSettings {
     pub url: String,
     /// Other prefixes of the same server.
     pub also: Vec<String>,
-    /// Token, if it wants one.
-    pub token: Option<SecretRef>,
+    /// Tokens; none where it is asked as anybody.
+    pub tokens: Vec<SecretRef>,
+    /// The application that it is asked as, beside the tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppSettings>,
     /// Time between two looks at one repository.
     pub interval: Span,
     /// Time within which everything is read whole again.
     pub reconcile: Span,
+}
+
+/// An application of a forge, which reads what its installations were given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppSettings {
+    /// Its number.
+    pub id: u64,
+    /// The installation that reads everything; where none is named, that of each repository's owner.
+    pub installation: Option<u64>,
+    /// Its private key.
+    pub key: SecretRef,
 }
 
 /// Kinds of forges.

@@ -4,6 +4,7 @@ mod adoption;
 mod asking;
 mod attempts;
 mod explain;
+mod gone;
 mod hosted;
 mod mainline;
 mod open_pulls;

@@ -256,7 +256,8 @@ pub fn settings() -> Settings {
         }),
         url: "https://git.example.org".to_owned(),
         also: Vec::new(),
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::minutes(1),
         reconcile: Span::minutes(15),
     };

@@ -38,7 +38,8 @@ fn settings(model: &Model) -> ForgeSettings {
         kind: ForgeKind::GitHub(kind),
         url: model.url.clone(),
         also: Vec::new(),
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::seconds(60),
         reconcile: Span::minutes(15),
     }
