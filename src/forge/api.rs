@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crosswatch_core::model::change::{Fate, Listing};
 use crosswatch_core::model::identity::RepositoryId;
 use futures_util::future::BoxFuture;
+use secrecy::SecretString;
 
 /// A forge that answers by an API. It is the reader of the registry: it decides nothing, keeps no
 /// state of the world, and gives what it read whole or an error.
@@ -27,6 +28,18 @@ pub trait ForgeApi: Send + Sync {
         &self,
         repositories: Vec<RepositoryId>,
     ) -> BoxFuture<'static, Result<BTreeMap<RepositoryId, String>, ForgeError>>;
+
+    /// Which credential a question about this repository belongs to; nothing where it is asked as anybody.
+    fn asker(&self, repository: &RepositoryId) -> Option<String>;
+
+    /// The token that git is given for this repository.
+    fn token(
+        &self,
+        repository: RepositoryId,
+    ) -> BoxFuture<'static, Result<Option<SecretString>, ForgeError>>;
+
+    /// Names of the credentials, each with why it is of no use, if it is not.
+    fn credentials(&self) -> BTreeMap<String, Option<String>>;
 }
 
 /// Repositories that one question of [`ForgeApi::marks`] may be about.
@@ -60,6 +73,9 @@ pub enum ForgeError {
     /// 404 or 410.
     #[error("not found, or not visible to the credential: {0}")]
     NotFound(String),
+    /// The same, to a credential that lately read others there: so it is not the credential's fault.
+    #[error("not found, by a credential that reads others there: {0}")]
+    Absent(String),
     /// A limit of the forge; when it is over is known to the governor.
     #[error("the forge's limit is reached: {0}")]
     Limited(String),

@@ -152,10 +152,10 @@ impl Answers {
                 return (id, answers);
             }
             let url = snapshot.repositories.get(&id).map(|part| part.url.clone());
-            let settings = snapshot.settings.forge(&id.forge).cloned();
-            let token = settings
-                .ok_or_else(|| "no forge is configured for it".to_owned())
-                .and_then(|settings| (readers.token)(&settings));
+            let token = match snapshot.settings.forge(&id.forge) {
+                Some(settings) => readers.token.token(settings, &id).await,
+                None => Err("no forge is configured for it".to_owned()),
+            };
             let (url, token) = match (url, token) {
                 (Some(url), Ok(token)) => (url, token),
                 (_, Err(why)) => {

@@ -25,15 +25,24 @@ pub enum Look {
     Refused,
     /// It is not there, to a credential that reads others there.
     Absent,
+    /// It is not there, to one of which nobody knows whether it reads anything.
+    Hidden,
     /// Nothing that tells whether it is there.
     Failed,
+}
+
+impl Look {
+    /// Whether the forge said that there is no such repository.
+    pub fn is_absent(self) -> bool {
+        matches!(self, Self::Absent | Self::Hidden)
+    }
 }
 
 /// What holds after a look.
 pub fn after(before: Option<Absence>, look: Look, now: Timestamp) -> Option<Absence> {
     match look {
         Look::Read | Look::Refused => None,
-        Look::Failed => before,
+        Look::Failed | Look::Hidden => before,
         Look::Absent => {
             let before = before.filter(|before| now.since(before.last) <= GAP);
             Some(Absence { since: before.map_or(now, |before| before.since), last: now })
@@ -49,7 +58,9 @@ mod tests {
     fn only_answers_that_say_so_one_after_the_other_count() {
         let day = |day: i64| Timestamp(day * 86_400_000);
         // The looks, a day each, and the day since when it is not there.
-        let rows: [(&[Look], Option<i64>); 8] = [
+        let rows: [(&[Look], Option<i64>); 10] = [
+            (&[Look::Hidden, Look::Hidden], None),
+            (&[Look::Absent, Look::Hidden, Look::Absent], Some(0)),
             (&[Look::Absent, Look::Absent], Some(0)),
             (&[Look::Absent, Look::Failed, Look::Absent], Some(0)),
             (&[Look::Absent, Look::Failed, Look::Failed, Look::Absent], Some(3)),

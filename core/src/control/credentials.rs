@@ -15,10 +15,19 @@ pub const REFUSED_FOR: Span = Span::hours(1);
 /// What a credential read within this time tells that it works.
 const WORKS_FOR: Span = Span::days(1);
 
+/// How a credential was refused a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is none, or none that it may see.
+    NotFound,
+    /// It may not read it.
+    Forbidden,
+}
+
 /// What is known of the credentials of one forge.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    refused: BTreeMap<(String, RepositoryId), Timestamp>,
+    refused: BTreeMap<(String, RepositoryId), (Refusal, Timestamp)>,
     /// The last two repositories that each credential read.
     read: BTreeMap<String, Vec<(RepositoryId, Timestamp)>>,
 }
@@ -36,26 +45,31 @@ impl State {
     }
 
     /// The credential was told that the repository is not there, or that it may not read it.
-    pub fn refused(&mut self, credential: &str, repository: &RepositoryId, now: Timestamp) {
-        self.refused.insert((credential.to_owned(), repository.clone()), now);
+    pub fn refused(
+        &mut self,
+        credential: &str,
+        repository: &RepositoryId,
+        refusal: Refusal,
+        now: Timestamp,
+    ) {
+        self.refused.insert((credential.to_owned(), repository.clone()), (refusal, now));
     }
 
-    /// Whether that holds still.
-    pub fn is_refused(&self, credential: &str, repository: &RepositoryId, now: Timestamp) -> bool {
-        let at = self.refused.get(&(credential.to_owned(), repository.clone()));
-        at.is_some_and(|at| now < *at + REFUSED_FOR)
+    /// What it was told, if that holds still.
+    pub fn refusal(
+        &self,
+        credential: &str,
+        repository: &RepositoryId,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        let refused = self.refused.get(&(credential.to_owned(), repository.clone()));
+        refused.filter(|(_, at)| now < *at + REFUSED_FOR).map(|(refusal, _)| *refusal)
     }
 
     /// Whether the credential lately read another repository, so that it is not the credential that fails.
     pub fn reads_others(&self, credential: &str, than: &RepositoryId, now: Timestamp) -> bool {
         let read = self.read.get(credential).into_iter().flatten();
         read.into_iter().any(|(other, at)| other != than && now < *at + WORKS_FOR)
-    }
-
-    /// Drops what concerns neither of these credentials.
-    pub fn keep(&mut self, credentials: &[&str]) {
-        self.refused.retain(|(credential, _), _| credentials.contains(&credential.as_str()));
-        self.read.retain(|credential, _| credentials.contains(&credential.as_str()));
     }
 
     /// The credentials that are to be asked about the repository, one after the other until one is not
@@ -68,7 +82,7 @@ impl State {
     ) -> Vec<&'a str> {
         let mut order = credentials.to_vec();
         order.sort_by_cached_key(|credential| std::cmp::Reverse(weight(credential, repository)));
-        let may = |credential: &&str| !self.is_refused(credential, repository, now);
+        let may = |credential: &&str| self.refusal(credential, repository, now).is_none();
         let open: Vec<&str> = order.iter().copied().filter(may).collect();
         if open.is_empty() {
             order.truncate(1);
@@ -120,18 +134,19 @@ mod tests {
         let mut state = State::default();
         let order = state.order(&THREE, &id(1), Timestamp(0));
         assert_eq!(order.len(), 3);
-        state.refused(order[0], &id(1), Timestamp(0));
+        state.refused(order[0], &id(1), Refusal::NotFound, Timestamp(0));
         assert_eq!(state.order(&THREE, &id(1), Timestamp(1)), order[1..]);
         assert_eq!(state.order(&THREE, &id(2), Timestamp(1)).len(), 3, "other repositories");
         let later = Timestamp(0) + REFUSED_FOR;
         assert_eq!(state.order(&THREE, &id(1), later), order, "now and then");
         for credential in &order {
-            state.refused(credential, &id(1), later);
+            state.refused(credential, &id(1), Refusal::Forbidden, later);
         }
         assert_eq!(state.order(&THREE, &id(1), later), order[..1], "somebody has to be asked");
         state.read(order[0], &id(1), later);
         assert_eq!(state.order(&THREE, &id(1), later), order[..1]);
-        assert!(!state.is_refused(order[0], &id(1), later));
+        assert_eq!(state.refusal(order[0], &id(1), later), None);
+        assert_eq!(state.refusal(order[1], &id(1), later), Some(Refusal::Forbidden));
     }
 
     #[test]
@@ -148,7 +163,5 @@ mod tests {
         }
         assert!(reads(&state, 3, Timestamp(5)) && reads(&state, 1, Timestamp(5)));
         assert!(!reads(&state, 1, Timestamp(5) + WORKS_FOR), "long ago");
-        state.keep(&["b"]);
-        assert!(!reads(&state, 3, Timestamp(5)));
     }
 }
