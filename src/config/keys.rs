@@ -155,7 +155,11 @@ pub static FORGE: Table = Table(&[
         Kind::Secrets,
         "Where the token is; for kind github a list of them too, among which the repositories are shared out.",
     ),
-    key("app", Kind::Table(&APP), "github: the application that it is asked as, beside the tokens."),
+    key(
+        "app",
+        Kind::Table(&APP),
+        "github: the application that it is asked as, beside the tokens.",
+    ),
     key("poll", Kind::Table(&POLL), "How often it is looked at."),
     key(
         "api_url",

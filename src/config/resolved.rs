@@ -63,7 +63,8 @@ fn forge(forge: &ForgeSettings) -> Value {
         tokens => json!(tokens),
     };
     let app = forge.app.as_ref();
-    let app = app.map(|app| json!({"id": app.id, "installation": app.installation, "key": app.key}));
+    let app =
+        app.map(|app| json!({"id": app.id, "installation": app.installation, "key": app.key}));
     let mut value = json!({
         "url": forge.url, "also": forge.also, "token": token, "app": app,
         "poll": {"interval": span(forge.interval), "reconcile": span(forge.reconcile)},

@@ -48,7 +48,7 @@ proxy: {url: "http://proxy.example:3128", except: [localhost, .example.org], use
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
   g: {kind: github, token: {file: g}, poll: {reconcile: 5m}}
-  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: []}
+  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: [], token: [{env: A}, {file: b}], app: {id: 7, installation: 8, key: {credential: k}}}
 ci:
   bb: {kind: buildbot, url: "http://bb:8010/", user: change, password: {credential: bb}}
   web:
@@ -142,7 +142,7 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 58] = [
+const WRONG: [(&str, &str, &str, &str); 61] = [
     ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
     ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
     ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),
@@ -195,6 +195,9 @@ const WRONG: [(&str, &str, &str, &str); 58] = [
     ("authors: any", "authors: any, token: hunter2-canary", "3:63", "{file: PATH}"),
     ("authors: any", "authors: any, tokn: hunter2-canary", "3:56", "did you mean \"token\"?"),
     ("authors: any", "authors: any, token: {value: hunter2-canary}", "3:64", "{file: PATH}"),
+    ("authors: any", "authors: any, token: [{env: A}]", "3:63", "takes one token"),
+    ("authors: any", "authors: any, app: {id: 1, key: {env: A}}", "3:56", "has no key \"app\""),
+    ("kind: git,", "kind: github, token: [],", "3:28", "at least one token"),
     ("'file:///srv/git'", "'https://u:hunter2-canary@h/'", "3:23", "form of a secret"),
     ("run: [./ci.sh]", "run: [./ci.sh, ghp_hunter2-canary]", "5:38", "form of a secret"),
     (

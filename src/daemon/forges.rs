@@ -9,13 +9,13 @@ use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::forge::Apis;
 use crate::config::Secrets;
+use crate::forge::Apis;
 use crate::forge::github::{App, BodyReader, DEADLINE, GitHub, body_reader};
 use crate::forge::governor::Governor;
 use crate::forge::several::{Installations, Member, Several};
-use crate::http::{Bearer, HttpClient};
 use crate::http::conditional::{Bounds, Conditional};
+use crate::http::{Bearer, HttpClient};
 use crate::task::Tasks;
 
 /// What all of them share.
@@ -90,7 +90,8 @@ impl Means {
         for token in &forge.tokens {
             // One alone is called by the forge's name.
             let alone = forge.tokens.len() == 1 && forge.app.is_none();
-            let name = if alone { forge.name.to_string() } else { format!("{}: {token}", forge.name) };
+            let name =
+                if alone { forge.name.to_string() } else { format!("{}: {token}", forge.name) };
             match self.secrets.resolve(token).map_err(|error| text(&error)) {
                 Ok(token) => {
                     let api = Arc::new(with(Some((name.clone(), Bearer::new(token))))?);

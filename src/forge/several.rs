@@ -178,7 +178,9 @@ impl Inner {
         let why = match worst {
             Some(ForgeError::NotFound(why) | ForgeError::Absent(why)) => why,
             Some(other) => return other,
-            None => return ForgeError::NotFound(format!("{repository}: no credential may read it")),
+            None => {
+                return ForgeError::NotFound(format!("{repository}: no credential may read it"));
+            }
         };
         let refusal = |member: &&Member| state.refusal(&member.name, repository, now);
         if members.iter().any(|member| refusal(&member) == Some(Refusal::Forbidden)) {
@@ -205,9 +207,7 @@ impl Inner {
 impl ForgeApi for Several {
     fn list(&self, repository: RepositoryId) -> BoxFuture<'static, Result<Listed, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move {
-            inner.about(&repository, |api| api.list(repository.clone())).await
-        })
+        Box::pin(async move { inner.about(&repository, |api| api.list(repository.clone())).await })
     }
 
     fn fate(

@@ -71,9 +71,8 @@ mod tests {
             (&[Look::Failed, Look::Absent], Some(1)),
         ];
         for (looks, since) in rows {
-            let absence = looks.iter().zip(0..).fold(None, |before, (look, n)| {
-                after(before, *look, day(n))
-            });
+            let absence =
+                looks.iter().zip(0..).fold(None, |before, (look, n)| after(before, *look, day(n)));
             assert_eq!(absence.map(|absence| absence.since), since.map(day), "{looks:?}");
         }
     }

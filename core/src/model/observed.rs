@@ -86,9 +86,7 @@ impl<T> Observed<T> {
     pub fn failed(&self, why: impl Into<String>, at: Timestamp) -> Self {
         let why = why.into();
         match self {
-            Self::Known(value) => {
-                Self::Unknown(Unknown::new(why, at, Some(Arc::clone(value))))
-            }
+            Self::Known(value) => Self::Unknown(Unknown::new(why, at, Some(Arc::clone(value)))),
             Self::Unknown(unknown) => {
                 Self::Unknown(Unknown::new(why, unknown.since, unknown.last.clone()))
             }

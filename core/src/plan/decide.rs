@@ -335,7 +335,10 @@ impl Deciding<'_, '_> {
             return None;
         }
         let gone = self.view.gone(&id.repository).map(|since| {
-            format!("its repository is gone: {} has answered 404 since {since}", id.repository.forge)
+            format!(
+                "its repository is gone: {} has answered 404 since {since}",
+                id.repository.forge
+            )
         });
         let why = if let Some(gone) = &gone {
             gone.as_str()

@@ -108,7 +108,8 @@ fn app(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<AppSettings> {
         ("id", "write the number that the page of the application shows as its App ID"),
         ("key", "say where the private key is that the page of the application gives"),
     ] {
-        if !fields.has(key) && at.node.get(key).is_none() && matches!(at.node.value, Value::Map(_)) {
+        if !fields.has(key) && at.node.get(key).is_none() && matches!(at.node.value, Value::Map(_))
+        {
             walk.missing(&fields, key, mend);
         }
     }

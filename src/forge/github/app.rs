@@ -88,8 +88,8 @@ impl App {
     ) -> Result<Self, SetupError> {
         let name = format!("{}: app {}", settings.name, app.id);
         let word = Bearer::default();
-        let key = read_key(key)
-            .map_err(|why| SetupError::Key { forge: settings.name.clone(), why })?;
+        let key =
+            read_key(key).map_err(|why| SetupError::Key { forge: settings.name.clone(), why })?;
         let api = super::rest_api(settings)?.bearer(name.clone(), word.clone());
         Ok(Self(Arc::new(Inner {
             name,
@@ -118,8 +118,13 @@ impl App {
         let credential = Some((name.clone(), bearer.clone()));
         let (ask, reader) = (inner.ask.clone(), Arc::clone(&inner.reader));
         let github = GitHub::by(DEADLINE, &inner.settings, credential, ask, reader)?;
-        let installation =
-            Installation { app: self.clone(), id, name: name.clone(), bearer, held: tokio::sync::Mutex::default() };
+        let installation = Installation {
+            app: self.clone(),
+            id,
+            name: name.clone(),
+            bearer,
+            held: tokio::sync::Mutex::default(),
+        };
         let member = Member {
             name,
             api: Arc::new(github),
@@ -158,7 +163,8 @@ impl Inner {
         let wait = if known { LIST_AGAIN } else { LOOK_AGAIN };
         let fresh = listing.read_at.is_some_and(|at| now < at + wait);
         let waits = listing.tried_at.is_some_and(|at| now < at + LOOK_AGAIN);
-        if !fresh && !(waits && listing.failed.is_some()) {
+        let due = if listing.failed.is_some() { !waits } else { !fresh };
+        if due {
             listing.tried_at = Some(now);
             listing.failed = None;
             match self.list().await {
@@ -331,7 +337,8 @@ impl Renewal for Shared {
                 return Ok(());
             }
             if installation.app.0.clock.now() < token.given_at + YOUNG {
-                let why = format!("{}: its token was refused just after it was given", installation.name);
+                let why =
+                    format!("{}: its token was refused just after it was given", installation.name);
                 return Err(ForgeError::Credential(why));
             }
             installation.renew(&mut token).await
@@ -362,9 +369,8 @@ struct Account {
 pub(super) fn installations(body: &[u8]) -> Result<Vec<(String, u64)>, String> {
     let all: Vec<Installed> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let active = all.into_iter().filter(|installed| installed.suspended_at.is_none());
-    let owned = active.filter_map(|installed| {
-        Some((installed.account?.login?.to_lowercase(), installed.id))
-    });
+    let owned = active
+        .filter_map(|installed| Some((installed.account?.login?.to_lowercase(), installed.id)));
     Ok(owned.collect())
 }
 
@@ -398,5 +404,34 @@ impl fmt::Debug for App {
     /// Without the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("App").field(&self.0.name).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fuzz::target;
+    use super::*;
+
+    const LIST: &str = r#"[{"id":1,"account":{"login":"Octocat","type":"User"},"suspended_at":null,
+        "permissions":{"contents":"read"}},{"id":2,"account":{"slug":"github","name":"GitHub"}},
+        {"id":3,"account":{"login":"hubot"},"suspended_at":"2026-01-01T00:00:00Z"}]"#;
+
+    #[test]
+    fn who_is_suspended_or_owns_no_repositories_is_left_out() {
+        assert_eq!(installations(LIST.as_bytes()), Ok(vec![("octocat".to_owned(), 1)]));
+        assert_eq!(installations(b"[]"), Ok(Vec::new()));
+        for wrong in ["", "{}", "null", "[{}]", "<html>"] {
+            assert!(installations(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_answer_makes_a_reader_fall() {
+        const GIVEN: &str = r#"{"token":"ghs_canary","expires_at":"2026-01-01T00:00:00Z"}"#;
+        let read = target("installations", &[LIST.as_bytes(), GIVEN.as_bytes()], |body| {
+            let given = serde_json::from_slice::<Given>(body);
+            installations(body).is_ok() || given.is_ok()
+        });
+        assert!(read > 1_000, "{read}");
     }
 }

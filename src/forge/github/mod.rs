@@ -68,7 +68,9 @@ pub enum SetupError {
         why: HttpError,
     },
     /// The key of its application is none.
-    #[error("forge {forge}: the key of its application cannot be used: {why}; name the file that the application's page gives")]
+    #[error(
+        "forge {forge}: the key of its application cannot be used: {why}; name the file that the application's page gives"
+    )]
     Key {
         /// Its name.
         forge: Name,

@@ -6,4 +6,5 @@ mod frozen_git;
 mod github;
 mod ledger_faults;
 mod mirrors;
+mod outages;
 mod wakes;

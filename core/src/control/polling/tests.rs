@@ -205,7 +205,8 @@ fn what_is_archived_or_not_there_is_asked_hourly() {
                 }
             }
         }
-        let near = |wait: i64, expected: i64| (expected * 9 / 10..=expected * 11 / 10 + 1).contains(&wait);
+        let near =
+            |wait: i64, expected: i64| (expected * 9 / 10..=expected * 11 / 10 + 1).contains(&wait);
         assert!(near(waits[0], first), "{waits:?}");
         assert!(near(waits[11], 3_600), "{waits:?}");
         step(&mut state, Event::Hint(id("a")), Timestamp(now));

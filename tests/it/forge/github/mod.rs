@@ -1,6 +1,7 @@
 //! The reader of GitHub against a model of it.
 
 mod many;
+mod traps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -30,7 +31,7 @@ struct Site {
     forge: GitHub,
 }
 
-fn settings(model: &Model) -> ForgeSettings {
+pub(super) fn settings(model: &Model) -> ForgeSettings {
     let kind = GitHubForge { api_url: model.api_url(), webhook_secrets: Vec::new() };
     ForgeSettings {
         name: "main".into(),
@@ -45,7 +46,7 @@ fn settings(model: &Model) -> ForgeSettings {
     }
 }
 
-fn reader(settings: &ForgeSettings) -> BodyReader {
+pub(super) fn reader(settings: &ForgeSettings) -> BodyReader {
     let locator = crosswatch_core::model::locator::Locator::of_forges([settings]);
     let identity = settings.identity.clone();
     Arc::new(move |change, body| {
@@ -65,7 +66,7 @@ async fn open(model: &Model, tasks: &Tasks, folder: &Path, token: Option<&str>) 
     GitHub::within(Span::seconds(2), &settings, token, ask, reader).expect("a reader")
 }
 
-fn id(path: &str) -> RepositoryId {
+pub(super) fn id(path: &str) -> RepositoryId {
     RepositoryId::new("127.0.0.1", path)
 }
 
@@ -392,6 +393,7 @@ fn variant(error: &ForgeError) -> &'static str {
         ForgeError::Credential(_) => "credential",
         ForgeError::Forbidden(_) => "forbidden",
         ForgeError::NotFound(_) => "not found",
+        ForgeError::Absent(_) => "absent",
         ForgeError::Limited(_) => "limited",
         ForgeError::Unavailable(_) => "unavailable",
         ForgeError::Nonsense(_) => "nonsense",

@@ -60,7 +60,8 @@ impl Model {
         if let Some(app) = state.apps.get_mut(&app) {
             app.token_lasts = last;
         }
-        let given = state.tokens.values_mut().filter(|token| token.name.starts_with("installation"));
+        let given =
+            state.tokens.values_mut().filter(|token| token.name.starts_with("installation"));
         given.for_each(|token| token.expires_at = Some(now));
     }
 }
@@ -83,7 +84,9 @@ pub(super) fn who(state: &State, ask: &Ask) -> Option<u64> {
 }
 
 pub(super) fn installations(state: &State, app: Option<u64>, ask: &Ask) -> Reply {
-    let Some(app) = app else { return Reply::message(401, "A JSON web token could not be decoded") };
+    let Some(app) = app else {
+        return Reply::message(401, "A JSON web token could not be decoded");
+    };
     let number = |name: &str| ask.param(name).and_then(|text| text.parse::<usize>().ok());
     let (size, page) = (number("per_page").unwrap_or(PAGE).min(100), number("page").unwrap_or(1));
     let all: Vec<Value> = state
@@ -101,7 +104,8 @@ pub(super) fn installations(state: &State, app: Option<u64>, ask: &Ask) -> Reply
     let shown: Vec<Value> = all.iter().skip((page - 1) * size).take(size).cloned().collect();
     let mut reply = Reply::json(200, &Value::Array(shown));
     if page * size < all.len() {
-        let next = format!("{}/api/v3/app/installations?per_page={size}&page={}", state.url, page + 1);
+        let next =
+            format!("{}/api/v3/app/installations?per_page={size}&page={}", state.url, page + 1);
         reply.headers.push(("link", format!("<{next}>; rel=\"next\"")));
     }
     reply

@@ -28,9 +28,7 @@ pub(crate) fn answer(shared: &Arc<Shared>, state: &mut State, ask: &Ask) -> Repl
             let app = apps::who(state, ask);
             apps::access_token(state, app, id)
         }
-        ("GET", ["app", "installations"]) => {
-            apps::installations(state, apps::who(state, ask), ask)
-        }
+        ("GET", ["app", "installations"]) => apps::installations(state, apps::who(state, ask), ask),
         (_, ["repos", owner, name, rest @ ..]) => {
             let full = format!("{owner}/{name}").to_lowercase();
             if let Some(id) = state.moved.get(&full).filter(|_| !state.names.contains_key(&full)) {
