@@ -8,8 +8,6 @@ pub mod config;
 pub mod daemon;
 pub mod doctor;
 pub mod forge;
-#[cfg(test)]
-mod fuzz;
 pub mod http;
 pub mod ledger;
 pub mod pass;

@@ -67,7 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fuzz::target;
+    use crate::http::fuzz::target;
 
     #[test]
     fn next_is_found_as_servers_write_it() {

@@ -3,6 +3,8 @@
 mod api;
 pub mod conditional;
 mod error;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod gate;
 mod links;
 mod pages;

@@ -19,7 +19,7 @@ use super::identity::{Name, RepositoryId};
 use super::size::Size;
 use super::time::Span;
 
-pub use service::{LogRules, ProxySettings};
+pub use service::{AppSettings, LogRules, ProxySettings};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,17 +114,6 @@ pub struct ForgeSettings {
     pub interval: Span,
     /// Time within which everything is read whole again.
     pub reconcile: Span,
-}
-
-/// An application of a forge, which reads what its installations were given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppSettings {
-    /// Its number.
-    pub id: u64,
-    /// The installation that reads everything; where none is named, that of each repository's owner.
-    pub installation: Option<u64>,
-    /// Its private key.
-    pub key: SecretRef,
 }
 
 /// Kinds of forges.

@@ -190,7 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fuzz::target;
+    use crate::http::fuzz::target;
 
     const A: &str = "0123456789abcdef0123456789abcdef01234567";
 

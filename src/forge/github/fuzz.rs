@@ -1,3 +1,3 @@
 //! Answers as a broken or hostile server would give them.
 
-pub(super) use crate::fuzz::target;
+pub(super) use crate::http::fuzz::target;

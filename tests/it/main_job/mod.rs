@@ -2,6 +2,7 @@
 
 mod builds;
 mod command_line;
+mod credentials;
 mod frozen_git;
 mod github;
 mod ledger_faults;

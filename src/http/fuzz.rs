@@ -13,8 +13,7 @@ pub(crate) fn target(name: &str, examples: &[&[u8]], mut read: impl FnMut(&[u8])
     let each = inputs(20_000).div_ceil(examples.len());
     let mut could = 0;
     for (at, example) in examples.iter().enumerate() {
-        let mut input = 0_usize;
-        for body in mutated(example, each, seed() + at) {
+        for (input, body) in mutated(example, each, seed() + at).enumerate() {
             // What a panic prints names the input that led to it.
             let place = Place { name, example: at, input };
             let mut was_read = false;
@@ -22,7 +21,6 @@ pub(crate) fn target(name: &str, examples: &[&[u8]], mut read: impl FnMut(&[u8])
             let allowed = TIMES * body.len() as u64 + ALLOWED;
             assert!(used <= allowed, "{used} bytes for {} of input", body.len());
             could += usize::from(was_read);
-            input += 1;
             std::mem::forget(place);
         }
     }
