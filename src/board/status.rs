@@ -98,7 +98,7 @@ pub struct RepositoryStatus {
     /// Looks since the start.
     pub looks: u64,
     /// Workspaces that share it.
-    pub workspaces: Vec<Name>,
+    pub workspaces: Arc<BTreeSet<Name>>,
 }
 
 /// How changes at one forge are noticed.
