@@ -69,6 +69,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "forge",
             "pass::Publications",
             "pass::Published",
+            "pass::WatchList",
+            "pass::Watching",
             "supervise",
         ],
     ),

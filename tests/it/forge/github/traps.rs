@@ -202,13 +202,15 @@ const ROWS: &[Row] = &[
     }),
     ("403 for the primary limit", true, |trap| {
         async {
-            let reset = trap.model.state().now() + 2;
+            let reset = trap.model.state().now() + 5;
             let headers = [
+                ("x-ratelimit-limit", "5000".to_owned()),
                 ("x-ratelimit-remaining", "0".to_owned()),
                 ("x-ratelimit-reset", reset.to_string()),
+                ("x-ratelimit-resource", "core".to_owned()),
             ];
             let said = "{\"message\": \"API rate limit exceeded\"}";
-            trap.limits(403, &headers, said, Some(Span::seconds(2))).await;
+            trap.limits(403, &headers, said, Some(Span::seconds(5))).await;
         }
         .boxed_local()
     }),

@@ -175,6 +175,7 @@ async fn api(shared: &Arc<Shared>, ask: Ask, headers: &HeaderMap, line: &str) ->
     limits.charge(toll, now);
     let rate = limits.rate(is_graphql, now);
     let headers = &mut reply.headers;
+    headers.push(("date", date(now)));
     headers.push(("x-ratelimit-limit", rate.limit.to_string()));
     headers.push(("x-ratelimit-used", rate.used.to_string()));
     headers.push(("x-ratelimit-remaining", (rate.limit - rate.used).to_string()));
@@ -183,6 +184,12 @@ async fn api(shared: &Arc<Shared>, ask: Ask, headers: &HeaderMap, line: &str) ->
     state.log.answered(&name, line, reply.status, toll.cost);
     drop(state);
     finish(reply, what)
+}
+
+/// The forge's own time, as headers write it.
+fn date(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).expect("a time");
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// The limits of whoever asks.
