@@ -22,7 +22,9 @@ fn three() -> World {
 impl World {
     fn absent(&mut self, path: &str, since: Option<Timestamp>) {
         let at = self.snapshot.at;
-        let part = self.snapshot.repositories.get_mut(&repository(path)).expect("a repository");
+        let part = std::sync::Arc::make_mut(&mut self.snapshot.repositories)
+            .get_mut(&repository(path))
+            .expect("a repository");
         let part = std::sync::Arc::make_mut(part);
         part.listing = match since {
             Some(since) => part.listing.absent("404", since, at),
@@ -54,7 +56,9 @@ fn what_is_not_there_for_two_weeks_counts_as_closed() {
         let superseded = world.planned("o/b#3").superseded.len();
         assert_eq!(superseded, usize::from(own == "superseded"), "{what}");
         // There again, everything is as it was.
-        let part = world.snapshot.repositories.get_mut(&repository("o/b")).expect("a repository");
+        let part = std::sync::Arc::make_mut(&mut world.snapshot.repositories)
+            .get_mut(&repository("o/b"))
+            .expect("a repository");
         let part = std::sync::Arc::make_mut(part);
         let last = part.listing.last_known(Purpose::Display).expect("read before").clone();
         part.listing = crate::model::observed::Observed::Known(last);
