@@ -363,7 +363,15 @@ impl Deciding<'_, '_> {
         if !attempts::of(self.view, subject).iter().any(|attempt| attempt.stage.open()) {
             return None;
         }
-        let why = if !self.tracked.repositories.contains_key(&id.repository) {
+        let gone = self.view.gone(&id.repository).map(|since| {
+            format!(
+                "its repository is gone: {} has answered 404 since {since}",
+                id.repository.forge
+            )
+        });
+        let why = if let Some(gone) = &gone {
+            gone.as_str()
+        } else if !self.tracked.repositories.contains_key(&id.repository) {
             let manifest = self.view.part.and_then(|part| part.manifest.value());
             if manifest.is_none() {
                 let reason = "the manifest is not known".to_owned();

@@ -6,6 +6,7 @@ mod asking;
 mod attempts;
 mod clock;
 mod explain;
+mod gone;
 mod hosted;
 mod mainline;
 mod moving;

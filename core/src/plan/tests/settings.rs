@@ -38,7 +38,8 @@ fn forge() -> ForgeSettings {
         }),
         url: "https://git.example.org".to_owned(),
         also: vec!["ssh://git@git.example.org".to_owned()],
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::minutes(1),
         reconcile: Span::minutes(15),
     }
@@ -54,7 +55,8 @@ fn hub() -> ForgeSettings {
         }),
         url: "https://github.com".to_owned(),
         also: Vec::new(),
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::minutes(1),
         reconcile: Span::minutes(15),
     }
