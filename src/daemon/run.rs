@@ -347,15 +347,22 @@ impl Daemon {
         let mut publications = self.publications.clone();
         let mut orders = self.orders.lock().await;
         let mut told_ready = false;
+        let mut settled_at: Option<u64> = None;
         loop {
             if !told_ready && publications.borrow().is_some() {
                 told_ready = true;
                 service::ready();
                 tracing::info!("ready");
             }
-            if once && settled::settled(&publications, &self.board, &self.ledger, &self.apis).await
-            {
-                return settled::verdict(&self.ledger).await;
+            // Who hears of a pass may have something to do that nobody sees yet: it is over when the next
+            // look finds the same pass and still nothing.
+            if once {
+                let settled =
+                    settled::settled(&publications, &self.board, &self.ledger, &self.apis).await;
+                if settled.is_some() && settled == settled_at {
+                    return settled::verdict(&self.ledger).await;
+                }
+                settled_at = settled;
             }
             let look_again = std::time::Duration::from_millis(if once { 200 } else { 5_000 });
             tokio::select! {
@@ -366,7 +373,7 @@ impl Daemon {
                 },
                 () = config_watch.changed() => drop(self.reloaded(false).await),
                 Some(order) = orders.recv() => self.carry_out(order).await,
-                _ = publications.changed() => {}
+                _ = publications.changed(), if !once => {}
                 () = tokio::time::sleep(look_again) => {}
             }
         }

@@ -2,31 +2,33 @@
 
 use crosswatch_core::control::lifecycle;
 use crosswatch_core::model::build::{Stage, Verdict};
+use crosswatch_core::model::observed::NOT_READ_YET;
 use crosswatch_core::model::plan::{Decision, Held};
 
-use super::DaemonError;
 use tokio::sync::watch;
 
+use super::DaemonError;
 use crate::board::Board;
 use crate::forge::Apis;
 use crate::ledger::{BuildFilter, Ledger};
 use crate::pass::Publications;
 use crate::report;
 
-/// Whether everything was looked at, nothing waits for time alone, and all builds ended.
+/// The number of the last pass, when everything was looked at, nothing waits for time alone, and all
+/// builds ended.
 pub(super) async fn settled(
     publications: &Publications,
     board: &Board,
     ledger: &Ledger,
     apis: &watch::Sender<Apis>,
-) -> bool {
-    let Some(published) = publications.borrow().clone() else { return false };
+) -> Option<u64> {
+    let published = publications.borrow().clone()?;
     let status = board.read();
-    let looked = published.plan.workspaces.iter().all(|plan| {
-        plan.watched.keys().all(|id| {
-            let seen = status.repositories.get(id);
-            seen.is_some_and(|seen| seen.read_at.is_some() || seen.failure.is_some())
-        })
+    // What the plan was made from counts, not what was read since.
+    let looked = published.watching.keys().all(|id| {
+        let part = published.snapshot.repositories.get(id);
+        let unknown = part.map(|part| part.listing.unknown());
+        unknown.is_some_and(|unknown| unknown.is_none_or(|why| !why.why.starts_with(NOT_READ_YET)))
     });
     let lives = published.snapshot.settings.workspaces.iter().all(|workspace| {
         status.workspaces.get(&workspace.name).is_some_and(|workspace| {
@@ -35,7 +37,9 @@ pub(super) async fn settled(
     });
     let asked = published.plan.wanted.iter().all(|question| {
         let answer = published.snapshot.answers.get(question);
-        answer.is_some_and(|answer| answer.unknown().is_some_and(|u| u.why != "not read yet"))
+        answer.is_some_and(|answer| {
+            answer.unknown().is_some_and(|u| !u.why.starts_with(NOT_READ_YET))
+        })
     });
     let quiet = published.plan.workspaces.iter().flat_map(|plan| &plan.subjects).all(|subject| {
         subject.triggers.is_empty()
@@ -52,20 +56,22 @@ pub(super) async fn settled(
                         ..
                     }
             )
-            && !matches!(&subject.decision, Decision::Unknown { reason } if reason.ends_with("not read yet"))
+            && !matches!(&subject.decision, Decision::Unknown { reason } if reason.ends_with(NOT_READ_YET))
     });
     if !(looked && lives && asked && quiet) {
-        return false;
+        return None;
     }
     let fresh =
         publications.borrow().as_ref().map(|newest| newest.number) == Some(published.number);
     if !fresh || !ledger.outbox().await.is_ok_and(|rows| rows.is_empty()) {
-        return false;
+        return None;
     }
     // What a forge does not take now is waited for by no one.
     let apis = apis.borrow().clone();
     let waits = report::waits(ledger, &published, &apis, published.snapshot.at).await;
-    waits.is_ok_and(|waits| !waits) || status.forges.values().any(|forge| !forge.reports.is_empty())
+    let told = waits.is_ok_and(|waits| !waits)
+        || status.forges.values().any(|forge| !forge.reports.is_empty());
+    told.then_some(published.number)
 }
 
 /// The truth about the builds, for the exit code.

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
 
+/// What is said of something that was never read, or not since the start.
+pub const NOT_READ_YET: &str = "not read yet";
+
 /// The answer of some source: known whole, or unknown with a reason. There is no default and no way
 /// from a failure to an empty value; that is invariant 1.
 ///
@@ -54,7 +57,7 @@ impl<T> Observed<T> {
 
     /// Never read so far.
     pub fn not_read_yet(since: Timestamp) -> Self {
-        Self::Unknown(Unknown::new("not read yet".to_owned(), since, None))
+        Self::Unknown(Unknown::new(NOT_READ_YET.to_owned(), since, None))
     }
 
     /// The value, if it is known now.
@@ -117,7 +120,7 @@ impl<T> Observed<T> {
 
     /// A value kept from an earlier run of the daemon: unknown now, of use only for a purpose.
     pub fn remembered(value: T, since: Timestamp) -> Self {
-        let why = "not read yet since the start".to_owned();
+        let why = format!("{NOT_READ_YET} since the start");
         Self::Unknown(Unknown::new(why, since, Some(Arc::new(value))))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::change::{CommitFacts, Fate, Files, OpenRef, Rights};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
-use crate::model::observed::{Observed, Purpose};
+use crate::model::observed::{NOT_READ_YET, Observed, Purpose};
 use crate::model::question::{Answer, Question};
 use crate::model::settings::{ForgeKind, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
@@ -95,7 +95,7 @@ impl<'a> View<'a> {
             }
             None => {
                 self.wanted.borrow_mut().insert(question);
-                Err("not read yet".to_owned())
+                Err(NOT_READ_YET.to_owned())
             }
         }
     }

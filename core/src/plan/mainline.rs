@@ -6,7 +6,7 @@ use crate::model::build::PackageHead;
 use crate::model::identity::{Fingerprint, Name, Subject};
 use crate::model::ledger_view::MainlineFacts;
 use crate::model::manifest::{Pin, Vcs};
-use crate::model::observed::Purpose;
+use crate::model::observed::{NOT_READ_YET, Purpose};
 use crate::model::plan::{Blocked, Decision, FingerprintPart, Held};
 use crate::model::settings::UpdateOn;
 use crate::model::time::{Span, Timestamp};
@@ -30,7 +30,7 @@ pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, S
         let why = view
             .part
             .and_then(|part| part.manifest.unknown())
-            .map_or("not read yet", |unknown| unknown.why.as_str());
+            .map_or(NOT_READ_YET, |unknown| unknown.why.as_str());
         return Err(format!("the manifest is not known: {why}"));
     }
     let checkouts = view.part.and_then(|part| part.updated.as_ref()).map(|u| &u.checkouts);
