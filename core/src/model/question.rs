@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::candidate::{Candidate, Recipe};
 use super::change::{CommitFacts, Fate};
 use super::identity::{Oid, RepositoryId};
 
@@ -32,21 +33,24 @@ pub enum Question {
         /// Number of the change.
         number: u64,
     },
+    /// The manifest that a workspace would have with some changes in it.
+    Candidate(Box<Recipe>),
 }
 
 impl Question {
-    /// The repository that is asked.
-    pub fn repository(&self) -> &RepositoryId {
+    /// The repository that is asked; a candidate is made of many.
+    pub fn repository(&self) -> Option<&RepositoryId> {
         match self {
             Self::Commit { repository, .. }
             | Self::Contains { repository, .. }
-            | Self::Fate { repository, .. } => repository,
+            | Self::Fate { repository, .. } => Some(repository),
+            Self::Candidate(_) => None,
         }
     }
 }
 
-/// An answer. The first two kinds are facts about immutable objects and stay true for ever; a fate is
-/// asked for again when the change's repository was seen to move, and now and then.
+/// An answer. A fate is asked for again when the change's repository was seen to move, and now and
+/// then; the other kinds are about things that do not change and stay true for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -56,6 +60,8 @@ pub enum Answer {
     Contains(bool),
     /// To [`Question::Fate`].
     Fate(Fate),
+    /// To [`Question::Candidate`].
+    Candidate(Candidate),
 }
 
 impl Answer {
@@ -63,6 +69,8 @@ impl Answer {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Commit(_) | Self::Contains(_) | Self::Fate(Fate::Merged { .. }) => true,
+            // By its recipe; a person has a failed one made again.
+            Self::Candidate(_) => true,
             Self::Fate(Fate::Open | Fate::Closed { .. } | Fate::Missing) => false,
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::candidate::Candidate;
 use super::ledger_view::LedgerView;
 use super::locator::Locator;
 use super::manifest::{Manifest, Vcs};
@@ -90,7 +91,11 @@ impl Saved {
             settings: planners(&snapshot.settings),
             workspaces: snapshot.workspaces.values().map(|part| Arc::new(shown(part))).collect(),
             repositories: snapshot.repositories.values().cloned().collect(),
-            answers: snapshot.answers.iter().map(|(q, a)| (q.clone(), a.clone())).collect(),
+            answers: snapshot
+                .answers
+                .iter()
+                .map(|(q, a)| (q.clone(), a.mapped(shown_answer)))
+                .collect(),
             ledger: ledger.clone(),
         }
     }
@@ -217,6 +222,22 @@ fn planners_workspace(settings: &WorkspaceSettings) -> WorkspaceSettings {
 
 fn shown(part: &WorkspacePart) -> WorkspacePart {
     WorkspacePart { manifest: part.manifest.mapped(cleaned), ..part.clone() }
+}
+
+fn shown_answer(answer: &Answer) -> Answer {
+    match answer {
+        Answer::Candidate(Candidate::Made(manifest)) => {
+            Answer::Candidate(Candidate::Made(cleaned(manifest)))
+        }
+        Answer::Candidate(Candidate::Needs(urls)) => Answer::Candidate(Candidate::Needs(
+            urls.iter().map(|url| without_secret(url)).collect(),
+        )),
+        // Lines of a log may hold anything.
+        Answer::Candidate(Candidate::Failed { why, .. }) => {
+            Answer::Candidate(Candidate::Failed { why: why.clone(), tail: Vec::new() })
+        }
+        other => other.clone(),
+    }
 }
 
 fn cleaned(manifest: &Manifest) -> Manifest {

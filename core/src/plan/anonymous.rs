@@ -14,12 +14,13 @@ use std::sync::Arc;
 use self::exchange::Exchange;
 use super::plan;
 use crate::model::build::{PackageHead, SetMember};
+use crate::model::candidate::{Candidate, Recipe, digest};
 use crate::model::change::{Fate, ForgeChange, Listing, OpenRef};
-use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
+use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, ChangeFacts, LedgerView, Look, WorkspaceLedger};
 use crate::model::locator::{Located, Locator};
 use crate::model::manifest::{Manifest, Pin, Vcs};
-use crate::model::observed::Observed;
+use crate::model::observed::{Observed, Purpose};
 use crate::model::plan::FingerprintPart;
 use crate::model::question::{Answer, Question};
 use crate::model::saved::Saved;
@@ -82,11 +83,17 @@ impl Kind {
 struct Names {
     locator: Locator,
     by_kind: RefCell<BTreeMap<Kind, BTreeMap<Name, Name>>>,
+    /// Digests of manifests, each with that of the manifest under pseudonyms.
+    digests: RefCell<BTreeMap<Fingerprint, Fingerprint>>,
 }
 
 impl Names {
     fn new(saved: &Saved) -> Self {
-        Self { locator: Locator::new(&saved.settings), by_kind: RefCell::default() }
+        Self {
+            locator: Locator::new(&saved.settings),
+            by_kind: RefCell::default(),
+            digests: RefCell::default(),
+        }
     }
 
     fn of(&self, kind: Kind, name: &str) -> Name {
@@ -226,6 +233,12 @@ impl Names {
         hidden.name = self.of(Kind::Workspace, &part.name);
         hidden.failure = part.failure.as_ref().map(|_| UNSPOKEN.to_owned());
         hidden.manifest = unspoken(part.manifest.mapped(|manifest| self.manifest(manifest)));
+        let last = |part: &WorkspacePart| {
+            part.manifest.last_known(Purpose::ManifestInForce).map(|manifest| digest(manifest))
+        };
+        if let (Some(real), Some(other)) = (last(part), last(&hidden)) {
+            self.digests.borrow_mut().insert(real, other);
+        }
         if let Some(updated) = &mut hidden.updated {
             updated.checkouts = std::mem::take(&mut updated.checkouts)
                 .into_iter()
@@ -353,8 +366,31 @@ impl Names {
             | Question::Fate { repository, .. } => {
                 *repository = self.repository(repository);
             }
+            Question::Candidate(recipe) => self.recipe(recipe),
         }
         hidden
+    }
+
+    fn recipe(&self, recipe: &mut Recipe) {
+        recipe.mainline =
+            self.digests.borrow().get(&recipe.mainline).copied().unwrap_or(recipe.mainline);
+        recipe.workspace = self.of(Kind::Workspace, &recipe.workspace);
+        for member in &mut recipe.members {
+            *member = self.member(member);
+        }
+        recipe.readable = recipe.readable.iter().map(|id| self.repository(id)).collect();
+    }
+
+    fn candidate(&self, candidate: &Candidate) -> Candidate {
+        match candidate {
+            Candidate::Made(manifest) => Candidate::Made(self.manifest(manifest)),
+            Candidate::Needs(urls) => {
+                Candidate::Needs(urls.iter().map(|url| self.url(url)).collect())
+            }
+            Candidate::Failed { .. } => {
+                Candidate::Failed { why: UNSPOKEN.to_owned(), tail: Vec::new() }
+            }
+        }
     }
 
     fn answer(&self, answer: &Answer) -> Answer {
@@ -366,6 +402,7 @@ impl Names {
             }
             Answer::Contains(contains) => Answer::Contains(*contains),
             Answer::Fate(fate) => Answer::Fate(self.fate(fate)),
+            Answer::Candidate(candidate) => Answer::Candidate(self.candidate(candidate)),
         }
     }
 

@@ -1,15 +1,18 @@
 //! The decision on every change of a workspace.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::build::{PackageHead, Priority, SetMember};
-use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
+use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::Adopted;
-use crate::model::plan::{Decision, Held, SubjectPlan, Trigger};
+use crate::model::manifest::Manifest;
+use crate::model::plan::{CandidatePlan, Decision, Held, SubjectPlan, Trigger};
 use crate::model::settings::Dependencies;
 use crate::model::time::Span;
 
 use super::attempts::{self, Due};
+use super::candidate::{self, Standing};
 use super::fate::{Fated, fated};
 use super::fingerprint;
 use super::holds::last_moved;
@@ -18,8 +21,8 @@ use super::mainline::paused;
 use super::openness::{Changes, Open, State};
 use super::overrides::overrides;
 use super::request;
-use super::sets::{ChangeSet, Graph};
-use super::tracked::Tracked;
+use super::sets::{self, ChangeSet, Graph};
+use super::tracked::{Tracked, TrackedRepository};
 use super::trust::trusted;
 
 /// A change whose head is younger than this is recent.
@@ -32,6 +35,14 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) changes: &'v Changes<'a>,
     pub(crate) graph: &'v Graph<'a>,
     pub(crate) mainline: &'v [PackageHead],
+    /// What says which packages there are: the mainline's manifest, or that of a set's candidate.
+    pub(crate) manifest: Option<&'v Manifest>,
+    /// Repositories that only candidates have.
+    pub(crate) beyond: &'v BTreeMap<RepositoryId, TrackedRepository>,
+    /// More of these.
+    pub(crate) discovered: &'v RefCell<BTreeMap<RepositoryId, TrackedRepository>>,
+    /// Whether some candidate is not known, and with it what it has.
+    pub(crate) undecided: &'v Cell<bool>,
     /// Adopted changes that are not recent and wait for their fingerprint to be held with.
     pub(crate) to_hold: &'v BTreeSet<ChangeId>,
     /// Changes that a change whose state is not known depended on, with that change.
@@ -77,7 +88,20 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
             decided.insert(id.clone(), follower);
         }
     }
+    for (id, open) in &deciding.graph.open {
+        // What only a candidate has matters as a member of that.
+        if deciding.beyond.contains_key(&id.repository)
+            && !decided.contains_key(id)
+            && let Some(decision) = deciding.covered(id, open, &decided)
+        {
+            let references = deciding.references(id);
+            decided.insert(id.clone(), SubjectPlan { references, ..bare(id, decision) });
+        }
+    }
     for (id, state) in &deciding.changes.states {
+        if deciding.beyond.contains_key(&id.repository) {
+            continue;
+        }
         if let State::Unknown(why) = state {
             let plan = bare(id, Decision::Unknown { reason: why.clone() });
             decided.insert(id.clone(), plan);
@@ -103,6 +127,7 @@ fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
         set: Vec::new(),
         overrides: Vec::new(),
         trusted: false,
+        candidate: None,
         fingerprint: None,
         parts: Vec::new(),
         references: Vec::new(),
@@ -134,28 +159,94 @@ impl Deciding<'_, '_> {
         facts: &mut Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> Option<SubjectPlan> {
-        let repository = self.tracked.repositories.get(&id.repository)?;
         let open = self.graph.open.get(id)?;
-        let pinned_root = self.view.settings.changes.pinned_roots
-            && repository.overridden(open.base).next().is_some();
-        if !repository.tracks(open.base) && !pinned_root {
+        let root = sets::root(self.view, self.tracked, self.graph, id);
+        if !root && !self.beyond.contains_key(&id.repository) {
             return None;
         }
-        let subject = Subject::Change(id.clone());
         let set = self.graph.set(self.view, id);
-        let overrides = overrides(self.view, self.tracked, self.graph, &set);
-        let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members);
-        let trusted = set.members.iter().all(|member| self.trusted(member));
-        let fingerprint = set.unknown.is_none().then_some(fingerprint);
+        let Some(because) = candidate::because(self.tracked, &set.members) else {
+            return root.then(|| self.judged(id, open, set, None, facts, decided));
+        };
+        let (plain, _) = fingerprint::of_set(self.view, &set.members, None);
+        if set.unknown.is_none() {
+            self.hold(id, plain, facts);
+        }
+        let standing = {
+            let gate =
+                |set: &ChangeSet| self.not_now(id, open, set, (plain, plain), facts, decided);
+            candidate::candidate(self, id, because, set, &gate)
+        };
+        match standing {
+            Standing::Settled(settled) => {
+                let own = Deciding {
+                    tracked: &settled.tracked,
+                    graph: &settled.graph,
+                    manifest: Some(settled.manifest),
+                    ..*self
+                };
+                let open = own.graph.open.get(id)?;
+                if !root && !sets::root(own.view, own.tracked, own.graph, id) {
+                    return None;
+                }
+                let candidate = Some((settled.plan.clone(), plain));
+                Some(own.judged(id, open, settled.set.clone(), candidate, facts, decided))
+            }
+            Standing::Open { decision, set, plan } => {
+                if matches!(decision, Decision::Unknown { .. }) {
+                    self.undecided.set(true);
+                }
+                let trusted = self.is_trusted(&set.members);
+                Some(SubjectPlan {
+                    packages: self.packages(id),
+                    overrides: overrides(self.view, self.tracked, self.graph, &set),
+                    trusted,
+                    candidate: Some(plan),
+                    references: open.references.references.clone(),
+                    findings: set.findings,
+                    notes: set.notes,
+                    set: set.members,
+                    ..bare(id, decision)
+                })
+            }
+        }
+    }
+
+    /// An adopted change that is not recent is held with this fingerprint.
+    fn hold(&self, id: &ChangeId, fingerprint: Fingerprint, facts: &mut Facts) {
         if self.to_hold.contains(id)
-            && let Some(fingerprint) = fingerprint
             && let Some(facts) = facts.now.get_mut(id)
         {
             facts.adopted = Adopted::Held(fingerprint);
         }
+    }
+
+    /// The plan of a set whose manifest is known: the mainline's, or its candidate's, with which the
+    /// fingerprint comes that the set has without one.
+    fn judged(
+        &self,
+        id: &ChangeId,
+        open: &Open<'_>,
+        set: ChangeSet,
+        candidate: Option<(CandidatePlan, Fingerprint)>,
+        facts: &mut Facts,
+        decided: &BTreeMap<ChangeId, SubjectPlan>,
+    ) -> SubjectPlan {
+        let subject = Subject::Change(id.clone());
+        let overrides = overrides(self.view, self.tracked, self.graph, &set);
+        let difference = candidate.as_ref().and_then(|(plan, _)| plan.difference.as_ref());
+        let difference = difference.and_then(|difference| difference.digest);
+        let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members, difference);
+        let trusted = self.is_trusted(&set.members);
+        let fingerprint = set.unknown.is_none().then_some(fingerprint);
+        if let (Some(fingerprint), None) = (fingerprint, &candidate) {
+            self.hold(id, fingerprint, facts);
+        }
         let (decision, due) = match fingerprint {
             Some(fingerprint) => {
-                self.known_change(id, open, &set, fingerprint, &parts, trusted, facts, decided)
+                let plain = candidate.as_ref().map_or(fingerprint, |(_, plain)| *plain);
+                let fingerprints = (fingerprint, plain);
+                self.known_change(id, open, &set, fingerprints, &parts, facts, decided)
             }
             None => {
                 let reason = set.unknown.clone().unwrap_or_default();
@@ -177,17 +268,18 @@ impl Deciding<'_, '_> {
             packages: self.packages(id),
             overrides,
             trusted,
+            candidate: candidate.map(|(plan, _)| plan),
             fingerprint,
             parts,
             references: open.references.references.clone(),
-            findings: set.findings.clone(),
-            notes: set.notes.clone(),
+            findings: set.findings,
+            notes: set.notes,
             set: set.members,
             triggers: Vec::new(),
             superseded,
         };
         plan.triggers = self.triggers(id, open, &plan, due, facts, decided);
-        Some(plan)
+        plan
     }
 
     #[expect(
@@ -199,84 +291,20 @@ impl Deciding<'_, '_> {
         id: &ChangeId,
         open: &Open<'_>,
         set: &ChangeSet,
-        fingerprint: Fingerprint,
+        fingerprints: (Fingerprint, Fingerprint),
         parts: &[crate::model::plan::FingerprintPart],
-        trusted: bool,
         facts: &Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> (Decision, Vec<Due>) {
         let view = self.view;
-        let rules = &view.settings.changes;
+        let (fingerprint, _) = fingerprints;
         let subject = Subject::Change(id.clone());
-        let held = |why, reason: String, until| (Decision::Held { why, reason, until }, Vec::new());
-        if !view.settings.build_changes {
-            let reason = "this workspace builds no changes (`build`)".to_owned();
-            return held(Held::Paused, reason, None);
-        }
-        if let Some((why, reason)) = &set.blocked {
-            return (Decision::Blocked { why: *why, reason: reason.clone() }, Vec::new());
-        }
-        let known = attempts::known(view, &subject, fingerprint);
-        let rebuild = attempts::rebuild(view, &subject);
-        let alone = attempts::alone(view, &subject, fingerprint);
-        if rules.dependencies == Dependencies::Tops
-            && !alone
-            && let Some(covered) = self.covered(id, open, decided)
-        {
-            return (covered, Vec::new());
-        }
-        if let Some(reason) = paused(view) {
-            return held(Held::Paused, reason, None);
-        }
-        let waits = !known && rebuild.is_none();
-        if let Some(decision) = self.conflict(set).filter(|_| !known) {
+        if let Some(decision) = self.not_now(id, open, set, fingerprints, facts, decided) {
             return (decision, Vec::new());
-        }
-        if let Some(decision) = self.not_ready(id, open).filter(|_| waits) {
-            return (decision, Vec::new());
-        }
-        if !trusted && !known && !self.approved(&subject, &set.members) {
-            let reason = format!(
-                "a head of its set is not trusted; `crosswatch approve {} {id}` releases exactly this set",
-                view.settings.name
-            );
-            return held(Held::Approval, reason, None);
-        }
-        let own = facts.now.get(id);
-        if waits {
-            match own.map(|facts| facts.adopted) {
-                Some(Adopted::Undecided) => {
-                    let reason =
-                        "it was open before we watched; its commits are being read".to_owned();
-                    return held(Held::Adopted, reason, None);
-                }
-                Some(Adopted::Held(adopted)) if adopted == fingerprint => {
-                    let reason = format!(
-                        "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
-                        view.settings.name
-                    );
-                    return held(Held::Adopted, reason, None);
-                }
-                _ => {}
-            }
-            if let Some(facts) = own {
-                let moved = last_moved(facts, open.dated);
-                if !view.until(moved + rules.max_age) {
-                    let reason =
-                        format!("nothing of it moved for {}; a push releases it", rules.max_age);
-                    return held(Held::Stale, reason, None);
-                }
-            }
-            if let Some((until, reason)) = self.settling(set, facts) {
-                return held(Held::Settling, reason, Some(until));
-            }
-            if let Some(decision) = self.not_arrived(set, facts) {
-                return (decision, Vec::new());
-            }
         }
         let standing = attempts::standing(view, &subject, fingerprint, parts);
-        if rules.dependencies == Dependencies::Tops
-            && !alone
+        if view.settings.changes.dependencies == Dependencies::Tops
+            && !attempts::alone(view, &subject, fingerprint)
             && !standing.due.is_empty()
             && let Some(above) = self.unread_above(id, decided)
         {
@@ -288,8 +316,94 @@ impl Deciding<'_, '_> {
         (standing.decision, standing.due)
     }
 
-    fn trusted(&self, member: &SetMember) -> bool {
-        trusted(self.view, &member.change)
+    /// Why a set is not built now, whatever became of its builds; `adopted_as` is the fingerprint that
+    /// it is held with if it was open before we watched.
+    fn not_now(
+        &self,
+        id: &ChangeId,
+        open: &Open<'_>,
+        set: &ChangeSet,
+        (fingerprint, adopted_as): (Fingerprint, Fingerprint),
+        facts: &Facts,
+        decided: &BTreeMap<ChangeId, SubjectPlan>,
+    ) -> Option<Decision> {
+        let view = self.view;
+        let rules = &view.settings.changes;
+        let subject = Subject::Change(id.clone());
+        let held = |why, reason: String, until| Some(Decision::Held { why, reason, until });
+        if !view.settings.build_changes {
+            let reason = "this workspace builds no changes (`build`)".to_owned();
+            return held(Held::Paused, reason, None);
+        }
+        if let Some((why, reason)) = &set.blocked {
+            return Some(Decision::Blocked { why: *why, reason: reason.clone() });
+        }
+        let known = attempts::known(view, &subject, fingerprint);
+        let rebuild = attempts::rebuild(view, &subject);
+        if rules.dependencies == Dependencies::Tops
+            && !attempts::alone(view, &subject, fingerprint)
+            && let Some(covered) = self.covered(id, open, decided)
+        {
+            return Some(covered);
+        }
+        if let Some(reason) = paused(view) {
+            return held(Held::Paused, reason, None);
+        }
+        let waits = !known && rebuild.is_none();
+        if let Some(decision) = self.conflict(set).filter(|_| !known) {
+            return Some(decision);
+        }
+        if let Some(decision) = self.not_ready(id, open).filter(|_| waits) {
+            return Some(decision);
+        }
+        if let Some(decision) = self.approval(&subject, &set.members).filter(|_| !known) {
+            return Some(decision);
+        }
+        if !waits {
+            return None;
+        }
+        let own = facts.now.get(id);
+        match own.map(|facts| facts.adopted) {
+            Some(Adopted::Undecided) => {
+                let reason = "it was open before we watched; its commits are being read".to_owned();
+                return held(Held::Adopted, reason, None);
+            }
+            Some(Adopted::Held(adopted)) if adopted == adopted_as => {
+                let reason = format!(
+                    "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
+                    view.settings.name
+                );
+                return held(Held::Adopted, reason, None);
+            }
+            _ => {}
+        }
+        if let Some(facts) = own {
+            let moved = last_moved(facts, open.dated);
+            if !view.until(moved + rules.max_age) {
+                let reason =
+                    format!("nothing of it moved for {}; a push releases it", rules.max_age);
+                return held(Held::Stale, reason, None);
+            }
+        }
+        if let Some((until, reason)) = self.settling(set, facts) {
+            return held(Held::Settling, reason, Some(until));
+        }
+        self.not_arrived(set, facts)
+    }
+
+    /// Why code of a set must not run: a head of it is not trusted, and nobody approved exactly this.
+    pub(crate) fn approval(&self, subject: &Subject, set: &[SetMember]) -> Option<Decision> {
+        (!self.is_trusted(set) && !self.approved(subject, set)).then(|| {
+            let reason = format!(
+                "a head of its set is not trusted; `crosswatch approve {} {subject}` releases exactly this set",
+                self.view.settings.name
+            );
+            Decision::Held { why: Held::Approval, reason, until: None }
+        })
+    }
+
+    fn is_trusted(&self, set: &[SetMember]) -> bool {
+        set.iter().all(|member| trusted(self.view, &member.change))
     }
 
     pub(crate) fn approved(&self, subject: &Subject, set: &[SetMember]) -> bool {
@@ -334,7 +448,13 @@ impl Deciding<'_, '_> {
         if !attempts::of(self.view, subject).iter().any(|attempt| attempt.stage.open()) {
             return None;
         }
-        let why = if !self.tracked.repositories.contains_key(&id.repository) {
+        let repositories = &self.tracked.repositories;
+        let repository = repositories.get(&id.repository).or(self.beyond.get(&id.repository));
+        let why = if repository.is_none() {
+            if self.undecided.get() {
+                let reason = "a candidate that may have its repository is not known".to_owned();
+                return Some(bare(id, Decision::Unknown { reason }));
+            }
             let manifest = self.view.part.and_then(|part| part.manifest.value());
             if manifest.is_none() {
                 let reason = "the manifest is not known".to_owned();
@@ -344,10 +464,12 @@ impl Deciding<'_, '_> {
         } else if let Some(why) = self.changes.unread.get(&id.repository) {
             return Some(bare(id, Decision::Unknown { reason: why.clone() }));
         } else {
-            match (self.changes.states.get(id), self.tracked.repositories.get(&id.repository)) {
+            match (self.changes.states.get(id), repository) {
                 (Some(State::Merged { .. }), _) => "it is merged",
                 (Some(State::Open(_)), _) => "its base is no longer tracked",
-                (Some(State::Unknown(_)), _) => return None,
+                (Some(State::Unknown(why)), _) => {
+                    return Some(bare(id, Decision::Unknown { reason: why.clone() }));
+                }
                 (None, Some(repository)) if self.view.hosted(&id.repository) => {
                     match fated(self.view, repository, id) {
                         Fated::Merged { .. } => "it is merged",

@@ -12,8 +12,13 @@ use super::look::View;
 /// Version of the encoding; a new one must read what older ones recorded.
 const ENCODING: &str = "crosswatch fingerprint 1";
 
-/// Of a set: workspace id, epoch, and the members in order, each with repository, number, base, head.
-pub(crate) fn of_set(view: &View<'_>, set: &[SetMember]) -> (Fingerprint, Vec<FingerprintPart>) {
+/// Of a set: workspace id, epoch, and the members in order, each with repository, number, base, head;
+/// with a candidate also how its manifest differs from the mainline's, unless it does not.
+pub(crate) fn of_set(
+    view: &View<'_>,
+    set: &[SetMember],
+    difference: Option<Fingerprint>,
+) -> (Fingerprint, Vec<FingerprintPart>) {
     let mut parts = workspace_parts(view);
     let mut hashes = Vec::with_capacity(set.len());
     for member in set {
@@ -30,6 +35,11 @@ pub(crate) fn of_set(view: &View<'_>, set: &[SetMember]) -> (Fingerprint, Vec<Fi
             what: format!("{} on {}", member.change, member.base),
             value: member.head.to_string(),
         });
+    }
+    if let Some(difference) = difference {
+        hashes.push(leaf(&[b"manifest", &difference.0]));
+        let what = "difference between its manifest and the mainline's".to_owned();
+        parts.push(FingerprintPart { what, value: difference.to_string() });
     }
     (root(view, b"set", &hashes), parts)
 }

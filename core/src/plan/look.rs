@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::model::candidate::Candidate;
 use crate::model::change::{CommitFacts, Fate};
 use crate::model::identity::{ChangeId, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
@@ -150,6 +151,25 @@ impl<'a> View<'a> {
             Ok(_) => Err("an answer of the wrong kind".to_owned()),
             Err(why) => Err(format!("what became of {change}: {why}")),
         }
+    }
+
+    /// What came of a candidate, if that is known; `Err` says why it is not. It is asked for apart,
+    /// with [`Self::want`], since making one runs foreign code.
+    pub(crate) fn candidate(&self, question: &Question) -> Result<&'a Candidate, String> {
+        self.consulted.borrow_mut().insert(question.clone());
+        match self.snapshot.answers.get(question) {
+            Some(Observed::Known(answer)) => match &**answer {
+                Answer::Candidate(candidate) => Ok(candidate),
+                _ => Err("an answer of the wrong kind".to_owned()),
+            },
+            Some(Observed::Unknown(unknown)) => Err(unknown.why.clone()),
+            None => Err("not made yet".to_owned()),
+        }
+    }
+
+    /// Asks for something that is not known.
+    pub(crate) fn want(&self, question: Question) {
+        self.wanted.borrow_mut().insert(question);
     }
 
     pub(crate) fn finish(self) -> Noted {

@@ -6,6 +6,7 @@ mod adoption;
 pub mod anonymous;
 mod attempts;
 mod body;
+mod candidate;
 mod choice;
 mod cover;
 mod decide;
@@ -32,12 +33,13 @@ pub mod what_if;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::build::Priority;
-use crate::model::identity::Subject;
-use crate::model::ledger_view::{LedgerView, WorkspaceLedger};
+use crate::model::build::{PackageHead, Priority};
+use crate::model::identity::{RepositoryId, Subject};
+use crate::model::ledger_view::{LedgerView, Look, WorkspaceLedger};
 use crate::model::plan::{Decision, Plan, SubjectPlan, Trigger, Watched, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
@@ -47,9 +49,13 @@ pub use tracked::update_inputs;
 
 use decide::Deciding;
 use look::View;
+use tracked::{Tracked, TrackedRepository};
 
 /// Questions that one plan may ask; the others are asked by the next.
 pub const MAX_WANTED: usize = 2_000;
+
+/// How often candidates may bring more repositories within one plan; later ones wait for the next.
+const TURNS: usize = 16;
 
 /// Plans everything from scratch.
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
@@ -80,30 +86,25 @@ fn workspace(
     let workspace_ledger = ledger.workspaces.get(&settings.id).map_or(&empty, |ledger| ledger);
     let view = View::new(snapshot, settings, workspace_ledger, &ledger.ledger_id);
     let tracked = tracked::tracked(&view);
-    let mut changes = openness::changes(&view, &tracked);
-    let to_hold = adoption::adopt(&view, &mut changes);
-    let graph = sets::graph(&view, &tracked, &changes);
     let mainline = mainline::mainline(&view, &tracked);
     let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref());
-    let mut facts = std::mem::take(&mut changes.facts);
-    graph.remember(&mut facts);
     let heads = mainline.as_ref().map_or(&[][..], |mainline| &mainline.heads);
-    let below = cover::below(&view, &changes, &graph);
-    let deciding = Deciding {
-        view: &view,
-        tracked: &tracked,
-        changes: &changes,
-        graph: &graph,
-        mainline: heads,
-        to_hold: &to_hold,
-        below: &below,
-    };
+    let mut beyond = BTreeMap::new();
+    let mut turn = turn(&view, &tracked, heads, &beyond);
+    // What candidates have beyond the mainline's manifest takes part from the start.
+    for _ in 0..TURNS {
+        if turn.discovered.is_empty() {
+            break;
+        }
+        beyond.append(&mut turn.discovered);
+        turn = self::turn(&view, &tracked, heads, &beyond);
+    }
     let mut subjects = vec![mainline_plan];
-    subjects.extend(decide::decide(&deciding, &mut facts));
-    let facts = facts.moved(workspace_ledger);
-    let watched = tracked
-        .repositories
-        .iter()
+    subjects.append(&mut turn.subjects);
+    let repositories = tracked.repositories.iter();
+    let watched = repositories
+        .chain(&beyond)
+        .chain(&turn.discovered)
         .map(|(id, repository)| {
             let (url, spelling) = (repository.url.clone(), repository.spelling.clone());
             (id.clone(), Watched { url, spelling })
@@ -116,13 +117,51 @@ fn workspace(
         subjects,
         watched,
         unwatched: tracked.unwatched,
-        looks: changes.looks,
-        facts,
+        looks: turn.looks,
+        facts: turn.facts.moved(workspace_ledger),
         mainline: mainline_facts.filter(|facts| workspace_ledger.mainline.as_ref() != Some(facts)),
         wanted: noted.wanted,
         consulted: noted.consulted,
         next_at: noted.next_at,
     }
+}
+
+/// The changes of a workspace, decided with some repositories beyond those of its manifest.
+struct Turn {
+    subjects: Vec<SubjectPlan>,
+    looks: Vec<Look>,
+    facts: look::Facts,
+    discovered: BTreeMap<RepositoryId, TrackedRepository>,
+}
+
+fn turn(
+    view: &View<'_>,
+    tracked: &Tracked,
+    mainline: &[PackageHead],
+    beyond: &BTreeMap<RepositoryId, TrackedRepository>,
+) -> Turn {
+    let mut changes = openness::changes(view, tracked, beyond);
+    let to_hold = adoption::adopt(view, &mut changes);
+    let graph = sets::graph(view, tracked, &changes);
+    let mut facts = std::mem::take(&mut changes.facts);
+    graph.remember(&mut facts);
+    let below = cover::below(view, &changes, &graph);
+    let (discovered, undecided) = (RefCell::default(), Cell::new(false));
+    let deciding = Deciding {
+        view,
+        tracked,
+        changes: &changes,
+        graph: &graph,
+        mainline,
+        manifest: tracked::manifest(view),
+        beyond,
+        discovered: &discovered,
+        undecided: &undecided,
+        to_hold: &to_hold,
+        below: &below,
+    };
+    let subjects = decide::decide(&deciding, &mut facts);
+    Turn { subjects, looks: changes.looks, facts, discovered: discovered.into_inner() }
 }
 
 fn mainline_subject(
@@ -136,6 +175,7 @@ fn mainline_subject(
         set: Vec::new(),
         overrides: Vec::new(),
         trusted: true,
+        candidate: None,
         fingerprint: None,
         parts: Vec::new(),
         references: Vec::new(),

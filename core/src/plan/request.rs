@@ -11,6 +11,7 @@ use super::decide::Deciding;
 use super::look::View;
 use super::mainline::{self, Mainline};
 use super::openness::Open;
+use super::tracked::manifest;
 
 /// Of a change and its set.
 pub(crate) fn of_change(
@@ -27,6 +28,8 @@ pub(crate) fn of_change(
             changed.extend(repository.overridden(&member.base).map(|used| used.package.clone()));
         }
     }
+    let difference = plan.candidate.as_ref().and_then(|candidate| candidate.difference.as_ref());
+    changed.extend(difference.iter().flat_map(|d| d.added.iter().chain(&d.changed)).cloned());
     let repository_url = deciding
         .tracked
         .repositories
@@ -47,7 +50,7 @@ pub(crate) fn of_change(
         overrides: plan.overrides.clone(),
         spellings: view.settings.spellings.clone(),
         heads: deciding.mainline.to_vec(),
-        affected: mainline::affected(view, &changed),
+        affected: mainline::affected(deciding.manifest, &changed),
         trusted: plan.trusted,
         page: page(view, &plan.subject),
         primary: Primary {
@@ -82,7 +85,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         overrides: Vec::new(),
         spellings: view.settings.spellings.clone(),
         heads: mainline.heads.clone(),
-        affected: mainline::affected(view, &changed),
+        affected: mainline::affected(manifest(view), &changed),
         trusted: true,
         page: page(view, &Subject::Mainline),
         primary: Primary {

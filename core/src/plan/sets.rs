@@ -27,6 +27,7 @@ pub(crate) struct Graph<'a> {
 }
 
 /// A change with all that it depends on.
+#[derive(Clone)]
 pub(crate) struct ChangeSet {
     /// Dependencies first, ties by identity; the change itself is among them.
     pub(crate) members: Vec<SetMember>,
@@ -58,7 +59,7 @@ pub(crate) fn graph<'a>(view: &View<'a>, tracked: &Tracked, changes: &Changes<'a
 }
 
 /// Whether a change is to be built for its own sake here.
-fn root(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>, id: &ChangeId) -> bool {
+pub(crate) fn root(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>, id: &ChangeId) -> bool {
     let (Some(repository), Some(open)) =
         (tracked.repositories.get(&id.repository), graph.open.get(id))
     else {

@@ -3,6 +3,7 @@
 mod adoption;
 mod asking;
 mod attempts;
+mod candidates;
 mod explain;
 mod hosted;
 mod mainline;
@@ -12,6 +13,7 @@ mod pulls;
 mod saved;
 mod sets;
 pub(crate) mod settings;
+mod tool;
 mod tools;
 mod what_if;
 mod world;
