@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crosswatch_core::model::build::SetMember;
+use crosswatch_core::model::candidate::Recipe;
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
@@ -169,8 +171,29 @@ impl World {
             .filter(|part| part.listing.value().is_none())
             .map(|part| part.id.clone())
             .collect();
+        let listed: BTreeMap<RepositoryId, Arc<Listing>> = parts
+            .repositories
+            .values()
+            .filter_map(|part| Some((part.id.clone(), Arc::clone(part.listing.value()?))))
+            .collect();
         parts.answers.retain(|question, _| {
-            questions.contains(question) || unread.contains(question.repository())
+            questions.contains(question)
+                || match question {
+                    Question::Candidate(recipe) => may_be_wanted(recipe, &listed),
+                    other => other.repository().is_some_and(|id| unread.contains(id)),
+                }
         });
     }
+}
+
+/// Whether a candidate that no plan consulted may still be one: a change in it is in a repository that
+/// cannot be read now, or is not looked at yet, and the others are open.
+fn may_be_wanted(recipe: &Recipe, listed: &BTreeMap<RepositoryId, Arc<Listing>>) -> bool {
+    let open = |member: &SetMember| {
+        let listing = listed.get(&member.change.repository)?;
+        let found = listing.change(member.change.number);
+        Some(found.is_some_and(|found| found.head == member.head))
+    };
+    let known: Vec<Option<bool>> = recipe.members.iter().map(open).collect();
+    known.contains(&None) && !known.contains(&Some(false))
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crosswatch_core::model::change::{Fate, Listing};
-use crosswatch_core::model::identity::RepositoryId;
+use crosswatch_core::model::change::{Fate, Files, Listing};
+use crosswatch_core::model::identity::{Oid, RepositoryId};
 use futures_util::future::BoxFuture;
 
 /// A forge that answers by an API. It is the reader of the registry: it decides nothing, keeps no
@@ -19,6 +19,14 @@ pub trait ForgeApi: Send + Sync {
         repository: RepositoryId,
         number: u64,
     ) -> BoxFuture<'static, Result<Fate, ForgeError>>;
+
+    /// Which files an open change touches while this is its head; an error when it has another one.
+    fn files(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Files, ForgeError>>;
 
     /// A mark of each of these repositories (at most [`BATCH`] at once) that differs after a
     /// push, and after a change was opened, closed or edited: one cheap question for all of them. A

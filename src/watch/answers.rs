@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::fates::{Fates, ask as ask_fates};
+use super::fates::Fates;
 use super::looking::chain;
-use super::{Memory, Readers};
+use super::{Memory, Readers, by_api};
 use crate::board::World;
 use crate::clock::Clock;
 use crate::forge::git::commits::Source;
@@ -62,7 +62,7 @@ impl Answers {
             let now = self.clock.now();
             let snapshot = self.world.freeze(now);
             for question in fates.due(&snapshot) {
-                let id = question.repository();
+                let Some(id) = question.repository() else { continue };
                 if !busy.contains(id) {
                     wanted.entry(id.clone()).or_default().insert(question);
                 }
@@ -91,7 +91,8 @@ impl Answers {
                     wanted.clear();
                     if let Some(published) = self.publications.borrow_and_update().as_ref() {
                         for question in &published.plan.wanted {
-                            let id = question.repository();
+                            // Candidates are made elsewhere.
+                            let Some(id) = question.repository() else { continue };
                             if !busy.contains(id) {
                                 wanted.entry(id.clone()).or_default().insert(question.clone());
                             }
@@ -144,15 +145,16 @@ impl Answers {
         let snapshot = self.world.freeze(self.clock.now());
         let readers = self.readers.clone();
         async move {
-            let (fates, questions): (BTreeSet<_>, BTreeSet<_>) = questions
-                .into_iter()
-                .partition(|question| matches!(question, Question::Fate { .. }));
-            let mut answers = ask_fates(&readers, &id, fates).await;
+            let settings = snapshot.settings.forge(&id.forge).cloned();
+            let has_api = settings.as_ref().is_some_and(|forge| forge.kind.git().is_none());
+            let (of_api, questions): (BTreeSet<_>, BTreeSet<_>) =
+                questions.into_iter().partition(|question| by_api::answers(question, has_api));
+            let mut answers = by_api::ask(&readers, &id, of_api).await;
             if questions.is_empty() {
                 return (id, answers);
             }
-            let url = snapshot.repositories.get(&id).map(|part| part.url.clone());
-            let settings = snapshot.settings.forge(&id.forge).cloned();
+            let part = snapshot.repositories.get(&id);
+            let url = part.map(|part| part.url.clone());
             let token = settings
                 .ok_or_else(|| "no forge is configured for it".to_owned())
                 .and_then(|settings| (readers.token)(&settings));
@@ -172,8 +174,22 @@ impl Answers {
             let mut ancestors: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
             for question in &questions {
                 match question {
-                    // Those were asked of the API.
-                    Question::Fate { .. } => {}
+                    // Those were asked of the API, or are asked of no repository.
+                    Question::Fate { .. } | Question::Candidate(_) => {}
+                    Question::Files { head, base, .. } => {
+                        let listing = part.and_then(|part| part.listing.value());
+                        let tip = listing.and_then(|listing| listing.branches.get(base));
+                        let found = match tip {
+                            Some(tip) => readers.mirrors.files(source, *tip, *head).await,
+                            None => {
+                                let why = format!("its base branch {base} is not there");
+                                answers.push((question.clone(), Err(why)));
+                                continue;
+                            }
+                        };
+                        let found = found.map(Answer::Files).map_err(|error| chain(&error));
+                        answers.push((question.clone(), found));
+                    }
                     Question::Commit { oid, .. } => commits.push(*oid),
                     Question::Contains { ancestor, descendant, .. } => {
                         ancestors.entry(*descendant).or_default().push(*ancestor);

@@ -1,20 +1,12 @@
-//! What became of changes: asked of forges with an API, and again when that may be another answer.
+//! When it is asked again what became of changes: when that may be another answer by now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crosswatch_core::model::change::Listing;
-use crosswatch_core::model::identity::RepositoryId;
-use crosswatch_core::model::question::{Answer, Question};
+use crosswatch_core::model::question::Question;
 use crosswatch_core::model::snapshot::Snapshot;
 use crosswatch_core::model::time::{Span, Timestamp};
-use futures_util::StreamExt;
-
-use super::Readers;
-use super::looking::{chain, no_api};
-
-/// Fates that are asked at once of one repository.
-const AT_ONCE: usize = 4;
 
 /// When each fate was asked, and what was known of its repository then.
 #[derive(Debug, Default)]
@@ -24,7 +16,7 @@ impl Fates {
     /// Fates that are being asked now.
     pub(super) fn asked(&mut self, snapshot: &Snapshot, questions: &BTreeSet<Question>) {
         for question in questions.iter().filter(|q| matches!(q, Question::Fate { .. })) {
-            let listing = listing(snapshot, question.repository()).cloned();
+            let listing = listing(snapshot, question).cloned();
             self.0.insert(question.clone(), (snapshot.at, listing));
         }
     }
@@ -34,7 +26,7 @@ impl Fates {
         self.0.retain(|question, _| snapshot.answers.contains_key(question));
         let alive = open(snapshot).filter(|question| {
             let Some((at, before)) = self.0.get(question) else { return true };
-            let now = listing(snapshot, question.repository());
+            let now = listing(snapshot, question);
             let moved = match (before, now) {
                 (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
                 (None, Some(_)) => true,
@@ -63,39 +55,13 @@ fn open(snapshot: &Snapshot) -> impl Iterator<Item = &Question> {
         .map(|(question, _)| question)
 }
 
-fn listing<'a>(snapshot: &'a Snapshot, id: &RepositoryId) -> Option<&'a Arc<Listing>> {
-    snapshot.repositories.get(id)?.listing.value()
+fn listing<'a>(snapshot: &'a Snapshot, of: &Question) -> Option<&'a Arc<Listing>> {
+    snapshot.repositories.get(of.repository()?)?.listing.value()
 }
 
 fn reconcile(snapshot: &Snapshot, question: &Question) -> Span {
-    let forge = snapshot.settings.forge(&question.repository().forge);
+    let forge = question.repository().and_then(|id| snapshot.settings.forge(&id.forge));
     forge.map_or(Span::minutes(15), |forge| forge.reconcile)
-}
-
-/// Asks what became of changes of one repository.
-pub(super) async fn ask(
-    readers: &Readers,
-    id: &RepositoryId,
-    questions: BTreeSet<Question>,
-) -> Vec<(Question, Result<Answer, String>)> {
-    if questions.is_empty() {
-        return Vec::new();
-    }
-    let api = readers.apis.borrow().get(&*id.forge).cloned();
-    let asks = questions.into_iter().map(|question| {
-        let api = api.clone();
-        async move {
-            let Question::Fate { repository, number } = &question else {
-                return (question, Err("no fate".to_owned()));
-            };
-            let answer = match api {
-                Some(api) => api.fate(repository.clone(), *number).await,
-                None => return (question.clone(), Err(no_api(&repository.forge))),
-            };
-            (question, answer.map(Answer::Fate).map_err(|error| chain(&error)))
-        }
-    });
-    futures_util::stream::iter(asks).buffer_unordered(AT_ONCE).collect().await
 }
 
 #[cfg(test)]
@@ -104,6 +70,8 @@ mod tests {
     use crate::board::{Wake, World};
     use crate::config;
     use crosswatch_core::model::change::Fate;
+    use crosswatch_core::model::identity::RepositoryId;
+    use crosswatch_core::model::question::Answer;
 
     #[test]
     fn a_fate_is_asked_again_when_its_repository_moved_or_it_is_old_unless_it_is_merged() {

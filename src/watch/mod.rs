@@ -3,6 +3,7 @@
 //! the mirrors that workspaces read.
 
 mod answers;
+mod by_api;
 mod fates;
 mod looking;
 mod memory;

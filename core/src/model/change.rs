@@ -137,3 +137,35 @@ pub struct CommitFacts {
     /// References of the `Depends-On:` trailers.
     pub references: References,
 }
+
+/// Which files a change touches, by both names where one was renamed. Unlike a list that could not be
+/// read, one that is too long is an answer, and for ever the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Files {
+    /// All of them, by their paths from the repository's root.
+    Listed(BTreeSet<Name>),
+    /// More than are listed anywhere: it may touch any file.
+    TooMany,
+}
+
+impl Files {
+    /// Entries of a list that is believed to be whole; GitHub lists no more.
+    pub const MOST: usize = 3_000;
+    /// Bytes of all their names.
+    const BYTES: usize = 1024 * 1024;
+
+    /// Of a list of `entries` entries with these names.
+    pub fn of(entries: usize, names: impl IntoIterator<Item = String>) -> Self {
+        let mut listed = BTreeSet::new();
+        let mut bytes = 0_usize;
+        for name in names {
+            bytes = bytes.saturating_add(name.len());
+            if bytes > Self::BYTES {
+                return Self::TooMany;
+            }
+            listed.insert(Name::from(name));
+        }
+        if entries < Self::MOST { Self::Listed(listed) } else { Self::TooMany }
+    }
+}

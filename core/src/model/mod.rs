@@ -8,6 +8,7 @@ pub mod ledger_view;
 pub mod locator;
 pub mod manifest;
 pub mod observed;
+pub mod paths;
 pub mod plan;
 pub mod question;
 pub mod run;

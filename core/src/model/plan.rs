@@ -269,6 +269,8 @@ pub enum Held {
     Archived,
     /// The forge has not said yet whether it can be merged.
     Mergeability,
+    /// It touches nothing that the workspace watches in its repository.
+    NoWatchedPath,
 }
 
 /// What is wrong with a subject.

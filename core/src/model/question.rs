@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::candidate::{Candidate, Recipe};
-use super::change::{CommitFacts, Fate};
-use super::identity::{Oid, RepositoryId};
+use super::change::{CommitFacts, Fate, Files};
+use super::identity::{Name, Oid, RepositoryId};
 
 /// Something that the plan wants to know and a listing does not show.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -35,6 +35,17 @@ pub enum Question {
     },
     /// The manifest that a workspace would have with some changes in it.
     Candidate(Box<Recipe>),
+    /// Which files an open change touches.
+    Files {
+        /// The repository.
+        repository: RepositoryId,
+        /// Number of the change.
+        number: u64,
+        /// Its head.
+        head: Oid,
+        /// The branch that it wants to be merged into.
+        base: Name,
+    },
 }
 
 impl Question {
@@ -43,7 +54,8 @@ impl Question {
         match self {
             Self::Commit { repository, .. }
             | Self::Contains { repository, .. }
-            | Self::Fate { repository, .. } => Some(repository),
+            | Self::Fate { repository, .. }
+            | Self::Files { repository, .. } => Some(repository),
             Self::Candidate(_) => None,
         }
     }
@@ -60,6 +72,8 @@ pub enum Answer {
     Contains(bool),
     /// To [`Question::Fate`].
     Fate(Fate),
+    /// To [`Question::Files`].
+    Files(Files),
     /// To [`Question::Candidate`].
     Candidate(Candidate),
 }
@@ -68,9 +82,10 @@ impl Answer {
     /// Whether it can never become another one.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Commit(_) | Self::Contains(_) | Self::Fate(Fate::Merged { .. }) => true,
+            Self::Commit(_) | Self::Contains(_) | Self::Files(_) => true,
             // By its recipe; a person has a failed one made again.
             Self::Candidate(_) => true,
+            Self::Fate(Fate::Merged { .. }) => true,
             Self::Fate(Fate::Open | Fate::Closed { .. } | Fate::Missing) => false,
         }
     }

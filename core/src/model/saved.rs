@@ -15,7 +15,7 @@ use super::manifest::{Manifest, Vcs};
 use super::observed::Observed;
 use super::question::{Answer, Question};
 use super::settings::{
-    Database, LogRules, ManifestFrom, ManifestSource, Settings, WorkspaceSettings,
+    CandidateRules, Database, LogRules, ManifestFrom, ManifestSource, Settings, WorkspaceSettings,
 };
 use super::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use super::time::Timestamp;
@@ -195,6 +195,7 @@ fn planners(settings: &Settings) -> Settings {
         ci: std::collections::BTreeMap::new(),
         workspaces: settings.workspaces.iter().map(|w| Arc::new(planners_workspace(w))).collect(),
         max_updates: 1,
+        max_candidates: 1,
         max_load: None,
         logs: LogRules::DEFAULT,
         proxy: None,
@@ -206,6 +207,7 @@ fn planners_workspace(settings: &WorkspaceSettings) -> WorkspaceSettings {
     kept.bootstrap = None;
     kept.update = None;
     kept.env.clear();
+    kept.candidates = CandidateRules { make: kept.candidates.make, ..CandidateRules::DEFAULT };
     kept.report_to.clear();
     kept.manifest = ManifestSource {
         format: settings.manifest.format,

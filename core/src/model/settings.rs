@@ -3,6 +3,7 @@
 //! The configuration's own keys and their defaults are documented in `docs/configuration.md`.
 //! Secrets are only named here; their values never enter this crate.
 
+mod ci;
 mod service;
 mod tool;
 
@@ -12,10 +13,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::ci::{
+    BuildbotCi, CiKind, CiSettings, CommandCi, HeaderValue, HttpCall, HttpCi, HttpPoll, LocalCi,
+    Sandbox,
+};
 pub use self::tool::{
     ManifestFormat, ManifestFrom, ManifestSource, Spelling, Tool, UnknownSpelling,
 };
 use super::identity::{Name, RepositoryId};
+use super::paths::PathPatterns;
 use super::size::Size;
 use super::time::Span;
 
@@ -40,6 +46,8 @@ pub struct Settings {
     pub workspaces: Vec<Arc<WorkspaceSettings>>,
     /// Updates and bootstraps that may run at once.
     pub max_updates: usize,
+    /// Copies of workspaces in which candidates are made at once.
+    pub max_candidates: usize,
     /// While the 1-minute load average is above it, no further update is started.
     pub max_load: Option<u32>,
     /// How long logs are kept.
@@ -173,157 +181,6 @@ pub enum Authors {
     None,
 }
 
-/// A CI backend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CiSettings {
-    /// The name in the configuration.
-    pub name: Name,
-    /// What kind it is, with what only that kind has.
-    pub kind: CiKind,
-    /// Builds that may be between sending and ending at once.
-    pub max_in_flight: usize,
-    /// Deadline of one request to it.
-    pub deadline: Span,
-    /// Time between two questions after a build.
-    pub poll: Span,
-    /// After this time without a sign of a build that the CI took, it is `lost`.
-    pub lost_after: Span,
-    /// Secret of results that this CI pushes to `/ci/NAME`.
-    pub push_secret: Option<SecretRef>,
-}
-
-/// Kinds of CI backends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CiKind {
-    /// A command on this machine for each build.
-    Local(LocalCi),
-    /// A Buildbot master's change hook and REST interface.
-    Buildbot(BuildbotCi),
-    /// Any HTTP interface.
-    Http(Box<HttpCi>),
-    /// An executable that gets the request as JSON and prints an id.
-    Command(CommandCi),
-}
-
-impl CiKind {
-    /// The word for it in the configuration.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Local(_) => "local",
-            Self::Buildbot(_) => "buildbot",
-            Self::Http(_) => "http",
-            Self::Command(_) => "command",
-        }
-    }
-}
-
-/// Builds as supervised commands of the daemon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LocalCi {
-    /// Program and arguments; a relative program is relative to the configuration's folder.
-    pub run: Vec<String>,
-    /// Builds at once.
-    pub slots: usize,
-    /// Deadlines of one build.
-    pub limits: Limits,
-    /// How code of changes is kept from the machine.
-    pub sandbox: Sandbox,
-    /// Paths that builds in the sandbox may read besides the system's own.
-    pub read_only: Vec<PathBuf>,
-    /// Whether builds in the sandbox reach the network.
-    pub network: bool,
-}
-
-/// What surrounds the code of a change on this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sandbox {
-    /// bubblewrap; without it builds of changes are refused.
-    Bubblewrap,
-    /// Nothing. Only for forges where every head is trusted.
-    None,
-}
-
-/// A Buildbot master.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildbotCi {
-    /// Address of the master's pages, without a trailing `/`.
-    pub url: String,
-    /// User of the change hook.
-    pub user: Option<String>,
-    /// Password of the change hook.
-    pub password: Option<SecretRef>,
-    /// `project` of the changes; the workspace's name when left out.
-    pub project: Option<String>,
-}
-
-/// A CI that is called by HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpCi {
-    /// The request that starts a build.
-    pub send: HttpCall,
-    /// JSON pointer to the build's id in the answer.
-    pub id: Option<String>,
-    /// JSON pointer to the build's page in the answer.
-    pub link: Option<String>,
-    /// The request that asks how a build is.
-    pub poll: Option<HttpPoll>,
-    /// The request that cancels a build.
-    pub cancel: Option<HttpCall>,
-    /// Key of an HMAC-SHA-256 over the body, sent as `X-Crosswatch-Signature: sha256=HEX`.
-    pub sign: Option<SecretRef>,
-}
-
-/// One HTTP request with templates (minijinja) in URL and body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpCall {
-    /// Method, in upper case.
-    pub method: String,
-    /// Address, a template.
-    pub url: String,
-    /// Header fields; the values are plain or secret.
-    pub headers: BTreeMap<String, HeaderValue>,
-    /// Body, a template; the whole build request as JSON when left out.
-    pub body: Option<String>,
-}
-
-/// A header's value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeaderValue {
-    /// Written in the configuration.
-    Plain(String),
-    /// Read from a secret.
-    Secret(SecretRef),
-}
-
-/// How the state of a build is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpPoll {
-    /// The request.
-    pub call: HttpCall,
-    /// JSON pointer to the state in the answer.
-    pub state: String,
-    /// JSON pointer to the build's page in the answer.
-    pub link: Option<String>,
-    /// What the CI's own words for states mean; other words mean "still running".
-    pub states: BTreeMap<String, super::build::Verdict>,
-}
-
-/// A CI behind executables.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommandCi {
-    /// Gets the request as JSON on standard input, prints the build's id.
-    pub send: Vec<String>,
-    /// Gets the id as last argument, prints a state word and optionally a link.
-    pub poll: Option<Vec<String>>,
-    /// Gets the id as last argument.
-    pub cancel: Option<Vec<String>>,
-    /// Deadlines of one run of these.
-    pub limits: Limits,
-}
-
 /// Deadlines of a supervised run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -401,9 +258,8 @@ pub struct WorkspaceSettings {
     pub update_on: UpdateOn,
     /// Where the manifest comes from.
     pub manifest: ManifestSource,
-    /// Files that decide the manifest, as patterns of paths in any of its repositories: `west.yml`,
-    /// `*.repos`, `dir/*.xml`. A pattern without `/` is compared with the file's name alone.
-    pub defining: Vec<String>,
+    /// Files that decide the manifest, in any of its repositories: `west.yml`, `*.repos`, `dir/*.xml`.
+    pub defining: PathPatterns,
     /// How CIs are given the overrides, beside JSON.
     pub spellings: Vec<Spelling>,
     /// Names of the CIs that build it.
@@ -426,12 +282,33 @@ pub struct WorkspaceSettings {
     pub env: BTreeMap<String, String>,
     /// Whether git in its commands reads shared mirrors.
     pub mirror: Mirror,
+    /// How candidates of it are made.
+    pub candidates: CandidateRules,
     /// Switched off by the configuration.
     pub paused: bool,
     /// After so many failed updates in a row it is bootstrapped into a fresh directory; 0 for never.
     pub rebootstrap_after: u32,
     /// Packages in percent that a manifest may lose at once and still be believed.
     pub max_shrink: u64,
+}
+
+/// How the manifest is found out that a workspace would have with some changes in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateRules {
+    /// Whether that is done at all; else every change is judged by the mainline's manifest.
+    pub make: bool,
+    /// Whether the workspace's commands reach the network then.
+    pub network: bool,
+    /// Paths that they may read besides the system's own.
+    pub read_only: Vec<PathBuf>,
+    /// Largest copy of the workspace.
+    pub max_size: Size,
+}
+
+impl CandidateRules {
+    /// What holds when nothing is said.
+    pub const DEFAULT: Self =
+        Self { make: true, network: false, read_only: Vec::new(), max_size: Size(20 << 30) };
 }
 
 /// Whether a workspace's git reads the daemon's mirrors instead of the servers.
@@ -509,6 +386,12 @@ pub struct ChangeRules {
     pub pinned_roots: bool,
     /// Whether changes of other repositories with the same branch name are joined.
     pub branch_matching: bool,
+    /// Paths that count for packages that live in a folder of their repository, beside that folder.
+    #[serde(default)]
+    pub paths: PathPatterns,
+    /// Paths that count for no package.
+    #[serde(default)]
+    pub ignore_paths: PathPatterns,
 }
 
 /// What happens to drafts.

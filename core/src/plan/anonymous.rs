@@ -15,12 +15,13 @@ use self::exchange::Exchange;
 use super::plan;
 use crate::model::build::{PackageHead, SetMember};
 use crate::model::candidate::{Candidate, Recipe, digest};
-use crate::model::change::{Fate, ForgeChange, Listing, OpenRef};
+use crate::model::change::{Fate, Files, ForgeChange, Listing, OpenRef};
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, ChangeFacts, LedgerView, Look, WorkspaceLedger};
 use crate::model::locator::{Located, Locator};
 use crate::model::manifest::{Manifest, Pin, Vcs};
 use crate::model::observed::{Observed, Purpose};
+use crate::model::paths::PathPatterns;
 use crate::model::plan::FingerprintPart;
 use crate::model::question::{Answer, Question};
 use crate::model::saved::Saved;
@@ -61,6 +62,7 @@ enum Kind {
     Label,
     Ci,
     Address,
+    Folder,
 }
 
 impl Kind {
@@ -76,6 +78,7 @@ impl Kind {
             Self::Label => "label",
             Self::Ci => "ci",
             Self::Address => "address",
+            Self::Folder => "folder",
         }
     }
 }
@@ -164,8 +167,9 @@ impl Names {
             .values()
             .map(|forge| (self.of(Kind::Forge, &forge.identity), Arc::new(self.forge(forge))))
             .collect();
+        let files: BTreeSet<&Name> = saved.answers.iter().filter_map(files_of).flatten().collect();
         for workspace in &mut hidden.settings.workspaces {
-            *workspace = Arc::new(self.workspace_settings(workspace));
+            *workspace = Arc::new(self.workspace_settings(workspace, &files));
         }
         for part in &mut hidden.workspaces {
             *part = Arc::new(self.workspace(part));
@@ -208,7 +212,20 @@ impl Names {
         hidden
     }
 
-    fn workspace_settings(&self, settings: &WorkspaceSettings) -> WorkspaceSettings {
+    /// Patterns that fit the same of the paths that are known.
+    fn patterns(&self, patterns: &PathPatterns, files: &BTreeSet<&Name>) -> PathPatterns {
+        let fitting = files.iter().filter(|path| patterns.fit(path)).map(|path| self.path(path));
+        // A name alone would fit in every folder.
+        let whole = fitting
+            .map(|path| if path.contains('/') { path } else { format!("{{{path},{path}/}}") });
+        PathPatterns::new(whole.collect()).unwrap_or_default()
+    }
+
+    fn workspace_settings(
+        &self,
+        settings: &WorkspaceSettings,
+        files: &BTreeSet<&Name>,
+    ) -> WorkspaceSettings {
         let mut hidden = settings.clone();
         hidden.name = self.of(Kind::Workspace, &settings.name);
         hidden.id = self.of(Kind::Workspace, &settings.id);
@@ -222,6 +239,9 @@ impl Names {
         for label in &mut hidden.changes.merged_labels {
             *label = self.of(Kind::Label, label).to_string();
         }
+        hidden.defining = self.patterns(&settings.defining, files);
+        hidden.changes.paths = self.patterns(&settings.changes.paths, files);
+        hidden.changes.ignore_paths = self.patterns(&settings.changes.ignore_paths, files);
         for person in hidden.changes.trusted.iter_mut().chain(&mut hidden.changes.bots) {
             *person = self.of(Kind::Person, person).to_string();
         }
@@ -257,7 +277,7 @@ impl Names {
             package.name = self.package(&package.name);
             package.override_key = self.of(Kind::Package, &package.override_key);
             package.vcs = self.vcs(&package.vcs);
-            package.path = None;
+            package.path = package.path.as_ref().map(|path| self.path(path));
             for needed in &mut package.depends_on {
                 *needed = self.package(needed);
             }
@@ -358,6 +378,21 @@ impl Names {
         hidden
     }
 
+    fn files(&self, files: &Files) -> Files {
+        match files {
+            Files::TooMany => Files::TooMany,
+            Files::Listed(names) => {
+                Files::Listed(names.iter().map(|name| self.path(name).into()).collect())
+            }
+        }
+    }
+
+    /// A path, part by part, so that what is below a folder stays below it.
+    fn path(&self, path: &str) -> String {
+        let parts: Vec<Name> = path.split('/').map(|part| self.of(Kind::Folder, part)).collect();
+        parts.iter().map(Name::as_str).collect::<Vec<_>>().join("/")
+    }
+
     fn question(&self, question: &Question) -> Question {
         let mut hidden = question.clone();
         match &mut hidden {
@@ -365,6 +400,10 @@ impl Names {
             | Question::Contains { repository, .. }
             | Question::Fate { repository, .. } => {
                 *repository = self.repository(repository);
+            }
+            Question::Files { repository, base, .. } => {
+                *repository = self.repository(repository);
+                *base = self.branch(base);
             }
             Question::Candidate(recipe) => self.recipe(recipe),
         }
@@ -402,6 +441,7 @@ impl Names {
             }
             Answer::Contains(contains) => Answer::Contains(*contains),
             Answer::Fate(fate) => Answer::Fate(self.fate(fate)),
+            Answer::Files(files) => Answer::Files(self.files(files)),
             Answer::Candidate(candidate) => Answer::Candidate(self.candidate(candidate)),
         }
     }
@@ -527,6 +567,16 @@ impl Names {
         };
         let hidden = change.or_else(head).unwrap_or_else(|| "another part".to_owned());
         FingerprintPart { what: hidden, value }
+    }
+}
+
+/// Names of files in an answer.
+fn files_of(
+    (_, answer): &(Question, Observed<Answer>),
+) -> Option<impl Iterator<Item = &Name> + use<'_>> {
+    match &**answer.last_known(Purpose::Display)? {
+        Answer::Files(Files::Listed(names)) => Some(names.iter()),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::model::build::SetMember;
 use crate::model::candidate::{Candidate, Difference, Recipe, digest};
+use crate::model::change::Files;
 use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::locator::Located;
 use crate::model::manifest::Manifest;
@@ -46,18 +47,66 @@ pub(crate) struct Settled<'a> {
     pub(crate) plan: CandidatePlan,
 }
 
-/// Why a set has a candidate; nothing for one that leaves the manifest as it is.
-pub(crate) fn because(tracked: &Tracked, set: &[SetMember]) -> Option<String> {
-    set.iter().find_map(|member| {
-        let repository = tracked.repositories.get(&member.change.repository)?;
-        let mut uses = repository.overridden(&member.base);
-        let used = uses.find(|used| used.definition)?;
+/// Whether a set has a candidate.
+pub(crate) enum Because {
+    /// It leaves the manifest as it is.
+    Nothing,
+    /// It has one, for this reason.
+    Of(String),
+    /// That is not known.
+    Unknown(String),
+}
+
+/// Why a set has a candidate: a member of a definition repository, or one that touches a file which
+/// decides the manifest. Which files it touches is asked only of a set that could be built now.
+pub(crate) fn because(
+    deciding: &Deciding<'_, '_>,
+    set: &ChangeSet,
+    gate: &dyn Fn(&ChangeSet) -> Option<Decision>,
+) -> Because {
+    if !deciding.view.settings.candidates.make {
+        return Because::Nothing;
+    }
+    let definition = set.members.iter().find_map(|member| {
+        let repository = deciding.tracked.repositories.get(&member.change.repository)?;
+        let used = repository.overridden(&member.base).find(|used| used.definition)?;
         let what = match &*used.package {
             "source" => "the workspace's source".to_owned(),
             name => format!("definition repository {name}"),
         };
         Some(format!("{} touches {what}", member.change))
-    })
+    });
+    if let Some(why) = definition {
+        return Because::Of(why);
+    }
+    let defining = &deciding.view.settings.defining;
+    if defining.is_empty() || set.unknown.is_some() || set.blocked.is_some() {
+        return Because::Nothing;
+    }
+    let mut missing = None;
+    for member in &set.members {
+        let Some(open) = deciding.graph.open.get(&member.change) else { continue };
+        match deciding.view.seen_files(&member.change, open.listed) {
+            Ok(Files::TooMany) => {
+                let why = format!("{} touches more files than are listed", member.change);
+                return Because::Of(why);
+            }
+            Ok(Files::Listed(files)) => {
+                if let Some(file) = files.iter().find(|file| defining.fit(file)) {
+                    let why = format!("{} touches {file}, which decides the manifest", member.change);
+                    return Because::Of(why);
+                }
+            }
+            Err(why) => missing = missing.or(Some((member, open, why))),
+        }
+    }
+    let Some((member, open, why)) = missing.filter(|_| gate(set).is_none()) else {
+        return Because::Nothing;
+    };
+    match deciding.view.files(&member.change, open.listed) {
+        Ok(_) => Because::Nothing,
+        Err(_) => Because::Unknown(why),
+    }
 }
 
 /// Walks along the candidates of one set.

@@ -12,7 +12,7 @@ use crate::model::settings::Dependencies;
 use crate::model::time::Span;
 
 use super::attempts::{self, Due};
-use super::candidate::{self, Standing};
+use super::candidate::{self, Because, Standing};
 use super::fate::{Fated, fated};
 use super::fingerprint;
 use super::holds::last_moved;
@@ -165,17 +165,19 @@ impl Deciding<'_, '_> {
             return None;
         }
         let set = self.graph.set(self.view, id);
-        let Some(because) = candidate::because(self.tracked, &set.members) else {
-            return root.then(|| self.judged(id, open, set, None, facts, decided));
-        };
         let (plain, _) = fingerprint::of_set(self.view, &set.members, None);
         if set.unknown.is_none() {
             self.hold(id, plain, facts);
         }
-        let standing = {
-            let gate =
-                |set: &ChangeSet| self.not_now(id, open, set, (plain, plain), facts, decided);
-            candidate::candidate(self, id, because, set, &gate)
+        let gate = |set: &ChangeSet| self.not_now(id, open, set, (plain, plain), facts, decided);
+        let standing = match candidate::because(self, &set, &gate) {
+            Because::Nothing => {
+                return root.then(|| self.judged(id, open, set, None, facts, decided));
+            }
+            Because::Unknown(reason) => {
+                return Some(self.undecided(open, set, None, bare(id, Decision::Unknown { reason })));
+            }
+            Because::Of(why) => candidate::candidate(self, id, why, set, &gate),
         };
         match standing {
             Standing::Settled(settled) => {
@@ -196,19 +198,29 @@ impl Deciding<'_, '_> {
                 if matches!(decision, Decision::Unknown { .. }) {
                     self.undecided.set(true);
                 }
-                let trusted = self.is_trusted(&set.members);
-                Some(SubjectPlan {
-                    packages: self.packages(id),
-                    overrides: overrides(self.view, self.tracked, self.graph, &set),
-                    trusted,
-                    candidate: Some(plan),
-                    references: open.references.references.clone(),
-                    findings: set.findings,
-                    notes: set.notes,
-                    set: set.members,
-                    ..bare(id, decision)
-                })
+                Some(self.undecided(open, *set, Some(plan), bare(id, decision)))
             }
+        }
+    }
+
+    /// The plan of a set that has no fingerprint while its manifest is not known.
+    fn undecided(
+        &self,
+        open: &Open<'_>,
+        set: ChangeSet,
+        candidate: Option<CandidatePlan>,
+        bare: SubjectPlan,
+    ) -> SubjectPlan {
+        SubjectPlan {
+            packages: bare.subject.change().map(|id| self.packages(id)).unwrap_or_default(),
+            overrides: overrides(self.view, self.tracked, self.graph, &set),
+            trusted: self.is_trusted(&set.members),
+            candidate,
+            references: open.references.references.clone(),
+            findings: set.findings,
+            notes: set.notes,
+            set: set.members,
+            ..bare
         }
     }
 
@@ -229,7 +241,7 @@ impl Deciding<'_, '_> {
         open: &Open<'_>,
         set: ChangeSet,
         candidate: Option<(CandidatePlan, Fingerprint)>,
-        facts: &mut Facts,
+        facts: &Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> SubjectPlan {
         let subject = Subject::Change(id.clone());
@@ -239,9 +251,6 @@ impl Deciding<'_, '_> {
         let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members, difference);
         let trusted = self.is_trusted(&set.members);
         let fingerprint = set.unknown.is_none().then_some(fingerprint);
-        if let (Some(fingerprint), None) = (fingerprint, &candidate) {
-            self.hold(id, fingerprint, facts);
-        }
         let (decision, due) = match fingerprint {
             Some(fingerprint) => {
                 let plain = candidate.as_ref().map_or(fingerprint, |(_, plain)| *plain);
@@ -384,6 +393,9 @@ impl Deciding<'_, '_> {
                     format!("nothing of it moved for {}; a push releases it", rules.max_age);
                 return held(Held::Stale, reason, None);
             }
+        }
+        if let Some(decision) = self.untouched(id, open) {
+            return Some(decision);
         }
         if let Some((until, reason)) = self.settling(set, facts) {
             return held(Held::Settling, reason, Some(until));

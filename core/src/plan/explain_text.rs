@@ -299,6 +299,7 @@ pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> Strin
                 format!("of what was open before the watch began only some is built (`adopt: {word}`)")
             }
             Held::Paused => "nothing is triggered while it is paused or switched off (`paused`, `build`)".to_owned(),
+            Held::NoWatchedPath => "a change counts for a package that lives in a folder if it touches that folder or one of `paths`, and what `ignore_paths` names never counts".to_owned(),
             Held::Retry => "a build that the CI lost is tried again after 2 and after 20 minutes, then not any more".to_owned(),
             _ => "what it needs first is under way".to_owned(),
         },
@@ -333,7 +334,7 @@ pub(super) fn released(subject: &SubjectPlan, settings: &WorkspaceSettings) -> S
         Decision::Held { until: Some(until), .. } => format!("by itself at {until}"),
         Decision::Held { why, .. } => match why {
             Held::Draft => "when it is marked ready for review".to_owned(),
-            Held::Stale | Held::Adopted => {
+            Held::Stale | Held::Adopted | Held::NoWatchedPath => {
                 format!("by a push, or `crosswatch rebuild {name} {id}`")
             }
             Held::Approval => format!("by `crosswatch approve {name} {id}`"),

@@ -28,6 +28,7 @@ mod sets;
 mod stack;
 mod tracked;
 mod trust;
+mod watched_paths;
 pub mod what_if;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod explain;
 mod hosted;
 mod mainline;
 mod open_pulls;
+mod paths;
 mod properties;
 mod pulls;
 mod saved;

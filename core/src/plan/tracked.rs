@@ -41,6 +41,8 @@ pub(crate) struct Use {
     pub(crate) pin: Option<Pin>,
     pub(crate) definition: bool,
     pub(crate) repeats: Option<Arc<Repeats>>,
+    /// The folder of the repository that it lives in, if it is not the whole.
+    pub(crate) path: Option<String>,
 }
 
 impl TrackedRepository {
@@ -73,16 +75,16 @@ pub(crate) fn of_manifest(view: &View<'_>, manifest: Option<&Manifest>) -> Track
     if let Some(source) = &view.settings.source {
         let vcs = Vcs::Git { url: source.url.clone(), branch: source.branch.clone(), pin: None };
         let name = Name::from("source");
-        add(view, &mut tracked, (&name, &name, None), &vcs, true);
+        add(view, &mut tracked, (&name, &name, None), &vcs, (true, None));
     }
     let Some(manifest) = manifest else { return tracked };
     for package in &manifest.packages {
         let names = (&package.name, &package.override_key, package.repeats.as_ref());
-        add(view, &mut tracked, names, &package.vcs, false);
+        add(view, &mut tracked, names, &package.vcs, (false, package.path.as_ref()));
     }
     for definition in &manifest.definitions {
         let names = (&definition.name, &definition.override_key, definition.repeats.as_ref());
-        add(view, &mut tracked, names, &definition.vcs, true);
+        add(view, &mut tracked, names, &definition.vcs, (true, None));
     }
     tracked
 }
@@ -99,7 +101,7 @@ fn add(
     tracked: &mut Tracked,
     (package, override_key, repeats): (&Name, &Name, Option<&Arc<Repeats>>),
     vcs: &Vcs,
-    definition: bool,
+    (definition, path): (bool, Option<&String>),
 ) {
     let unwatched = |reason: String| Unwatched { package: package.clone(), reason };
     let (url, branch, pin) = match vcs {
@@ -129,6 +131,7 @@ fn add(
                 pin: pin.clone(),
                 definition,
                 repeats: repeats.cloned(),
+                path: path.cloned(),
             });
         }
     }

@@ -7,6 +7,7 @@ use crosswatch_core::model::build::{RequestId, Verdict};
 use crosswatch_core::model::change::{CommitFacts, Listing, OpenRef};
 use crosswatch_core::model::identity::{ChangeId, Fingerprint, Oid, RepositoryId, Subject};
 use crosswatch_core::model::manifest::{Manifest, Package, Vcs};
+use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::*;
 use crosswatch_core::model::time::{Span, Timestamp};
@@ -140,11 +141,13 @@ impl Server {
     }
 
     pub fn answer(&self, question: &Question) -> Option<Answer> {
-        self.repositories.get(question.repository()).filter(|repository| !repository.down)?;
+        self.repositories.get(question.repository()?).filter(|repository| !repository.down)?;
         match question {
             Question::Commit { oid, .. } => self.commits.get(oid).cloned().map(Answer::Commit),
-            // A plain git server has no fates.
-            Question::Fate { .. } => None,
+            // No repository here defines what the workspace is made of.
+            Question::Candidate(_) => None,
+            // A plain git server has no fates, and no package here is only a part of its repository.
+            Question::Fate { .. } | Question::Files { .. } => None,
             Question::Contains { ancestor, descendant, .. } => {
                 Some(Answer::Contains(self.contains(*ancestor, *descendant)))
             }
@@ -275,7 +278,7 @@ pub fn settings() -> Settings {
             files: Vec::new(),
             checkouts: None,
         },
-        defining: Vec::new(),
+        defining: PathPatterns::default(),
         spellings: Vec::new(),
         ci: vec!["ci".into()],
         build_changes: true,
@@ -298,6 +301,8 @@ pub fn settings() -> Settings {
             same_repository: SameRepository::Block,
             pinned_roots: false,
             branch_matching: false,
+            paths: PathPatterns::default(),
+            ignore_paths: PathPatterns::default(),
         },
         mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },
         epoch: 0,
@@ -305,6 +310,7 @@ pub fn settings() -> Settings {
         report_to: Vec::new(),
         env: BTreeMap::new(),
         mirror: crosswatch_core::model::settings::Mirror::Off,
+        candidates: crosswatch_core::model::settings::CandidateRules::DEFAULT,
         paused: false,
         rebootstrap_after: 5,
         max_shrink: 50,
@@ -318,6 +324,7 @@ pub fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace)],
         max_updates: 1,
+        max_candidates: 1,
         proxy: None,
         max_load: None,
         logs: LogRules::DEFAULT,

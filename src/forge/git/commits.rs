@@ -18,6 +18,10 @@ const MAX_MESSAGE: usize = 64 * 1024;
 /// As many are fetched at once: arguments have a limit.
 const BATCH: usize = 500;
 
+/// Says that what is missing was left out and can be had from where the rest came from.
+pub(super) const TREELESS: [&str; 2] =
+    ["remote.origin.promisor=true", "remote.origin.partialclonefilter=tree:0"];
+
 /// What one commit says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitFacts {
@@ -88,7 +92,7 @@ impl Mirrors {
         Ok(self.contained(source, &[ancestor], descendant).await?.contains(&ancestor))
     }
 
-    async fn open<'a>(
+    pub(super) async fn open<'a>(
         &'a self,
         source: Source<'a>,
         kind: &str,
@@ -103,7 +107,7 @@ impl Mirrors {
     }
 }
 
-struct Mirror<'a>(Bare<'a>);
+pub(super) struct Mirror<'a>(pub(super) Bare<'a>);
 
 impl Mirror<'_> {
     async fn commits(&self, oids: &[Oid]) -> Result<Vec<(Oid, CommitFacts)>, GitError> {
@@ -132,17 +136,7 @@ impl Mirror<'_> {
         descendant: Oid,
     ) -> Result<BTreeSet<Oid>, GitError> {
         let all: BTreeSet<Oid> = ancestors.iter().copied().chain([descendant]).collect();
-        let listed: Vec<Oid> = all.iter().copied().collect();
-        let known = self.read(&listed).await?;
-        // Kept by refs: a later fetch then asks only for what is new.
-        let wanted: Vec<String> = all
-            .iter()
-            .filter(|oid| !known.contains_key(oid))
-            .map(|oid| format!("+{oid}:refs/kept/{oid}"))
-            .collect();
-        if !wanted.is_empty() {
-            self.fetch(&[], wanted).await?;
-        }
+        self.have(&all).await?;
         let words = self.0.git(["rev-list", "--stdin"]);
         let mut input: String = ancestors.iter().map(|oid| format!("{oid}\n")).collect();
         input.push_str(&format!("^{descendant}\n"));
@@ -162,10 +156,22 @@ impl Mirror<'_> {
         Ok(ancestors.iter().copied().filter(|oid| !outside.contains(oid)).collect())
     }
 
+    /// Fetches those of `all`, with their history, that are not there.
+    pub(super) async fn have(&self, all: &BTreeSet<Oid>) -> Result<(), GitError> {
+        let listed: Vec<Oid> = all.iter().copied().collect();
+        let known = self.read(&listed).await?;
+        // Kept by refs: a later fetch then asks only for what is new.
+        let wanted: Vec<String> = all
+            .iter()
+            .filter(|oid| !known.contains_key(oid))
+            .map(|oid| format!("+{oid}:refs/kept/{oid}"))
+            .collect();
+        if wanted.is_empty() { Ok(()) } else { self.fetch(&[], wanted).await }
+    }
+
     async fn fetch(&self, how: &[&str], wanted: Vec<String>) -> Result<(), GitError> {
-        let treeless = ["remote.origin.promisor=true", "remote.origin.partialclonefilter=tree:0"];
         let options: Vec<&str> = ["-q", "--filter=tree:0"].iter().chain(how).copied().collect();
-        self.0.fetch(&treeless, &options, wanted).await
+        self.0.fetch(&TREELESS, &options, wanted).await
     }
 
     /// Those of `oids` that the mirror has.

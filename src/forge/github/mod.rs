@@ -3,6 +3,7 @@
 //! A repository is read whole or not at all: alone by REST with ETags, with others by GraphQL. Whether
 //! it has to be read is asked of GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
+mod facts;
 mod failure;
 #[cfg(test)]
 mod fuzz;
@@ -17,8 +18,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crosswatch_core::model::change::{Fate, Listing};
-use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId};
+use crosswatch_core::model::change::{Fate, Files, Listing};
+use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 use crosswatch_core::model::time::Span;
@@ -150,6 +151,16 @@ impl ForgeApi for GitHub {
     ) -> BoxFuture<'static, Result<Fate, ForgeError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { Ok(inner.fate(&repository, number).await?) })
+    }
+
+    fn files(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Files, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(facts::files(&inner, &repository, number, head).await?) })
     }
 
     fn marks(

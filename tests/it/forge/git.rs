@@ -8,13 +8,14 @@ use crosswatch::clock::Clock;
 use crosswatch::forge::git::commits::Source;
 use crosswatch::forge::git::{GitError, GitRemote, ListingRules, Mirrors, RefList, listing};
 use crosswatch::http::{HttpClient, HttpError};
+use crosswatch_core::model::change::Files;
 use crosswatch_core::model::identity::Oid;
 use crosswatch_core::model::time::{Span, Timestamp};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::git_http::{Counts, GitHttpServer};
-use crate::support::git_repo::{bare, commit, git};
+use crate::support::git_repo::{bare, commit, commit_files, git};
 use crate::support::supervisor;
 
 fn remote() -> GitRemote {
@@ -203,6 +204,42 @@ async fn commits_are_read_and_compared() {
     }
     let fetched = server.counts().fetch;
     assert!(fetched <= 8, "what is known is not fetched again: {fetched}");
+}
+
+#[tokio::test]
+async fn files_of_a_change_are_those_since_it_left_its_base() {
+    let root = tempfile::tempdir().expect("a folder");
+    let dir = bare(root.path(), "a.git");
+    let at = |name: &str, files: &[(&str, &str)], parents: &[&str]| {
+        commit_files(&dir, name, files, parents)
+    };
+    let first = at("refs/heads/main", &[("a/x", "1"), ("b/y z", "2"), ("c", "3")], &[]);
+    let change = [("a/x", "4"), ("b/new/\u{fc}", "2"), ("c", "3")];
+    let head = at("refs/pull/1/head", &change, &[&first]);
+    let main = at("refs/heads/main", &[("a/x", "1"), ("c", "moved on")], &[&first]);
+    let alone = at("refs/pull/2/head", &[("q", "5")], &[]);
+    let oid = |text: &str| text.parse::<Oid>().expect("an oid");
+    let listed = |names: &[&str]| Files::of(0, names.iter().map(|name| (*name).to_owned()));
+    let server = GitHttpServer::start(root.path()).await;
+    let never = CancellationToken::new();
+    for filters in ["true", "false"] {
+        git(&dir, &["config", "uploadpack.allowFilter", filters]);
+        for url in [format!("{}/a.git", server.url), dir.display().to_string()] {
+            let source =
+                Source { url: &url, auth: None, deadline: Span::seconds(20), cancel: &never };
+            let mirrors = Mirrors::new(supervisor(), root.path().join(filters));
+            let files = async |head: &str| mirrors.files(source, oid(&main), oid(head)).await;
+            let renamed = listed(&["a/x", "b/new/\u{fc}", "b/y z"]);
+            assert_eq!(files(&head).await.expect("a list"), renamed, "{url}");
+            assert_eq!(files(&main).await.expect("a list"), listed(&[]), "{url}");
+            assert_eq!(files(&alone).await.expect("an answer"), Files::TooMany, "{url}");
+            let missing = "0123456789abcdef0123456789abcdef01234567";
+            assert!(files(missing).await.is_err());
+            let before = server.counts().fetch;
+            assert_eq!(files(&head).await.expect("a list"), renamed);
+            assert_eq!(server.counts().fetch, before, "what is known is not fetched again");
+        }
+    }
 }
 
 #[tokio::test]

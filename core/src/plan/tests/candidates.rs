@@ -2,8 +2,10 @@
 
 use super::world::{World, change, repository, subject};
 use crate::model::build::Verdict;
+use crate::model::change::Files;
 use crate::model::identity::Subject;
 use crate::model::ledger_view::Approval;
+use crate::model::paths::PathPatterns;
 use crate::model::plan::SubjectPlan;
 use crate::model::settings::{Authors, Drafts};
 use crate::model::time::Span;
@@ -443,4 +445,56 @@ fn an_explanation_says_what_the_candidate_changes() {
         "{text}"
     );
     assert!(text.contains("manifest   adds new"), "{text}");
+}
+
+/// `a#1` adds a dependency in a file that decides the manifest: package `dep`, known as `dep#4` alone.
+fn new_dependency(files: Option<Files>) -> World {
+    let mut world = World::new(&["a"]);
+    world.settings(|w| {
+        w.defining = PathPatterns::new(vec!["package.xml".to_owned()]).expect("a pattern");
+    });
+    world.unseen("dep");
+    world.push("dep#4", &[]);
+    world.brings("a#1", "dep");
+    let head = world.push("a#1", &["dep#4"]);
+    if let Some(files) = files {
+        world.files.insert(head, files);
+    }
+    world
+}
+
+fn listed(names: &[&str]) -> Option<Files> {
+    Some(Files::of(names.len(), names.iter().map(|name| (*name).to_owned())))
+}
+
+#[test]
+fn a_file_that_decides_the_manifest_makes_a_candidate() {
+    let rows = [
+        (listed(&["src/x", "lib/package.xml"]), "build", 1),
+        (Some(Files::TooMany), "build", 1),
+        (listed(&["src/x", "package.xml.in"]), "build", 0),
+        (None, "unknown", 0),
+    ];
+    for (row, (files, decision, ran)) in rows.into_iter().enumerate() {
+        let mut world = new_dependency(files);
+        world.run(0);
+        assert!(world.plan().workspaces[0].wanted.is_empty(), "{row}: it settles");
+        world.run(90);
+        assert_eq!(world.decision("a#1"), decision, "{row}");
+        assert_eq!(world.tool_ran().len(), ran, "{row}");
+        let expected: &[&str] = if ran > 0 { &["dep#4", "a#1"] } else { &["a#1"] };
+        assert_eq!(members(&world.planned("a#1")), expected, "{row}");
+        assert_eq!(watches(&mut world, "dep"), ran > 0, "{row}");
+    }
+}
+
+#[test]
+fn where_candidates_are_switched_off_the_mainlines_manifest_holds() {
+    let mut world = new_package();
+    world.settings(|w| w.candidates.make = false);
+    world.run(0);
+    assert_eq!(world.run(90), ["conf#1"]);
+    assert!(world.tool_ran().is_empty());
+    assert_eq!(members(&world.planned("conf#1")), ["conf#1"]);
+    assert!(!watches(&mut world, "new"));
 }

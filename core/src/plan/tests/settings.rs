@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::model::paths::PathPatterns;
 use crate::model::settings::*;
 use crate::model::time::Span;
 
@@ -20,6 +21,7 @@ pub(super) fn settings() -> Settings {
         ci: BTreeMap::new(),
         workspaces: vec![Arc::new(workspace())],
         max_updates: 1,
+        max_candidates: 1,
         proxy: None,
         max_load: None,
         logs: LogRules::DEFAULT,
@@ -75,7 +77,7 @@ pub(crate) fn workspace() -> WorkspaceSettings {
             files: Vec::new(),
             checkouts: None,
         },
-        defining: Vec::new(),
+        defining: PathPatterns::default(),
         spellings: Vec::new(),
         ci: vec!["ci".into()],
         build_changes: true,
@@ -98,6 +100,8 @@ pub(crate) fn workspace() -> WorkspaceSettings {
             same_repository: SameRepository::Block,
             pinned_roots: false,
             branch_matching: false,
+            paths: PathPatterns::default(),
+            ignore_paths: PathPatterns::default(),
         },
         mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },
         epoch: 0,
@@ -105,6 +109,7 @@ pub(crate) fn workspace() -> WorkspaceSettings {
         report_to: Vec::new(),
         env: BTreeMap::new(),
         mirror: crate::model::settings::Mirror::Off,
+        candidates: CandidateRules::DEFAULT,
         paused: false,
         rebootstrap_after: 5,
         max_shrink: 50,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::build::{Stage, Verdict};
-use crate::model::change::{CommitFacts, Fate, Listing, OpenRef};
+use crate::model::change::{CommitFacts, Fate, Files, Listing, OpenRef};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView, Rebuild, WorkspaceLedger};
 use crate::model::locator::Locator;
@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) ancestry: BTreeSet<(Oid, Oid)>,
     /// What became of the pull requests that are not open.
     pub(super) fates: BTreeMap<ChangeId, Fate>,
+    /// Files that heads touch; of others nothing is answered.
+    pub(super) files: BTreeMap<Oid, Files>,
     /// Questions about these commits get no answer.
     pub(super) silent: BTreeSet<Oid>,
     pub(super) planner: Planner,
@@ -116,6 +118,7 @@ impl World {
             commits: BTreeMap::new(),
             ancestry: BTreeSet::new(),
             fates: BTreeMap::new(),
+            files: BTreeMap::new(),
             silent: BTreeSet::new(),
             planner: Planner::new(),
             tool: super::tool::Tool::default(),
@@ -310,6 +313,7 @@ impl World {
                 let fate = self.fates.get(&repository.change(*number)).cloned();
                 Some(Answer::Fate(fate.unwrap_or(Fate::Missing)))
             }
+            Question::Files { head, .. } => self.files.get(head).cloned().map(Answer::Files),
             Question::Candidate(recipe) => {
                 self.tool.answer(&self.packages, &self.definitions, recipe)
             }

@@ -182,10 +182,29 @@ impl Edited {
         for (ancestor, descendant, contains) in related {
             self.answer_if_unknown(&repository, ancestor, descendant, contains);
         }
+        self.same_files(id, open.head, head);
         for listed in listing.changes.iter_mut().filter(|listed| listed.number == id.number) {
             listed.head = head;
         }
         self.put(&repository, listing);
+    }
+
+    /// What a push touches nobody can know: as before, where that is known.
+    fn same_files(&mut self, id: &ChangeId, before: Oid, now: Oid) {
+        let known = self.snapshot.answers.iter().filter_map(|(question, answer)| match question {
+            Question::Files { repository, number, head, base }
+                if *repository == id.repository && *number == id.number && *head == before =>
+            {
+                let (repository, base) = (repository.clone(), base.clone());
+                let question = Question::Files { repository, number: *number, head: now, base };
+                Some((question, answer.clone()))
+            }
+            _ => None,
+        });
+        let known: Vec<_> = known.collect();
+        for (question, answer) in known {
+            self.snapshot.answers.entry(question).or_insert(answer);
+        }
     }
 
     fn fate(&mut self, id: &ChangeId, fate: Fate) {

@@ -1,5 +1,6 @@
 //! The reader of GitHub against a model of it.
 
+mod facts;
 mod many;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -108,7 +108,10 @@ fn inside(
                 json!({
                     "sha": change.head, "filename": path, "status": "modified", "additions": 1,
                     "deletions": 0, "changes": 1, "blob_url": "", "raw_url": "",
-                    "contents_url": "",
+                    "contents_url": format!(
+                        "{}/api/v3/repositories/{id}/contents/{path}?ref={}",
+                        state.url, change.head
+                    ),
                 })
             };
             let at = format!("pulls/{number}/files");
