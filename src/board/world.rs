@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crosswatch_core::model::build::SetMember;
-use crosswatch_core::model::candidate::Recipe;
+use crosswatch_core::model::candidate::{Recipe, digest};
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
@@ -126,6 +126,11 @@ impl World {
         }
     }
 
+    /// Whether the answer to a question is known.
+    pub fn knows(&self, question: &Question) -> bool {
+        self.parts().answers.get(question).is_some_and(|answer| answer.value().is_some())
+    }
+
     /// Answers of an earlier run of the daemon. Those about immutable objects are as good as new; what
     /// became of a change is asked again unless it was merged.
     pub fn remember_answers(
@@ -176,24 +181,32 @@ impl World {
             .values()
             .filter_map(|part| Some((part.id.clone(), Arc::clone(part.listing.value()?))))
             .collect();
+        let workspaces = parts.workspaces.clone();
         parts.answers.retain(|question, _| {
             questions.contains(question)
                 || match question {
-                    Question::Candidate(recipe) => may_be_wanted(recipe, &listed),
+                    Question::Candidate(recipe) => may_be_wanted(recipe, &listed, &workspaces),
                     other => other.repository().is_some_and(|id| unread.contains(id)),
                 }
         });
     }
 }
 
-/// Whether a candidate that no plan consulted may still be one: a change in it is in a repository that
-/// cannot be read now, or is not looked at yet, and the others are open.
-fn may_be_wanted(recipe: &Recipe, listed: &BTreeMap<RepositoryId, Arc<Listing>>) -> bool {
+/// Whether a candidate that no plan consulted may be consulted by the next: the changes in it are open
+/// as far as that is known, and the mainline's manifest is the one that it was compared with.
+fn may_be_wanted(
+    recipe: &Recipe,
+    listed: &BTreeMap<RepositoryId, Arc<Listing>>,
+    workspaces: &BTreeMap<Name, Arc<WorkspacePart>>,
+) -> bool {
     let open = |member: &SetMember| {
-        let listing = listed.get(&member.change.repository)?;
-        let found = listing.change(member.change.number);
-        Some(found.is_some_and(|found| found.head == member.head))
+        listed.get(&member.change.repository).is_none_or(|listing| {
+            let found = listing.change(member.change.number);
+            found.is_some_and(|found| found.head == member.head)
+        })
     };
-    let known: Vec<Option<bool>> = recipe.members.iter().map(open).collect();
-    known.contains(&None) && !known.contains(&Some(false))
+    let part = workspaces.get(&recipe.workspace);
+    let manifest = part.and_then(|part| part.manifest.last_known(Purpose::ManifestInForce));
+    recipe.members.iter().all(open)
+        && manifest.is_none_or(|manifest| digest(manifest) == recipe.mainline)
 }

@@ -302,7 +302,8 @@ mod tests {
         let (copy, place) = (dir.path().join("copy"), dir.path().join("state/workspaces/w"));
         std::fs::create_dir_all(copy.join("sub")).unwrap();
         let writable = copy.clone();
-        let spec = SandboxSpec { writable, shown_at: Some(place.clone()), ..SandboxSpec::default() };
+        let spec =
+            SandboxSpec { writable, shown_at: Some(place.clone()), ..SandboxSpec::default() };
         for (start, inside) in [("", place.clone()), ("sub", place.join("sub"))] {
             let start = if start.is_empty() { copy.clone() } else { copy.join(start) };
             let words = spec.words(&found(), &start).unwrap();

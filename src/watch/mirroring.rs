@@ -134,11 +134,7 @@ impl Mirroring {
         lent.telling(self.teller(&workspace.name, Some(mirrors)))
     }
 
-    async fn lend_repositories(
-        &self,
-        snapshot: &Snapshot,
-        reads: &BTreeSet<RepositoryId>,
-    ) -> Lent {
+    async fn lend_repositories(&self, snapshot: &Snapshot, reads: &BTreeSet<RepositoryId>) -> Lent {
         let mut addresses = addresses(snapshot);
         let mut held = Vec::new();
         for (id, brought) in self.bring_all(snapshot, reads, &BTreeMap::new()).await {

@@ -93,7 +93,8 @@ pub(crate) fn because(
             }
             Ok(Files::Listed(files)) => {
                 if let Some(file) = files.iter().find(|file| defining.fit(file)) {
-                    let why = format!("{} touches {file}, which decides the manifest", member.change);
+                    let why =
+                        format!("{} touches {file}, which decides the manifest", member.change);
                     return Because::Of(why);
                 }
             }

@@ -175,7 +175,12 @@ impl Deciding<'_, '_> {
                 return root.then(|| self.judged(id, open, set, None, facts, decided));
             }
             Because::Unknown(reason) => {
-                return Some(self.undecided(open, set, None, bare(id, Decision::Unknown { reason })));
+                return Some(self.undecided(
+                    open,
+                    set,
+                    None,
+                    bare(id, Decision::Unknown { reason }),
+                ));
             }
             Because::Of(why) => candidate::candidate(self, id, why, set, &gate),
         };

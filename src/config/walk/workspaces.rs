@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::settings::{
-    Adopt, Bounds, CandidateRules, ChangeRules, Dependencies, Drafts, Limits, MainlineRules, Mirror, OnClosed,
-    OnConflict, OutputLimit, RefKind, SameRepository, Source, Step, Tool, UpdateOn,
-    WorkspaceSettings,
+    Adopt, Bounds, CandidateRules, ChangeRules, Dependencies, Drafts, Limits, MainlineRules,
+    Mirror, OnClosed, OnConflict, OutputLimit, RefKind, SameRepository, Source, Step, Tool,
+    UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 

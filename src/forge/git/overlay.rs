@@ -97,8 +97,7 @@ impl Git<'_> {
             Outcome::Finished(1 | 128) => return Ok(head),
             _ => return Err(failed("git merge-tree", &self.shown(), ended)),
         };
-        let words =
-            ["commit-tree", &tree, "-p", &base_text, "-p", &head_text, "-m", "Candidate"];
+        let words = ["commit-tree", &tree, "-p", &base_text, "-p", &head_text, "-m", "Candidate"];
         let text = self.said(self.into, &words).await?;
         text.trim().parse().map_err(|why| self.broken(why))
     }
@@ -113,7 +112,9 @@ impl Git<'_> {
         let objects = objects.into_iter().find(|folder| folder.is_dir());
         let objects = objects.ok_or_else(|| self.broken("it has no objects".to_owned()))?;
         let config = match sha256 {
-            true => "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = sha256\n",
+            true => {
+                "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = sha256\n"
+            }
             false => "[core]\n\trepositoryformatversion = 0\n\tbare = true\n",
         };
         let serves = "[uploadpack]\n\tallowAnySHA1InWant = true\n\tallowFilter = true\n\

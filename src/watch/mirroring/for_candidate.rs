@@ -40,8 +40,9 @@ impl Mirroring {
             // Of two changes of one repository the later counts.
             heads.entry(id.clone()).or_default().insert(member.base.clone(), member.head);
         }
-        let (on_this_machine, away): (BTreeSet<_>, BTreeSet<_>) =
-            reads.into_iter().partition(|id| url(&snapshot, id).is_none_or(|url| !SharedMirrors::worth(url)));
+        let (on_this_machine, away): (BTreeSet<_>, BTreeSet<_>) = reads
+            .into_iter()
+            .partition(|id| url(&snapshot, id).is_none_or(|url| !SharedMirrors::worth(url)));
         let mut bases: BTreeMap<RepositoryId, PathBuf> = BTreeMap::new();
         for id in on_this_machine {
             if let Some(path) = url(&snapshot, &id).and_then(local) {

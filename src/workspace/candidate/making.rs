@@ -82,8 +82,8 @@ impl Maker {
         let settings = all.workspace(&recipe.workspace).cloned();
         let settings = settings.ok_or_else(|| "its workspace is gone".to_owned())?;
         let _slot = self.slot(&all, recipe, cancel).await?;
-        let place = Place::make(&all.state_dir)
-            .map_err(|error| format!("no place for a copy: {error}"))?;
+        let place =
+            Place::make(&all.state_dir).map_err(|error| format!("no place for a copy: {error}"))?;
         let made = self.make_in(&place, &settings, recipe, cancel).await;
         place.remove().await;
         match made {
@@ -129,9 +129,8 @@ impl Maker {
         self.copy(&folders, place, settings, cancel).await?;
         let loan = (self.lender)(Arc::clone(settings), recipe.clone(), place.git());
         let loan = loan.await.map_err(Without::Unknown)?;
-        give(place, recipe).map_err(|error| {
-            Without::Unknown(format!("{}: {error}", place.given().display()))
-        })?;
+        give(place, recipe)
+            .map_err(|error| Without::Unknown(format!("{}: {error}", place.given().display())))?;
         let stamp = self.clock.now().to_string().replace([':', '-', 'Z'], "");
         let millis = self.clock.now().0.rem_euclid(1000);
         let logs = state_dir.join("logs").join(format!("{}+candidates", settings.name));
@@ -281,7 +280,9 @@ impl Maker {
         };
         if u64::try_from(exported.bytes.len()).unwrap_or(u64::MAX) > max {
             let place = exported.place;
-            return Err(failed(format!("{place} is larger than {max} bytes (`manifest.max_bytes`)")));
+            return Err(failed(format!(
+                "{place} is larger than {max} bytes (`manifest.max_bytes`)"
+            )));
         }
         let reading = tokio::task::spawn_blocking(move || {
             let Exported { bytes, place } = exported;
@@ -297,9 +298,7 @@ fn give(place: &Place, recipe: &Recipe) -> std::io::Result<()> {
     let members: Vec<_> = recipe
         .members
         .iter()
-        .map(|member| {
-            json!({"change": member.change, "head": member.head, "base": member.base})
-        })
+        .map(|member| json!({"change": member.change, "head": member.head, "base": member.base}))
         .collect();
     let text = json!({"version": 1, "workspace": recipe.workspace, "changes": members});
     std::fs::write(place.given().join(MEMBERS), format!("{text:#}\n"))

@@ -142,14 +142,15 @@ impl Candidates {
     /// What the last plan wants, in its order.
     fn wanted(&mut self) -> Vec<Recipe> {
         let published = self.publications.borrow_and_update().clone();
-        let answered = self.world.freeze(self.clock.now()).answers;
         let wanted = published.iter().flat_map(|published| &published.plan.wanted);
+        let wanted = wanted.filter_map(|question| match question {
+            Question::Candidate(recipe) => Some((question, (**recipe).clone())),
+            _ => None,
+        });
+        // The plan may be older than the answer.
         wanted
-            .filter(|question| !answered.get(*question).is_some_and(|one| one.value().is_some()))
-            .filter_map(|question| match question {
-                Question::Candidate(recipe) => Some((**recipe).clone()),
-                _ => None,
-            })
+            .filter(|(question, _)| !self.world.knows(question))
+            .map(|(_, recipe)| recipe)
             .collect()
     }
 

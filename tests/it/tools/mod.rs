@@ -2,6 +2,7 @@
 //! across two repositories, its overrides applied by the tool, the checkout verified by commits.
 
 mod bench;
+mod candidates;
 
 use self::bench::{Bench, checked_out, commit_index, heads, names, put};
 use crate::support::eventually;
