@@ -1,4 +1,4 @@
-"""Start to ready and idle memory on the demo's state, and a crowd of workspaces; `scripts/bench` calls this."""
+"""Start to ready and idle memory on the demo's state, a crowd of workspaces, and a large GitHub; `scripts/bench` calls this."""
 
 import argparse
 import contextlib
@@ -14,6 +14,7 @@ import tempfile
 import time
 import urllib.request
 
+import bench_github
 import demo
 
 READY_BAR, MEMORY_BAR = 200, 40
@@ -130,24 +131,41 @@ def crowd(binary, root):
     return seconds
 
 
+@contextlib.contextmanager
+def scratch():
+    root = pathlib.Path(tempfile.mkdtemp(prefix="crosswatch-bench-")).resolve()
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--binary", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--only", choices=["ready", "crowd"])
+    parser.add_argument("--only", choices=["ready", "crowd", "github"])
+    github = parser.add_argument_group("github", "a smaller or shorter run of the large world")
+    github.add_argument("--model", type=pathlib.Path, help=argparse.SUPPRESS)
+    github.add_argument("--workspaces", type=int, default=bench_github.WORKSPACES)
+    github.add_argument("--repositories", type=int, default=bench_github.REPOSITORIES)
+    github.add_argument("--changes", type=int, default=1, help="open changes of each repository")
+    github.add_argument("--cycles", type=int, default=bench_github.CYCLES)
     options = parser.parse_args()
     held = True
     try:
-        if options.only != "crowd":
+        if options.only in (None, "ready"):
             held &= ready_and_memory(options)
-        if options.only != "ready":
-            root = pathlib.Path(tempfile.mkdtemp(prefix="crosswatch-bench-")).resolve()
-            try:
+        if options.only in (None, "crowd"):
+            with scratch() as root:
                 row("calibration (sha256)", "ms", [calibration()])
                 seconds = crowd(options.binary.resolve(), root)
                 held &= row(f"{CROWD} workspaces", "s", [seconds], CROWD_BAR)
-            finally:
-                shutil.rmtree(root, ignore_errors=True)
+        if options.only in (None, "github"):
+            with scratch() as root:
+                row("calibration (sha256)", "ms", [calibration()])
+                binary, model = options.binary.resolve(), options.model.resolve()
+                held &= bench_github.world(binary, model, root, row, options)
         return 0 if held else 1
     except demo.Failed as error:
         print(f"bench: {error}", file=sys.stderr)

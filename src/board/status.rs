@@ -1,6 +1,6 @@
 //! What the observers did last, for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
@@ -98,7 +98,7 @@ pub struct RepositoryStatus {
     /// Looks since the start.
     pub looks: u64,
     /// Workspaces that share it.
-    pub workspaces: Vec<Name>,
+    pub workspaces: Arc<BTreeSet<Name>>,
 }
 
 /// How changes at one forge are noticed.

@@ -11,7 +11,7 @@ use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::observed::{Observed, Purpose};
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::Settings;
-use crosswatch_core::model::snapshot::{RepositoryPart, Snapshot, Times, WorkspacePart};
+use crosswatch_core::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use crosswatch_core::model::time::Timestamp;
 
 use super::Wake;
@@ -31,10 +31,10 @@ impl World {
             at: Timestamp(0),
             locator: Arc::new(Locator::new(&settings)),
             settings,
-            workspaces: BTreeMap::new(),
-            repositories: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            times: BTreeMap::new(),
+            workspaces: Arc::default(),
+            repositories: Arc::default(),
+            answers: Arc::default(),
+            times: Arc::default(),
         };
         Self { parts: Arc::new(Mutex::new(parts)), wake }
     }
@@ -57,7 +57,7 @@ impl World {
     pub fn set_settings(&self, settings: Arc<Settings>) {
         let mut parts = self.parts();
         parts.locator = Arc::new(Locator::new(&settings));
-        parts.workspaces.retain(|name, _| settings.workspace(name).is_some());
+        Arc::make_mut(&mut parts.workspaces).retain(|name, _| settings.workspace(name).is_some());
         parts.settings = settings;
         drop(parts);
         self.wake.wake();
@@ -72,9 +72,8 @@ impl World {
         at: Timestamp,
     ) {
         let mut parts = self.parts();
-        let times = parts.times.entry(id.clone()).or_default();
         if listing.is_ok() {
-            times.read_at = Some(at);
+            Arc::make_mut(&mut parts.times).entry(id.clone()).or_default().read_at = Some(at);
         }
         let before = parts.repositories.get(id).cloned();
         let observed =
@@ -90,7 +89,7 @@ impl World {
             listing,
         };
         if before.as_deref() != Some(&part) {
-            parts.repositories.insert(id.clone(), Arc::new(part));
+            Arc::make_mut(&mut parts.repositories).insert(id.clone(), Arc::new(part));
             drop(parts);
             self.wake.wake();
         }
@@ -98,7 +97,9 @@ impl World {
 
     /// What an earlier run of the daemon knew of a repository.
     pub fn remember_listing(&self, part: RepositoryPart) {
-        self.parts().repositories.entry(part.id.clone()).or_insert_with(|| Arc::new(part));
+        Arc::make_mut(&mut self.parts().repositories)
+            .entry(part.id.clone())
+            .or_insert_with(|| Arc::new(part));
     }
 
     /// What an earlier run knew of a repository still holds: whether there was something.
@@ -120,7 +121,7 @@ impl World {
             Err(why) => before.failed(why, at),
         };
         if before != now {
-            parts.answers.insert(question, now);
+            Arc::make_mut(&mut parts.answers).insert(question, now);
             drop(parts);
             self.wake.wake();
         }
@@ -139,7 +140,7 @@ impl World {
         since: Timestamp,
     ) {
         let mut parts = self.parts();
-        parts.answers.extend(answers.into_iter().map(|(question, answer)| {
+        Arc::make_mut(&mut parts.answers).extend(answers.into_iter().map(|(question, answer)| {
             let answer = if answer.is_final() {
                 Observed::known(answer)
             } else {
@@ -153,7 +154,7 @@ impl World {
     pub fn set_workspace(&self, part: WorkspacePart) {
         let mut parts = self.parts();
         if parts.workspaces.get(&part.name).is_none_or(|before| **before != part) {
-            parts.workspaces.insert(part.name.clone(), Arc::new(part));
+            Arc::make_mut(&mut parts.workspaces).insert(part.name.clone(), Arc::new(part));
             drop(parts);
             self.wake.wake();
         }
@@ -166,26 +167,24 @@ impl World {
 
     /// Drops repositories and answers that no plan consults any more. Answers about a repository that
     /// cannot be read now stay: its changes are not consulted, but they are not gone.
-    pub fn keep(&self, repositories: &BTreeSet<RepositoryId>, questions: &BTreeSet<Question>) {
+    pub fn keep(&self, watched: impl Fn(&RepositoryId) -> bool, questions: &BTreeSet<&Question>) {
         let mut parts = self.parts();
-        parts.repositories.retain(|id, _| repositories.contains(id));
-        parts.times.retain(|id, _: &mut Times| repositories.contains(id));
+        forget(&mut parts.repositories, |id| watched(id));
+        forget(&mut parts.times, |id| watched(id));
         let unread: BTreeSet<RepositoryId> = parts
             .repositories
             .values()
             .filter(|part| part.listing.value().is_none())
             .map(|part| part.id.clone())
             .collect();
-        let listed: BTreeMap<RepositoryId, Arc<Listing>> = parts
-            .repositories
-            .values()
-            .filter_map(|part| Some((part.id.clone(), Arc::clone(part.listing.value()?))))
-            .collect();
+        let repositories = Arc::clone(&parts.repositories);
         let workspaces = parts.workspaces.clone();
-        parts.answers.retain(|question, _| {
+        forget(&mut parts.answers, |question| {
             questions.contains(question)
                 || match question {
-                    Question::Candidate(recipe) => may_be_wanted(recipe, &listed, &workspaces),
+                    Question::Candidate(recipe) => {
+                        may_be_wanted(recipe, &repositories, &workspaces)
+                    }
                     other => other.repository().is_some_and(|id| unread.contains(id)),
                 }
         });
@@ -196,11 +195,12 @@ impl World {
 /// as far as that is known, and the mainline's manifest is the one that it was compared with.
 fn may_be_wanted(
     recipe: &Recipe,
-    listed: &BTreeMap<RepositoryId, Arc<Listing>>,
+    repositories: &BTreeMap<RepositoryId, Arc<RepositoryPart>>,
     workspaces: &BTreeMap<Name, Arc<WorkspacePart>>,
 ) -> bool {
     let open = |member: &SetMember| {
-        listed.get(&member.change.repository).is_none_or(|listing| {
+        let part = repositories.get(&member.change.repository);
+        part.and_then(|part| part.listing.value()).is_none_or(|listing| {
             let found = listing.change(member.change.number);
             found.is_some_and(|found| found.head == member.head)
         })
@@ -209,4 +209,11 @@ fn may_be_wanted(
     let manifest = part.and_then(|part| part.manifest.last_known(Purpose::ManifestInForce));
     recipe.members.iter().all(open)
         && manifest.is_none_or(|manifest| digest(manifest) == recipe.mainline)
+}
+
+/// Drops what is not kept, without a copy where that is nothing.
+fn forget<K: Ord + Clone, V: Clone>(map: &mut Arc<BTreeMap<K, V>>, keep: impl Fn(&K) -> bool) {
+    if !map.keys().all(&keep) {
+        Arc::make_mut(map).retain(|key, _| keep(key));
+    }
 }

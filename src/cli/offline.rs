@@ -22,14 +22,8 @@ pub(super) async fn published(config: &Path, at: Option<Timestamp>) -> Result<Pu
 pub(super) fn thawed(file: &Path, at: Option<Timestamp>) -> Result<Published, CliError> {
     let (mut snapshot, ledger) = read(file)?.thawed();
     snapshot.at = at.unwrap_or(snapshot.at);
-    let (plan, ledger) = (plan(&snapshot, &ledger), Arc::new(ledger));
-    Ok(Published {
-        snapshot: Arc::new(snapshot),
-        plan: Arc::new(plan),
-        seen: Arc::clone(&ledger),
-        ledger,
-        number: 0,
-    })
+    let plan = plan(&snapshot, &ledger);
+    Ok(Published::offline(snapshot, plan, Arc::new(ledger)))
 }
 
 /// Reads a saved snapshot, which may come from anybody.

@@ -514,8 +514,7 @@ pub async fn offline(config: &Path, at: Option<Timestamp>) -> Result<Published, 
     let view = ledger.view();
     let plan = crosswatch_core::plan::plan(&snapshot, &view);
     ledger.close().await;
-    let (snapshot, plan) = (Arc::new(snapshot), Arc::new(plan));
-    Ok(Published { snapshot, plan, seen: Arc::clone(&view), ledger: view, number: 0 })
+    Ok(Published::offline(snapshot, plan, view))
 }
 
 /// A remembered repository, for the world.

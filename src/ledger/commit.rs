@@ -1,15 +1,27 @@
 //! The one transaction of a pass.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
 use crosswatch_core::model::build::{RequestId, Stage};
-use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::ledger_view::Approval;
-use crosswatch_core::model::plan::{Plan, SubjectPlan, Trigger, WorkspacePlan};
+use crosswatch_core::model::plan::{Decision, Plan, SubjectPlan, Trigger, WorkspacePlan};
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Ledger, LedgerError, Term, to_json};
+use super::{Ledger, LedgerError, Stored, Term, to_json};
 
-/// Subjects that one transaction takes at most.
+/// Facts and subjects after which a transaction takes no other workspace.
 const CHUNK: usize = 1_000;
+
+/// What a transaction wrote of a workspace.
+#[derive(Clone)]
+pub(super) struct Touched<'p> {
+    /// Its facts.
+    pub(super) plan: &'p WorkspacePlan,
+    /// Subjects of which attempts were queued, dropped or cancelled.
+    pub(super) subjects: Vec<&'p Subject>,
+}
 
 /// What a commit did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,15 +36,20 @@ pub struct Committed {
 
 impl Ledger {
     /// Stores facts, attempts, cancel intents and changed decisions of a plan in one transaction; one
-    /// with more than 1,000 subjects to act on takes several. What did not change is not written, and
-    /// a plan that says nothing new begins no transaction.
+    /// with more than 1,000 of them takes several. What did not change is not written, and a plan that
+    /// says nothing new begins no transaction.
     pub async fn commit(&self, term: &Term, plan: &Plan) -> Result<Committed, LedgerError> {
         let mut committed = Committed::default();
-        let mut touched: Vec<Name> = Vec::new();
+        let mut touched: Vec<Touched<'_>> = Vec::new();
         let mut write = None;
         let mut written = 0;
+        let before = self.stored();
         for workspace in &plan.workspaces {
-            let changed = self.changed_decisions(workspace).await?;
+            let changed = match before.get(&workspace.id) {
+                Some(stored) if Arc::ptr_eq(stored, workspace) => Vec::new(),
+                Some(stored) => changed_since(stored, workspace),
+                None => self.changed_decisions(workspace).await?,
+            };
             let acts = |subject: &&SubjectPlan| {
                 !subject.triggers.is_empty() || !subject.superseded.is_empty()
             };
@@ -49,24 +66,30 @@ impl Ledger {
             };
             self.write_facts(&mut open, workspace).await?;
             self.write_decisions(&mut open, workspace, &changed, plan.at.0).await?;
-            if facts || !subjects.is_empty() {
-                touched.push(workspace.id.clone());
-            }
-            for subject in subjects {
-                if written == CHUNK {
-                    self.done(open, &touched).await?;
-                    open = self.write(term).await?;
-                    written = 0;
-                }
+            for subject in &subjects {
                 self.write_subject(&mut open, workspace, subject, &mut committed).await?;
-                written += 1;
             }
-            write = Some(open);
+            written += workspace.facts.len() + changed.len() + subjects.len();
+            let subjects = subjects.into_iter().map(|subject| &subject.subject).collect();
+            touched.push(Touched { plan: workspace, subjects });
+            if written < CHUNK {
+                write = Some(open);
+            } else {
+                self.committed(open, &touched).await?;
+                touched.clear();
+                written = 0;
+            }
         }
         if let Some(write) = write {
-            self.done(write, &touched).await?;
+            self.committed(write, &touched).await?;
         }
+        let stored = plan.workspaces.iter().map(|plan| (plan.id.clone(), Arc::clone(plan)));
+        *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(stored.collect());
         Ok(committed)
+    }
+
+    fn stored(&self) -> Stored {
+        Arc::clone(&self.stored.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn write_facts(
@@ -262,4 +285,16 @@ impl Ledger {
         }
         Ok(())
     }
+}
+
+/// Subjects whose decision is another one than in the plan that was stored last.
+fn changed_since<'p>(stored: &WorkspacePlan, plan: &'p WorkspacePlan) -> Vec<&'p SubjectPlan> {
+    let known: BTreeMap<&Subject, &Decision> =
+        stored.subjects.iter().map(|subject| (&subject.subject, &subject.decision)).collect();
+    let changed = plan.subjects.iter().filter(|subject| {
+        known.get(&subject.subject).is_none_or(|known| {
+            known.word() != subject.decision.word() || known.reason() != subject.decision.reason()
+        })
+    });
+    changed.collect()
 }

@@ -10,11 +10,15 @@ mod read;
 mod remembered;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::ledger_view::LedgerView;
+use crosswatch_core::model::plan::WorkspacePlan;
 use sqlx::{Any, Row as _, Transaction};
+
+use commit::Touched;
 
 pub use commit::Committed;
 pub use error::LedgerError;
@@ -25,6 +29,9 @@ pub use read::{AuditRow, BuildFilter, BuildRow};
 use crate::clock::Clock;
 use crate::store::Store;
 
+/// Plans by the id of their workspace.
+type Stored = Arc<BTreeMap<Name, Arc<WorkspacePlan>>>;
+
 /// The ledger; clones share everything.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -32,6 +39,8 @@ pub struct Ledger {
     clock: Clock,
     id: String,
     view: Arc<Mutex<Arc<LedgerView>>>,
+    /// The last plan of each workspace, by its id, whose decisions are stored.
+    stored: Arc<Mutex<Stored>>,
     /// Held while a part of the view is read, so that an older reading never replaces a newer one.
     reading: Arc<tokio::sync::Mutex<()>>,
 }
@@ -68,7 +77,14 @@ impl Ledger {
                 row.try_get(0).map_err(error)?
             }
         };
-        let ledger = Self { store, clock, id, view: Arc::default(), reading: Arc::default() };
+        let ledger = Self {
+            store,
+            clock,
+            id,
+            view: Arc::default(),
+            reading: Arc::default(),
+            stored: Arc::default(),
+        };
         ledger.reload_all().await?;
         Ok(ledger)
     }
@@ -101,6 +117,16 @@ impl Ledger {
             self.reload(workspace).await?;
         }
         Ok(())
+    }
+
+    /// Ends the writing transaction of a plan: the view gets what was written, and reads only attempts.
+    async fn committed(
+        &self,
+        write: Transaction<'static, Any>,
+        touched: &[Touched<'_>],
+    ) -> Result<(), LedgerError> {
+        write.commit().await.map_err(|error| self.store.error(&error))?;
+        self.take_over(touched).await
     }
 
     fn sql(&self) -> impl Fn(sqlx::Error) -> LedgerError + '_ {

@@ -186,18 +186,17 @@ impl Ledger {
     ) -> Result<bool, LedgerError> {
         let mut write = self.write(term).await?;
         let marked = query.execute(&mut *write).await.map_err(self.sql())?.rows_affected() > 0;
-        let row = sqlx::query("SELECT workspace FROM attempts WHERE request_id = $1")
+        let row = sqlx::query("SELECT workspace, subject FROM attempts WHERE request_id = $1")
             .bind(id.to_string())
             .fetch_optional(&mut *write)
             .await
             .map_err(self.sql())?;
-        let workspace = match row {
-            Some(row) if marked => {
-                vec![Name::from(row.try_get::<String, _>(0).map_err(self.sql())?)]
-            }
-            _ => Vec::new(),
-        };
-        self.done(write, &workspace).await?;
+        self.done(write, &[]).await?;
+        if let Some(row) = row.filter(|_| marked) {
+            let text = |index: usize| row.try_get::<String, _>(index).map_err(self.sql());
+            let subject = text(1)?.parse().map_err(|why: String| self.content(why))?;
+            self.reload_attempts(&Name::from(text(0)?), &subject).await?;
+        }
         Ok(marked)
     }
 }

@@ -10,6 +10,7 @@ use crosswatch_core::model::time::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::commit::Touched;
 use super::{Ledger, LedgerError};
 
 /// Ended attempts of a subject on one CI that decisions see, and that pruning keeps.
@@ -49,6 +50,50 @@ impl Ledger {
         Ok(())
     }
 
+    /// Takes over what a plan's transaction wrote.
+    pub(super) async fn take_over(&self, touched: &[Touched<'_>]) -> Result<(), LedgerError> {
+        let _reading = self.reading.lock().await;
+        for Touched { plan, subjects } in touched {
+            let mut attempts = Vec::new();
+            for subject in subjects {
+                attempts.push((*subject, self.read_attempts(&plan.id, Some(subject)).await?));
+            }
+            self.change(&plan.id, |part| {
+                part.looks.extend(plan.looks.iter().cloned());
+                part.changes.extend(plan.facts.iter().cloned());
+                if let Some(facts) = &plan.mainline {
+                    part.mainline = Some(facts.clone());
+                }
+                for (subject, read) in attempts {
+                    part.attempts.remove(subject);
+                    part.attempts.extend(read);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads the attempts of one subject anew.
+    pub(super) async fn reload_attempts(
+        &self,
+        workspace: &Name,
+        subject: &Subject,
+    ) -> Result<(), LedgerError> {
+        let _reading = self.reading.lock().await;
+        let read = self.read_attempts(workspace, Some(subject)).await?;
+        self.change(workspace, |part| {
+            part.attempts.remove(subject);
+            part.attempts.extend(read);
+        });
+        Ok(())
+    }
+
+    fn change(&self, workspace: &Name, change: impl FnOnce(&mut WorkspaceLedger)) {
+        let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let next: &mut LedgerView = Arc::make_mut(&mut view);
+        change(Arc::make_mut(next.workspaces.entry(workspace.clone()).or_default()));
+    }
+
     async fn read_workspace(&self, workspace: &Name) -> Result<WorkspaceLedger, LedgerError> {
         let mut part = WorkspaceLedger::default();
         let id = workspace.as_str();
@@ -84,7 +129,7 @@ impl Ledger {
             let facts: String = row.try_get(0).map_err(self.sql())?;
             part.mainline = Some(self.json(&facts)?);
         }
-        part.attempts = self.read_attempts(id).await?;
+        part.attempts = self.read_attempts(id, None).await?;
         let rows =
             sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 ORDER BY subject")
                 .bind(id)
@@ -118,16 +163,20 @@ impl Ledger {
         Ok(part)
     }
 
+    /// Attempts of a workspace, or of one subject of it.
     async fn read_attempts(
         &self,
         workspace: &str,
+        subject: Option<&Subject>,
     ) -> Result<BTreeMap<Subject, Vec<AttemptView>>, LedgerError> {
         let rows = sqlx::query(
             "SELECT request_id, ci, fingerprint, attempt, stage, decided_at, ended_at, link, note, \
-             request, parts, subject FROM attempts WHERE workspace = $1 \
-             ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci LIMIT $2",
+             request, parts, subject FROM attempts \
+             WHERE workspace = $1 AND ($2 = '' OR subject = $2) \
+             ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci LIMIT $3",
         )
         .bind(workspace)
+        .bind(subject.map(Subject::to_string).unwrap_or_default())
         .bind(MOST)
         .fetch_all(self.store.reader())
         .await

@@ -2,7 +2,9 @@
 
 mod published;
 mod runner;
+mod watching;
 
 pub use crate::board::Wake;
 pub use published::{Publications, Published};
 pub use runner::Runner;
+pub use watching::{WatchList, Watching};

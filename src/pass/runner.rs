@@ -7,6 +7,7 @@ use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::plan::incremental::Planner;
 use tokio::sync::watch;
 
+use super::watching::Watchers;
 use super::{Published, Wake};
 use crate::board::{Board, World};
 use crate::clock::Clock;
@@ -20,6 +21,16 @@ const LONGEST: Span = Span::seconds(60);
 const AFTER_FAILURE: Span = Span::seconds(3);
 /// The plan is made from scratch and compared after this time.
 const CHECK: Span = Span::minutes(15);
+
+/// What nobody consults any more is forgotten after this time.
+const FORGET: Span = Span::seconds(60);
+
+/// What is kept from pass to pass beside the planner.
+#[derive(Default)]
+struct After {
+    watchers: Watchers,
+    forgotten_at: Option<Timestamp>,
+}
 
 /// Runs passes; they never overlap.
 pub struct Runner {
@@ -49,6 +60,7 @@ impl Runner {
     /// Runs passes until it is dropped.
     pub async fn run(self) {
         let mut planner = Planner::new();
+        let mut after = After::default();
         let mut number = 0;
         let mut checked_at: Option<Timestamp> = None;
         loop {
@@ -58,7 +70,7 @@ impl Runner {
                 checked_at = Some(now);
             }
             number += 1;
-            planner = self.pass(planner, number, check).await;
+            planner = self.pass(planner, number, check, &mut after).await;
             (self.alive)();
             tokio::time::sleep(SHORTEST).await;
             tokio::select! {
@@ -71,14 +83,14 @@ impl Runner {
     /// Until the plan stops to hold, or the longest time.
     fn wait(&self) -> Duration {
         let mut longest = self.longest.unwrap_or(LONGEST);
-        if !self.board.read().not_ready.is_empty() {
+        if self.board.look(|board| !board.not_ready.is_empty()) {
             longest = longest.min(AFTER_FAILURE);
         }
         let next = self.publish.borrow().as_ref().and_then(|published| published.plan.next_at);
         next.map_or(longest, |next| next.since(self.clock.now()).min(longest)).to_std()
     }
 
-    async fn pass(&self, planner: Planner, number: u64, check: bool) -> Planner {
+    async fn pass(&self, planner: Planner, number: u64, check: bool, after: &mut After) -> Planner {
         let snapshot = Arc::new(self.world.freeze(self.clock.now()));
         let view = self.ledger.view();
         let (frozen, before) = (Arc::clone(&snapshot), Arc::clone(&view));
@@ -110,10 +122,15 @@ impl Runner {
         match self.commit(&plan).await {
             Ok(committed) => {
                 self.not_ready("ledger", None);
-                self.world.keep(&consulted_repositories(&plan), &consulted_questions(&plan));
                 let ledger = self.ledger.view();
+                let watching = after.watchers.of(&plan);
                 let plan = Arc::new(plan);
-                let published = Published { snapshot, plan, seen: view, ledger, number };
+                if after.forgotten_at.is_none_or(|at| at + FORGET <= snapshot.at) {
+                    after.forgotten_at = Some(snapshot.at);
+                    let consulted = plan.workspaces.iter().flat_map(|plan| &plan.consulted);
+                    self.world.keep(|id| watching.contains_key(id), &consulted.collect());
+                }
+                let published = Published { snapshot, plan, watching, seen: view, ledger, number };
                 self.publish.send_replace(Some(Arc::new(published)));
                 if !committed.queued.is_empty() || !committed.cancel.is_empty() {
                     tracing::info!(
@@ -151,16 +168,4 @@ impl Runner {
             }
         });
     }
-}
-
-fn consulted_repositories(
-    plan: &crosswatch_core::model::plan::Plan,
-) -> std::collections::BTreeSet<crosswatch_core::model::identity::RepositoryId> {
-    plan.workspaces.iter().flat_map(|workspace| workspace.watched.keys().cloned()).collect()
-}
-
-fn consulted_questions(
-    plan: &crosswatch_core::model::plan::Plan,
-) -> std::collections::BTreeSet<crosswatch_core::model::question::Question> {
-    plan.workspaces.iter().flat_map(|workspace| workspace.consulted.iter().cloned()).collect()
 }

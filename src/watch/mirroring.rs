@@ -290,11 +290,16 @@ impl Mirroring {
 
 /// Repositories that some workspace reads through mirrors.
 fn wanted(published: &Published, snapshot: &Snapshot) -> BTreeSet<RepositoryId> {
-    let mirrored = |name: &Name| {
-        snapshot.settings.workspace(name).is_some_and(|settings| settings.mirror == Mirror::On)
-    };
-    let plans = published.plan.workspaces.iter().filter(|plan| mirrored(&plan.workspace));
-    plans.flat_map(|plan| plan.watched.keys().cloned()).collect()
+    let settings = snapshot.settings.workspaces.iter();
+    let mirrored: BTreeSet<&Name> =
+        settings.filter(|one| one.mirror == Mirror::On).map(|one| &one.name).collect();
+    if mirrored.is_empty() {
+        return BTreeSet::new();
+    }
+    let read = published.watching.iter().filter(|(_, watching)| {
+        watching.workspaces.iter().any(|workspace| mirrored.contains(workspace))
+    });
+    read.map(|(id, _)| id.clone()).collect()
 }
 
 fn manifest<'a>(snapshot: &'a Snapshot, workspace: &Name) -> Option<&'a Manifest> {
@@ -313,7 +318,7 @@ fn urls(manifest: &Manifest) -> impl Iterator<Item = &str> {
 
 fn locate(snapshot: &Snapshot, url: &str) -> Option<(RepositoryId, String)> {
     match snapshot.locator.locate(url) {
-        Located::Repository { id, spelling, .. } => Some((id, spelling)),
+        Located::Repository { id, spelling, .. } => Some((id, spelling.to_string())),
         Located::Unwatched { .. } => None,
     }
 }
@@ -321,7 +326,7 @@ fn locate(snapshot: &Snapshot, url: &str) -> Option<(RepositoryId, String)> {
 /// Every address of every known repository: as the manifests write it, and as its forge would.
 fn addresses(snapshot: &Snapshot) -> BTreeMap<RepositoryId, BTreeSet<String>> {
     let mut all: BTreeMap<RepositoryId, BTreeSet<String>> = BTreeMap::new();
-    for (id, part) in &snapshot.repositories {
+    for (id, part) in snapshot.repositories.iter() {
         let own = all.entry(id.clone()).or_default();
         own.insert(part.url.trim_end_matches('/').to_owned());
         own.extend(snapshot.locator.spellings(id, &part.spelling));

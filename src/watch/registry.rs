@@ -2,11 +2,12 @@
 //! an API when its mark moved, and now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crosswatch_core::control::polling::{self, Effect, Event, Marks, Wanted};
 use crosswatch_core::model::identity::{Name, RepositoryId};
-use crosswatch_core::model::plan::Watched;
+use crosswatch_core::model::settings::Settings;
 use crosswatch_core::model::time::{Span, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -16,7 +17,7 @@ use super::looking::{Done, Looked, look, marks};
 use super::{Kept, Memory, Readers, SeenAs, server};
 use crate::board::{Board, World};
 use crate::clock::Clock;
-use crate::pass::{Publications, Published};
+use crate::pass::{Publications, WatchList, Watching};
 
 /// Takes hints. A hint that something moved only brings the next look forward.
 pub type Hints = mpsc::Sender<Hint>;
@@ -54,7 +55,8 @@ impl Registry {
     /// Looks until it is dropped.
     pub async fn run(mut self) {
         let mut state = polling::State::default();
-        let mut watched: BTreeMap<RepositoryId, Watched> = BTreeMap::new();
+        let mut list = WatchList::default();
+        let mut of: Option<Arc<Settings>> = None;
         let mut stretches: BTreeMap<Name, u64> = BTreeMap::new();
         let mut looks: FuturesUnordered<_> = FuturesUnordered::new();
         loop {
@@ -67,9 +69,14 @@ impl Registry {
                     }
                     let published = self.publications.borrow_and_update().clone();
                     let Some(published) = published else { continue };
-                    let (all, event) = self.targets(&published);
-                    watched = all;
-                    event
+                    let settings = &published.snapshot.settings;
+                    let same = of.as_ref().is_some_and(|known| Arc::ptr_eq(known, settings));
+                    if same && Arc::ptr_eq(&list, &published.watching) {
+                        continue;
+                    }
+                    of = Some(Arc::clone(settings));
+                    list = Arc::clone(&published.watching);
+                    self.targets(settings, &list)
                 }
                 Some(hint) = self.hints.recv() => match hint {
                     Hint::Moved(id) => Event::Hint(id),
@@ -92,7 +99,8 @@ impl Registry {
                     let readers = self.readers.clone();
                     match effect {
                         Effect::Look(id) => {
-                            let Some(watched) = watched.get(&id).cloned() else { continue };
+                            let Some(watching) = list.get(&id) else { continue };
+                            let watched = watching.watched.clone();
                             let settings = self.world.settings().forge(&id.forge).cloned();
                             let mark = polling::mark(&state, &id).map(str::to_owned);
                             looks.push(futures_util::future::Either::Left(look(
@@ -112,19 +120,10 @@ impl Registry {
         }
     }
 
-    fn targets(&self, published: &Published) -> (BTreeMap<RepositoryId, Watched>, Event) {
-        let settings = &published.snapshot.settings;
-        let mut watched: BTreeMap<RepositoryId, Watched> = BTreeMap::new();
-        let mut users: BTreeMap<RepositoryId, Vec<Name>> = BTreeMap::new();
-        for plan in &published.plan.workspaces {
-            for (id, repository) in &plan.watched {
-                watched.entry(id.clone()).or_insert_with(|| repository.clone());
-                users.entry(id.clone()).or_default().push(plan.workspace.clone());
-            }
-        }
-        let wanted = watched
+    fn targets(&self, settings: &Settings, list: &WatchList) -> Event {
+        let wanted = list
             .iter()
-            .filter_map(|(id, repository)| {
+            .filter_map(|(id, Watching { watched: repository, .. })| {
                 let forge = settings.forge(&id.forge)?;
                 let has_api = forge.kind.git().is_none();
                 let known = || self.seen.get(id).and_then(|seen| seen.mark.clone());
@@ -137,12 +136,13 @@ impl Registry {
             })
             .collect();
         self.board.update(|board| {
-            board.repositories.retain(|id, _| users.contains_key(id));
-            for (id, names) in users {
-                board.repositories.entry(id).or_default().workspaces = names;
+            board.repositories.retain(|id, _| list.contains_key(id));
+            for (id, watching) in list.iter() {
+                let status = board.repositories.entry(id.clone()).or_default();
+                status.workspaces = Arc::clone(&watching.workspaces);
             }
         });
-        (watched, Event::Watch(wanted))
+        Event::Watch(wanted)
     }
 
     /// Budgets that shrank or recovered since.
@@ -233,7 +233,7 @@ impl Registry {
                     self.memory.keep("listing", &key, &kept, at);
                 }
                 if let Some(seen) = seen {
-                    spelling.clone_from(&seen.spelling);
+                    spelling = Name::from(&*seen.spelling);
                     self.seen.insert(id.clone(), seen);
                 }
                 Ok(listing)

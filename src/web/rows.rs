@@ -279,7 +279,7 @@ pub fn repositories(board: &BoardContent) -> Vec<RepositoryRow> {
             failure: status.failure.clone(),
             next_at: status.next_at,
             looks: status.looks,
-            workspaces: status.workspaces.clone(),
+            workspaces: status.workspaces.iter().cloned().collect(),
         })
         .collect()
 }

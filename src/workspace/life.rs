@@ -7,6 +7,7 @@ use std::time::Duration;
 use crosswatch_core::control::lifecycle::{self, Effect, End, Event, Inputs, Phase, Rules};
 use crosswatch_core::control::slots;
 use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::plan::WorkspacePlan;
 use crosswatch_core::model::run::RunKind;
 use crosswatch_core::model::settings::{ManifestFrom, WorkspaceSettings};
 use crosswatch_core::model::time::{Span, Timestamp};
@@ -49,6 +50,10 @@ pub struct Life {
     slots: Slots,
     store: Store,
     fence_look: Timestamp,
+    /// What the last pass planned for it.
+    plan: Option<Arc<WorkspacePlan>>,
+    /// When an update began that answers for what the heads were then: an older plan says nothing new.
+    granted_at: Timestamp,
 }
 
 /// What a [`Life`] is given.
@@ -106,6 +111,8 @@ impl Life {
             slots,
             store,
             fence_look: Timestamp(0),
+            plan: None,
+            granted_at: Timestamp(0),
         }
     }
 
@@ -123,7 +130,8 @@ impl Life {
                 if !self.folders.is_there() {
                     self.step(Event::Gone);
                 }
-                Event::Granted(self.inputs())
+                (self.granted_at, self.plan) = (self.clock.now(), None);
+                Event::Granted(update_inputs(&self.world.freeze(self.granted_at), &self.settings))
             } else {
                 let wait = self.wait();
                 tokio::select! {
@@ -131,7 +139,9 @@ impl Life {
                         if changed.is_err() {
                             return;
                         }
-                        self.publications.mark_unchanged();
+                        if !self.planned() {
+                            continue;
+                        }
                         Event::Inputs(self.asked_inputs())
                     }
                     Some(fresh) = self.orders.recv() => Event::Ordered { fresh },
@@ -273,13 +283,26 @@ impl Life {
         lifecycle::step(&mut self.saved.life, event, &rules, self.clock.now())
     }
 
-    fn inputs(&self) -> Option<Inputs> {
-        update_inputs(&self.world.freeze(self.clock.now()), &self.settings)
+    /// Takes over what the last pass planned for it: whether that is something new.
+    fn planned(&mut self) -> bool {
+        let published = self.publications.borrow_and_update().clone();
+        let Some(published) = published else { return false };
+        if published.snapshot.at <= self.granted_at {
+            return false;
+        }
+        let plan = published.plan.workspace(&self.settings.name).cloned();
+        let same = match (&self.plan, &plan) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        self.plan = plan;
+        !same
     }
 
-    /// The same, where it could make a difference.
+    /// The heads that an update would answer for now, where that could make a difference.
     fn asked_inputs(&self) -> Option<Inputs> {
-        lifecycle::asks_for_inputs(&self.saved.life).then(|| self.inputs()).flatten()
+        let plan = self.plan.as_ref().filter(|_| lifecycle::asks_for_inputs(&self.saved.life))?;
+        plan.inputs.clone()
     }
 
     fn wait(&self) -> Duration {

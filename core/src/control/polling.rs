@@ -20,6 +20,12 @@ pub use marks::BATCH;
 /// only its own repositories waiting.
 pub const AT_ONE_SERVER: usize = 16;
 
+/// The same of a server with marks, which answers for many at once.
+const AT_ONE_API: usize = 2 * READ_TOGETHER;
+
+/// Repositories that one question may read whole, where the server has such a question.
+pub const READ_TOGETHER: usize = 50;
+
 /// Longest time between two looks at a repository that fails.
 const LONGEST: Span = Span::minutes(5);
 
@@ -150,7 +156,8 @@ pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
 pub fn next_at(state: &State) -> Option<Timestamp> {
     let busy = busy(state);
     let looks = state.targets.values().filter(|target| {
-        target.may_be_read() && busy.get(&target.server).is_none_or(|count| *count < AT_ONE_SERVER)
+        target.may_be_read()
+            && busy.get(&target.server).is_none_or(|count| *count < target.at_once())
     });
     looks.map(|target| target.next_at).chain(marks::next_at(state)).min()
 }
@@ -194,6 +201,19 @@ impl Target {
             self.again = true;
         } else {
             self.next_at = self.next_at.min(now);
+        }
+    }
+
+    /// Looks that may be under way at its server at once.
+    fn at_once(&self) -> usize {
+        if self.mark.is_some() { AT_ONE_API } else { AT_ONE_SERVER }
+    }
+
+    /// From when on it is read along with others of its server.
+    fn along_at(&self) -> Timestamp {
+        match &self.mark {
+            Some(mark) if self.failures == 0 && self.round > 0 => self.next_at - mark.early(),
+            _ => self.next_at,
         }
     }
 
@@ -244,15 +264,52 @@ fn due(state: &mut State, now: Timestamp) -> Vec<Effect> {
         .map(|(id, target)| (target.next_at, id.clone()))
         .collect();
     due.sort();
+    due.extend(along(state, &due, now));
     let mut effects = Vec::new();
     for (_, id) in due {
         let Some(target) = state.targets.get_mut(&id) else { continue };
         let count = under_way.entry(target.server.clone()).or_default();
-        if *count < AT_ONE_SERVER {
+        if *count < target.at_once() {
             *count += 1;
             target.under_way = true;
             effects.push(Effect::Look(id));
         }
     }
     effects
+}
+
+/// What is read soon anyway and fits into the questions that are asked now for what is due.
+fn along(
+    state: &State,
+    due: &[(Timestamp, RepositoryId)],
+    now: Timestamp,
+) -> Vec<(Timestamp, RepositoryId)> {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for target in due.iter().filter_map(|(_, id)| state.targets.get(id)) {
+        if target.mark.is_some() {
+            *places.entry(&target.server).or_default() += 1;
+        }
+    }
+    if places.is_empty() {
+        return Vec::new();
+    }
+    for place in places.values_mut() {
+        *place = place.next_multiple_of(READ_TOGETHER) - *place;
+    }
+    let soon = state.targets.iter().filter(|(_, target)| {
+        let ahead = target.next_at > now && target.along_at() <= now;
+        ahead && target.may_be_read() && places.contains_key(target.server.as_str())
+    });
+    let mut soon: Vec<_> = soon.map(|(id, target)| (target.next_at, id.clone())).collect();
+    soon.sort();
+    soon.retain(|(_, id)| {
+        let server = state.targets.get(id).map(|target| target.server.as_str());
+        let place = server.and_then(|server| places.get_mut(server));
+        place.is_some_and(|place| {
+            let free = *place > 0;
+            *place = place.saturating_sub(1);
+            free
+        })
+    });
+    soon
 }

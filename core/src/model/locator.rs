@@ -2,17 +2,23 @@
 
 mod address;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use self::address::{Address, encoded, parse, segments};
 use super::identity::{Name, RepositoryId};
 use super::settings::{ForgeSettings, Settings};
 
 /// The configured forges, ready to be matched against addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Locator {
     servers: Vec<Server>,
+    /// What addresses turned out to mean: plans ask for the same ones again and again.
+    memo: Arc<Mutex<BTreeMap<Box<str>, Located>>>,
 }
+
+/// Addresses whose meaning is remembered at most.
+const REMEMBERED: usize = 100_000;
 
 /// What an address means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +28,9 @@ pub enum Located {
         /// Its identity.
         id: RepositoryId,
         /// Its path as the address spells it, for people.
-        spelling: String,
+        spelling: Name,
         /// What to fetch from, without a password or, over HTTP, a user.
-        url: String,
+        url: Name,
     },
     /// Nothing that is watched.
     Unwatched {
@@ -61,11 +67,24 @@ impl Locator {
                 .collect(),
             folds: forge.kind.folds(),
         });
-        Self { servers: servers.collect() }
+        Self { servers: servers.collect(), memo: Arc::default() }
     }
 
     /// What `url` means. Of several forges that match, the one with the longest prefix counts.
     pub fn locate(&self, url: &str) -> Located {
+        let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = memo.get(url) {
+            return known.clone();
+        }
+        let located = self.located(url);
+        if memo.len() >= REMEMBERED {
+            memo.clear();
+        }
+        memo.insert(url.into(), located.clone());
+        located
+    }
+
+    fn located(&self, url: &str) -> Located {
         let address = match parse(url) {
             Ok(address) => address,
             Err(reason) => return Located::Unwatched { reason },
@@ -91,8 +110,8 @@ impl Locator {
         };
         Located::Repository {
             id,
-            spelling: spelling.join("/"),
-            url: server.fetch(url, &address, rest),
+            spelling: spelling.join("/").into(),
+            url: server.fetch(url, &address, rest).into(),
         }
     }
 

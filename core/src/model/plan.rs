@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build::{BuildRequest, Override, Priority, RequestId, SetMember};
 use super::candidate::Difference;
-use super::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
+use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use super::ledger_view::{ChangeFacts, Look, MainlineFacts};
 use super::question::Question;
 use super::time::Timestamp;
@@ -42,6 +42,9 @@ pub struct WorkspacePlan {
     pub id: Name,
     /// The mainline first, then changes by identity.
     pub subjects: Vec<SubjectPlan>,
+    /// Heads that its update answers for, once all of them are known.
+    #[serde(skip)]
+    pub inputs: Option<Vec<(Look, Oid)>>,
     /// Repositories that must be watched for it.
     pub watched: BTreeMap<RepositoryId, Watched>,
     /// Packages that cannot be watched, each with the reason.
@@ -71,9 +74,9 @@ impl WorkspacePlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Watched {
     /// Where it is fetched from.
-    pub url: String,
+    pub url: Name,
     /// Its path as people write it.
-    pub spelling: String,
+    pub spelling: Name,
 }
 
 /// A package that cannot be watched.

@@ -161,14 +161,14 @@ impl Saved {
             at: self.at,
             locator: Arc::new(Locator::new(&self.settings)),
             settings: Arc::new(self.settings),
-            workspaces: self.workspaces.into_iter().map(|part| (part.name.clone(), part)).collect(),
-            repositories: self
-                .repositories
-                .into_iter()
-                .map(|part| (part.id.clone(), part))
-                .collect(),
-            answers: self.answers.into_iter().collect(),
-            times: std::collections::BTreeMap::new(),
+            workspaces: Arc::new(
+                self.workspaces.into_iter().map(|part| (part.name.clone(), part)).collect(),
+            ),
+            repositories: Arc::new(
+                self.repositories.into_iter().map(|part| (part.id.clone(), part)).collect(),
+            ),
+            answers: Arc::new(self.answers.into_iter().collect()),
+            times: Arc::default(),
         };
         (snapshot, self.ledger)
     }

@@ -15,8 +15,8 @@ use super::question::{Answer, Question};
 use super::settings::Settings;
 use super::time::Timestamp;
 
-/// An immutable picture of the world. Freezing one is a clone of vectors of pointers; two snapshots
-/// differ where pointers differ.
+/// An immutable picture of the world. Freezing one is a clone of a few pointers, and whoever changes a
+/// part of the world afterwards copies the map that it is in; two snapshots differ where pointers differ.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The only time that the plan sees.
@@ -26,13 +26,13 @@ pub struct Snapshot {
     /// Turns URLs of manifests into repositories, by that configuration.
     pub locator: Arc<Locator>,
     /// Workspaces by name.
-    pub workspaces: BTreeMap<Name, Arc<WorkspacePart>>,
+    pub workspaces: Arc<BTreeMap<Name, Arc<WorkspacePart>>>,
     /// Repositories by identity.
-    pub repositories: BTreeMap<RepositoryId, Arc<RepositoryPart>>,
+    pub repositories: Arc<BTreeMap<RepositoryId, Arc<RepositoryPart>>>,
     /// Answers to [`super::plan::Plan::wanted`].
-    pub answers: BTreeMap<Question, Observed<Answer>>,
+    pub answers: Arc<BTreeMap<Question, Observed<Answer>>>,
     /// When the parts were read; no input of any decision.
-    pub times: BTreeMap<RepositoryId, Times>,
+    pub times: Arc<BTreeMap<RepositoryId, Times>>,
 }
 
 /// When a repository was read, and when it is looked at next.

@@ -399,7 +399,10 @@ impl Deciding<'_, '_> {
                 return held(Held::Stale, reason, None);
             }
         }
-        if let Some(decision) = self.untouched(id, open) {
+        // Which folders count in a repository that only its candidate has is for that to say.
+        if self.tracked.repositories.contains_key(&id.repository)
+            && let Some(decision) = self.untouched(id, open)
+        {
             return Some(decision);
         }
         if let Some((until, reason)) = self.settling(set, facts) {

@@ -111,11 +111,13 @@ fn workspace(
             (id.clone(), Watched { url, spelling })
         })
         .collect();
+    let inputs = tracked::inputs(&view, &tracked);
     let noted = view.finish();
     WorkspacePlan {
         workspace: settings.name.clone(),
         id: settings.id.clone(),
         subjects,
+        inputs,
         watched,
         unwatched: tracked.unwatched,
         looks: turn.looks,

@@ -42,7 +42,7 @@ pub(crate) fn overrides(
             change: member.change.clone(),
             change_url: change_url(view, &repository.spelling, &member.change),
             packages,
-            repository_url: repository.url.clone(),
+            repository_url: repository.url.to_string(),
             ref_name: ref_name(view.settings.changes.ref_kind, open),
             head: member.head,
             base: member.base.clone(),

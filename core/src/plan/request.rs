@@ -34,7 +34,7 @@ pub(crate) fn of_change(
         .tracked
         .repositories
         .get(&id.repository)
-        .map(|repository| repository.url.clone())
+        .map(|repository| repository.url.to_string())
         .unwrap_or_default();
     let author = open.listed.forge.as_ref().and_then(|forge| forge.author.as_ref());
     let fingerprint = plan.fingerprint.unwrap_or(Fingerprint([0; 32]));

@@ -24,8 +24,8 @@ pub(crate) struct Tracked {
 /// One tracked repository.
 #[derive(Clone)]
 pub(crate) struct TrackedRepository {
-    pub(crate) spelling: String,
-    pub(crate) url: String,
+    pub(crate) spelling: Name,
+    pub(crate) url: Name,
     pub(crate) uses: Vec<Use>,
     /// Which packages come from it is not known before a candidate's tool said so.
     pub(crate) open: bool,
@@ -145,10 +145,15 @@ pub fn update_inputs(
 ) -> Option<Vec<(Look, Oid)>> {
     let ledger = WorkspaceLedger::default();
     let view = View::new(snapshot, settings, &ledger, "");
+    inputs(&view, &tracked(&view))
+}
+
+/// The same, of what the workspace tracks.
+pub(crate) fn inputs(view: &View<'_>, tracked: &Tracked) -> Option<Vec<(Look, Oid)>> {
     let mut inputs = Vec::new();
-    for (id, repository) in &tracked(&view).repositories {
+    for (id, repository) in &tracked.repositories {
         for used in &repository.uses {
-            let counts = used.definition || settings.update_on == UpdateOn::Any;
+            let counts = used.definition || view.settings.update_on == UpdateOn::Any;
             if used.pin.is_some() || !counts {
                 continue;
             }

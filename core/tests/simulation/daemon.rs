@@ -65,10 +65,10 @@ impl Daemon {
             at: now,
             locator: Arc::new(Locator::new(&settings)),
             settings: Arc::clone(&settings),
-            workspaces: [(Name::from("w"), Arc::new(kept.part.clone()))].into(),
-            repositories: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            times: BTreeMap::new(),
+            workspaces: Arc::new([(Name::from("w"), Arc::new(kept.part.clone()))].into()),
+            repositories: Arc::default(),
+            answers: Arc::default(),
+            times: Arc::default(),
         };
         Self {
             kept,
@@ -141,7 +141,8 @@ impl Daemon {
         self.kept.part.pending = lifecycle::pending(&self.kept.lifecycle, self.inputs().as_ref());
         let known = self.snapshot.workspaces.get("w").map(|part| &**part);
         if known != Some(&self.kept.part) {
-            self.snapshot.workspaces.insert("w".into(), Arc::new(self.kept.part.clone()));
+            Arc::make_mut(&mut self.snapshot.workspaces)
+                .insert("w".into(), Arc::new(self.kept.part.clone()));
         }
     }
 
@@ -175,7 +176,7 @@ impl Daemon {
             let url = format!("https://git.example.org/{spelling}");
             let next = RepositoryPart { id: id.clone(), spelling, url, listing };
             if part.is_none_or(|part| **part != next) {
-                self.snapshot.repositories.insert(id.clone(), Arc::new(next));
+                Arc::make_mut(&mut self.snapshot.repositories).insert(id.clone(), Arc::new(next));
             }
             events.push(polling::Event::Looked { id, answered });
         }
@@ -198,7 +199,8 @@ impl Daemon {
             if !random.once_in(5)
                 && let Some(answer) = server.answer(question)
             {
-                self.snapshot.answers.insert(question.clone(), Observed::known(answer));
+                Arc::make_mut(&mut self.snapshot.answers)
+                    .insert(question.clone(), Observed::known(answer));
             }
         }
         self.plan = Some(plan);

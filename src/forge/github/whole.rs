@@ -22,18 +22,18 @@ use crate::forge::{ForgeError, Listed};
 const GATHER: Span = Span(20);
 
 /// Repositories in one question.
-const MOST: usize = 30;
+const MOST: usize = crosswatch_core::control::polling::READ_TOGETHER;
 
 /// Repositories that are read by REST at once after a question that did not answer for them.
 const AT_ONCE: usize = 4;
 
 /// Lists of a repository: its branches, its changes, and the labels of each of those.
-const LISTS: usize = 2 + 25;
+const LISTS: usize = 2 + 15;
 
 /// Whether a change can be merged is not asked: REST does not say it in lists.
 const FIELDS: &str = "{databaseId nameWithOwner isArchived defaultBranchRef{name} \
     refs(refPrefix:\"refs/heads/\",first:100){pageInfo{hasNextPage} nodes{name target{oid}}} \
-    pullRequests(states:OPEN,first:25){pageInfo{hasNextPage} nodes{number headRefOid baseRefName \
+    pullRequests(states:OPEN,first:15){pageInfo{hasNextPage} nodes{number headRefOid baseRefName \
     headRefName body isDraft createdAt authorAssociation author{login __typename} \
     headRepository{nameWithOwner} labels(first:20){pageInfo{hasNextPage} nodes{name}}}}}";
 

@@ -38,12 +38,12 @@ async fn what_a_daemon_saw_gives_the_same_plan_both_ways() {
         snapshot.at = snapshot.at + crosswatch_core::model::time::Span::seconds(1);
         let mut part = (*snapshot.repositories[&id]).clone();
         part.listing = part.listing.failed("an outage", snapshot.at);
-        snapshot.repositories.insert(id.clone(), Arc::new(part));
+        Arc::make_mut(&mut snapshot.repositories).insert(id.clone(), Arc::new(part));
         compare(&snapshot, &format!("without {id}"));
     }
     for question in snapshot.answers.keys().cloned().collect::<Vec<_>>() {
         let gone = Observed::not_read_yet(snapshot.at);
-        snapshot.answers.insert(question.clone(), gone);
+        Arc::make_mut(&mut snapshot.answers).insert(question.clone(), gone);
         compare(&snapshot, &format!("without {question:?}"));
     }
     snapshot.at = snapshot.at + crosswatch_core::model::time::Span::days(200);

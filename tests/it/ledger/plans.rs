@@ -92,6 +92,7 @@ pub(super) fn facts(number: u64) -> (ChangeId, ChangeFacts) {
 pub(super) fn plan(subjects: Vec<SubjectPlan>) -> Plan {
     let repository = change(1).repository;
     let part = WorkspacePlan {
+        inputs: None,
         workspace: Name::from("w"),
         id: Name::from("w"),
         facts: subjects

@@ -56,6 +56,11 @@ impl Mark {
         }
     }
 
+    /// How much earlier it may be read with others, so that one question does for many.
+    pub(super) fn early(&self) -> Span {
+        Span(self.reconcile.0 / 4)
+    }
+
     /// Time until it is read although nothing moved. After the first look the times are spread.
     pub(super) fn until_read(&self, key: &str, round: u64, stretch: u64) -> Span {
         let most = stretched(self.reconcile, stretch);

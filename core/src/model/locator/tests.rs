@@ -75,7 +75,7 @@ fn every_spelling_gives_one_identity() {
             panic!("{written}: {:?}", locator.locate(written));
         };
         assert_eq!(id.to_string(), identity, "{written}");
-        assert_eq!(url, if fetched == "=" { written } else { fetched }, "{written}");
+        assert_eq!(&*url, if fetched == "=" { written } else { fetched }, "{written}");
     }
 }
 

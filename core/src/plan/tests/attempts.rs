@@ -177,9 +177,11 @@ fn only_what_is_built_is_a_reason_to_build() {
     assert_eq!(world.run(60), [""; 0], "a merge ref");
     world.edit("a#1", |listed| listed.merge = false);
     assert_eq!(world.run(60), [""; 0], "a conflict");
-    let part = world.snapshot.workspaces.remove("w").expect("the workspace");
+    let part = std::sync::Arc::make_mut(&mut world.snapshot.workspaces)
+        .remove("w")
+        .expect("the workspace");
     world.settings(|w| w.name = "renamed".into());
-    world.snapshot.workspaces.insert("renamed".into(), part);
+    std::sync::Arc::make_mut(&mut world.snapshot.workspaces).insert("renamed".into(), part);
     assert_eq!(world.run(60), [""; 0], "a rename");
     world.settings(|w| w.changes.settle_push = Span::seconds(1));
     assert_eq!(world.run(60), [""; 0], "an edit of the settings");

@@ -59,7 +59,9 @@ impl World {
             return;
         }
         let question = Question::Fate { repository, number };
-        if let Some(answer) = self.snapshot.answers.get_mut(&question) {
+        if let Some(answer) =
+            std::sync::Arc::make_mut(&mut self.snapshot.answers).get_mut(&question)
+        {
             *answer = Observed::known(Answer::Fate(fate.clone()));
         }
         self.fates.insert(change(text), fate);

@@ -81,7 +81,7 @@ fn old_checkouts_are_no_heads_while_a_repository_was_never_read() {
     world.run(0);
     assert_eq!(world.run(120), ["mainline"]);
     world.finish(Verdict::Success);
-    for part in world.snapshot.repositories.values_mut() {
+    for part in std::sync::Arc::make_mut(&mut world.snapshot.repositories).values_mut() {
         std::sync::Arc::make_mut(part).listing = Observed::not_read_yet(Timestamp(0));
     }
     world.run(0);

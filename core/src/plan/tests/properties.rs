@@ -202,7 +202,7 @@ proptest! {
         let at = world.snapshot.at;
         for id in world.snapshot.repositories.keys() {
             let mut snapshot = world.snapshot.clone();
-            let part = snapshot.repositories.get_mut(id).expect("a repository");
+            let part = Arc::make_mut(&mut snapshot.repositories).get_mut(id).expect("a repository");
             let part = Arc::make_mut(part);
             part.listing = part.listing.failed("timed out", at);
             let after = acts(&crate::plan::plan(&snapshot, &world.ledger));
@@ -210,13 +210,13 @@ proptest! {
         }
         for question in world.snapshot.answers.keys() {
             let mut snapshot = world.snapshot.clone();
-            let answer = snapshot.answers.get_mut(question).expect("an answer");
+            let answer = Arc::make_mut(&mut snapshot.answers).get_mut(question).expect("an answer");
             *answer = answer.failed("timed out", at);
             let after = acts(&crate::plan::plan(&snapshot, &world.ledger));
             prop_assert!(after.is_subset(&before), "{question:?}: {after:?} of {before:?}");
         }
         let mut snapshot = world.snapshot.clone();
-        let part = Arc::make_mut(snapshot.workspaces.get_mut("w").expect("a workspace"));
+        let part = Arc::make_mut(Arc::make_mut(&mut snapshot.workspaces).get_mut("w").expect("a workspace"));
         part.manifest = part.manifest.failed("timed out", at);
         let after = acts(&crate::plan::plan(&snapshot, &world.ledger));
         prop_assert!(after.is_subset(&before), "manifest: {after:?} of {before:?}");

@@ -81,7 +81,7 @@ fn an_unread_fate_is_unknown_and_has_no_effect() {
         Question::Fate { repository: change("o/b#2").repository, number: change("o/b#2").number };
     let at = world.snapshot.at;
     let unread = Observed::known(Answer::Fate(Fate::Open)).failed("timed out", at);
-    world.snapshot.answers.insert(question.clone(), unread);
+    std::sync::Arc::make_mut(&mut world.snapshot.answers).insert(question.clone(), unread);
     let made = crate::plan::plan(&world.snapshot, &world.ledger);
     assert!(made.wanted.contains(&question), "it is asked");
     let subject = super::world::subject("o/a#1");
@@ -89,7 +89,8 @@ fn an_unread_fate_is_unknown_and_has_no_effect() {
     assert_eq!(planned.decision.word(), "unknown");
     assert!(planned.triggers.is_empty() && planned.superseded.is_empty());
     // A fate that is older than the list says nothing either.
-    world.snapshot.answers.insert(question, Observed::known(Answer::Fate(Fate::Open)));
+    std::sync::Arc::make_mut(&mut world.snapshot.answers)
+        .insert(question, Observed::known(Answer::Fate(Fate::Open)));
     assert_eq!(world.decision("o/a#1"), "unknown");
 }
 

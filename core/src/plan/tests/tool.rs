@@ -89,7 +89,9 @@ impl World {
     /// A repository that nobody has seen so far.
     pub(super) fn unseen(&mut self, path: &str) {
         self.repository(path);
-        let part = self.snapshot.repositories.remove(&repository(path)).expect("a repository");
+        let part = Arc::make_mut(&mut self.snapshot.repositories)
+            .remove(&repository(path))
+            .expect("a repository");
         self.unseen.insert(repository(path), part);
     }
 
@@ -132,10 +134,10 @@ impl World {
             self.unseen.keys().filter(|id| watched.contains_key(id)).cloned().collect();
         for id in &new {
             let part = self.unseen.remove(id).expect("a repository");
-            self.snapshot.repositories.insert(id.clone(), part);
+            Arc::make_mut(&mut self.snapshot.repositories).insert(id.clone(), part);
         }
         let consulted = &made.workspaces.first().expect("a workspace").consulted;
-        self.snapshot.answers.retain(|question, _| {
+        Arc::make_mut(&mut self.snapshot.answers).retain(|question, _| {
             !matches!(question, Question::Candidate(_)) || consulted.contains(question)
         });
         let gone: Vec<_> = self
@@ -146,7 +148,8 @@ impl World {
             .cloned()
             .collect();
         for id in gone {
-            let part: Arc<_> = self.snapshot.repositories.remove(&id).expect("a repository");
+            let part: Arc<_> =
+                Arc::make_mut(&mut self.snapshot.repositories).remove(&id).expect("a repository");
             self.unseen.insert(id, part);
         }
         !new.is_empty()

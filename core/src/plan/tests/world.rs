@@ -107,10 +107,10 @@ impl World {
                 at: Timestamp(START),
                 settings: Arc::new(settings),
                 locator,
-                workspaces: BTreeMap::new(),
-                repositories: BTreeMap::new(),
-                answers: BTreeMap::new(),
-                times: BTreeMap::new(),
+                workspaces: Arc::default(),
+                repositories: Arc::default(),
+                answers: Arc::default(),
+                times: Arc::default(),
             },
             ledger: LedgerView { ledger_id: "ledger".to_owned(), workspaces: BTreeMap::new() },
             packages: Vec::new(),
@@ -147,7 +147,7 @@ impl World {
                 changes: Vec::new(),
             }),
         };
-        self.snapshot.repositories.insert(repository(path), Arc::new(part));
+        Arc::make_mut(&mut self.snapshot.repositories).insert(repository(path), Arc::new(part));
     }
 
     /// Puts the packages and definitions in force.
@@ -158,15 +158,17 @@ impl World {
 
     pub(super) fn part(&mut self, edit: impl FnOnce(&mut WorkspacePart)) {
         let settings = self.snapshot.settings.workspaces.first().expect("a workspace");
-        let entry = self.snapshot.workspaces.entry(settings.name.clone()).or_insert_with(|| {
-            Arc::new(WorkspacePart {
-                name: settings.name.clone(),
-                manifest: Observed::not_read_yet(Timestamp(START)),
-                updated: None,
-                failure: None,
-                pending: false,
-            })
-        });
+        let entry = Arc::make_mut(&mut self.snapshot.workspaces)
+            .entry(settings.name.clone())
+            .or_insert_with(|| {
+                Arc::new(WorkspacePart {
+                    name: settings.name.clone(),
+                    manifest: Observed::not_read_yet(Timestamp(START)),
+                    updated: None,
+                    failure: None,
+                    pending: false,
+                })
+            });
         edit(Arc::make_mut(entry));
     }
 
@@ -193,7 +195,7 @@ impl World {
 
     pub(super) fn listing(&mut self, path: &str, edit: impl FnOnce(&mut Listing)) {
         let id = repository(path);
-        let seen = self.snapshot.repositories.get_mut(&id);
+        let seen = Arc::make_mut(&mut self.snapshot.repositories).get_mut(&id);
         let part = Arc::make_mut(seen.or(self.unseen.get_mut(&id)).expect("a repository"));
         let mut listing = (**part.listing.value().expect("a listing that is known")).clone();
         edit(&mut listing);
@@ -203,7 +205,9 @@ impl World {
     /// The server stops or starts to answer for a repository.
     pub(super) fn reachable(&mut self, path: &str, reachable: bool) {
         let at = self.snapshot.at;
-        let part = self.snapshot.repositories.get_mut(&repository(path)).expect("a repository");
+        let part = Arc::make_mut(&mut self.snapshot.repositories)
+            .get_mut(&repository(path))
+            .expect("a repository");
         let part = Arc::make_mut(part);
         part.listing = if reachable {
             let last = part.listing.last_known(Purpose::Display).expect("read before").clone();
@@ -329,7 +333,8 @@ impl World {
             let mut more = false;
             for question in &made.wanted {
                 if let Some(answer) = self.answer(question) {
-                    self.snapshot.answers.insert(question.clone(), Observed::known(answer));
+                    Arc::make_mut(&mut self.snapshot.answers)
+                        .insert(question.clone(), Observed::known(answer));
                     more = true;
                 }
             }

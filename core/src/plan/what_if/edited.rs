@@ -41,7 +41,7 @@ impl Edited {
     fn find(&self, edit: &Edit) -> Result<ChangeId, WhatIfError> {
         let wanted = edit.change();
         let mut ends: Vec<ChangeId> = Vec::new();
-        for (id, part) in &self.snapshot.repositories {
+        for (id, part) in self.snapshot.repositories.iter() {
             let known = part.listing.last_known(Purpose::Display);
             for listed in known.into_iter().flat_map(|listing| &listing.changes) {
                 let change = id.change(listed.number);
@@ -80,7 +80,7 @@ impl Edited {
     }
 
     fn put(&mut self, id: &RepositoryId, listing: Listing) {
-        if let Some(part) = self.snapshot.repositories.get_mut(id) {
+        if let Some(part) = Arc::make_mut(&mut self.snapshot.repositories).get_mut(id) {
             Arc::make_mut(part).listing = Observed::known(listing);
         }
     }
@@ -155,7 +155,8 @@ impl Edited {
                 _ => References::default(),
             };
             let facts = CommitFacts { committed_at: self.snapshot.at, references };
-            self.snapshot.answers.insert(question(head), Observed::known(Answer::Commit(facts)));
+            Arc::make_mut(&mut self.snapshot.answers)
+                .insert(question(head), Observed::known(Answer::Commit(facts)));
             self.assumed.push(format!(
                 "{} of {id} is not known; its references are taken to be those of {}",
                 head.short(),
@@ -203,14 +204,15 @@ impl Edited {
         });
         let known: Vec<_> = known.collect();
         for (question, answer) in known {
-            self.snapshot.answers.entry(question).or_insert(answer);
+            Arc::make_mut(&mut self.snapshot.answers).entry(question).or_insert(answer);
         }
     }
 
     fn fate(&mut self, id: &ChangeId, fate: Fate) {
         let (repository, number) = (id.repository.clone(), id.number);
         let answer = Observed::known(Answer::Fate(fate));
-        self.snapshot.answers.insert(Question::Fate { repository, number }, answer);
+        Arc::make_mut(&mut self.snapshot.answers)
+            .insert(Question::Fate { repository, number }, answer);
     }
 
     fn contains(&self, repository: &RepositoryId, ancestor: Oid, descendant: Oid) -> Option<bool> {
@@ -226,7 +228,8 @@ impl Edited {
 
     fn answer(&mut self, repository: &RepositoryId, ancestor: Oid, descendant: Oid, is: bool) {
         let question = Question::Contains { repository: repository.clone(), ancestor, descendant };
-        self.snapshot.answers.insert(question, Observed::known(Answer::Contains(is)));
+        Arc::make_mut(&mut self.snapshot.answers)
+            .insert(question, Observed::known(Answer::Contains(is)));
     }
 
     fn answer_if_unknown(&mut self, id: &RepositoryId, ancestor: Oid, descendant: Oid, is: bool) {
@@ -241,7 +244,8 @@ impl Edited {
             let inputs = (update_inputs(before, settings), update_inputs(&self.snapshot, settings));
             if let (Some(one), Some(other)) = inputs
                 && one != other
-                && let Some(part) = self.snapshot.workspaces.get_mut(&settings.name)
+                && let Some(part) =
+                    Arc::make_mut(&mut self.snapshot.workspaces).get_mut(&settings.name)
             {
                 Arc::make_mut(part).pending = true;
                 self.assumed.push(format!(

@@ -1,41 +1,102 @@
-//! A model for benchmarks and the demo: `forge-model ADDRESS REPOSITORIES CHANGES SECRET [PUSH_EVERY_MS]`.
+//! A model for benchmarks and the demo: `forge-model ADDRESS REPOSITORIES CHANGES SECRET [LATENCY_MS]`.
 //!
-//! It says where it is reached, and then pushes to one change after the other, if it was told to.
+//! `REPOSITORIES` repositories `model/rN`, each with `CHANGES` open changes. It says where its API is, and
+//! then takes one command a line on its standard input, until that ends:
+//!
+//! - `push COUNT`: pushes to one change of each of the next `COUNT` repositories (to the branch `main` where
+//!   there are no changes);
+//! - `requests`: says as JSON what was asked since the start or the last `forget`;
+//! - `forget`: counts from nothing again.
 
+use std::io::{BufRead, Write};
 use std::time::Duration;
 
 use forge_model::{Model, NewChange};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let text =
         |at: usize, default: &str| arguments.get(at).cloned().unwrap_or_else(|| default.to_owned());
     let number = |at: usize, default: u64| {
         arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let model = Model::start_at(&text(0, "127.0.0.1:0")).await;
+    let model = runtime.block_on(Model::start_at(&text(0, "127.0.0.1:0")));
     model.token("main", &text(3, "secret"));
+    let changes = number(2, 1);
     let names: Vec<String> = (0..number(1, 10)).map(|n| format!("model/r{n}")).collect();
-    let mut changes = Vec::new();
     for name in &names {
         model.repository(name);
-        for n in 0..number(2, 1) {
+        for n in 0..changes {
             let branch = format!("topic-{n}");
-            let number = model.open(name, NewChange { branch, ..NewChange::default() });
-            changes.push((name, number));
+            model.open(name, NewChange { branch, ..NewChange::default() });
         }
     }
-    println!("{}", model.api_url());
-    let every = number(4, 0);
-    let mut turns = changes.iter().cycle();
+    model.state().latency = Duration::from_millis(number(4, 0));
+    let url = model.api_url();
+    let (lines, commands) = std::sync::mpsc::channel::<String>();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    say(&url);
+    let mut turns = names.iter().cycle();
     loop {
-        tokio::time::sleep(Duration::from_millis(if every > 0 { every } else { 60_000 })).await;
-        if every == 0 {
-            continue;
-        }
-        if let Some((name, number)) = turns.next() {
-            model.push_change(name, *number, None);
+        runtime.block_on(tokio::time::sleep(Duration::from_millis(5)));
+        let line = match commands.try_recv() {
+            Ok(line) => line,
+            Err(std::sync::mpsc::TryRecvError::Empty) => continue,
+            Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
+        };
+        match line.split_once(' ').unwrap_or((&line, "")) {
+            ("push", count) => {
+                for name in turns.by_ref().take(count.parse().expect("a count")) {
+                    match changes {
+                        0 => drop(model.push(name, "main", None)),
+                        _ => drop(model.push_change(name, 1, None)),
+                    }
+                }
+                say("pushed");
+            }
+            ("requests", "") => say(&told(&model)),
+            ("forget", "") => {
+                model.forget_requests();
+                say("forgotten");
+            }
+            _ => panic!("no such command: {line}"),
         }
     }
+}
+
+/// What was asked.
+fn told(model: &Model) -> String {
+    let asked = model.requests();
+    let endpoints: serde_json::Map<String, serde_json::Value> = asked
+        .by_endpoint
+        .iter()
+        .map(|((_, endpoint), count)| (endpoint.clone(), count.requests.into()))
+        .collect();
+    let total = asked.total();
+    let core: u64 = asked
+        .by_endpoint
+        .iter()
+        .filter(|((_, endpoint), _)| !endpoint.contains("graphql"))
+        .map(|(_, count)| count.points)
+        .sum();
+    serde_json::json!({
+        "requests": total.requests, "not_modified": total.not_modified, "points": total.points,
+        "core_points": core, "most_in_flight": asked.most_in_flight,
+        "most_in_a_minute": asked.most_in_a_minute, "early": asked.early, "refused": asked.refused,
+        "endpoints": endpoints,
+    })
+    .to_string()
+}
+
+fn say(line: &str) {
+    println!("{line}");
+    std::io::stdout().flush().expect("somebody listens");
 }
