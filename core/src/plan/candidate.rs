@@ -35,7 +35,14 @@ pub(crate) enum Standing<'a> {
     /// Its manifest, and the set as that makes it.
     Settled(Box<Settled<'a>>),
     /// Nothing can be built yet, with the set that it is about.
-    Open { decision: Decision, set: Box<ChangeSet>, plan: CandidatePlan },
+    Open(Box<Undecided>),
+}
+
+/// A candidate that is not made, or cannot be.
+pub(crate) struct Undecided {
+    pub(crate) decision: Decision,
+    pub(crate) set: ChangeSet,
+    pub(crate) plan: CandidatePlan,
 }
 
 /// A candidate that is made.
@@ -198,7 +205,7 @@ fn unknown(reason: String) -> Decision {
 
 impl<'a> Walk<'_, '_, 'a> {
     fn open(self, decision: Decision, set: ChangeSet) -> Standing<'a> {
-        Standing::Open { decision, set: Box::new(set), plan: self.plan }
+        Standing::Open(Box::new(Undecided { decision, set, plan: self.plan }))
     }
 
     fn step(

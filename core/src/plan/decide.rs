@@ -12,7 +12,7 @@ use crate::model::settings::Dependencies;
 use crate::model::time::Span;
 
 use super::attempts::{self, Due};
-use super::candidate::{self, Because, Standing};
+use super::candidate::{self, Because, Standing, Undecided};
 use super::fate::{Fated, fated};
 use super::fingerprint;
 use super::holds::last_moved;
@@ -199,11 +199,12 @@ impl Deciding<'_, '_> {
                 let candidate = Some((settled.plan.clone(), plain));
                 Some(own.judged(id, open, settled.set.clone(), candidate, facts, decided))
             }
-            Standing::Open { decision, set, plan } => {
+            Standing::Open(undecided) => {
+                let Undecided { decision, set, plan } = *undecided;
                 if matches!(decision, Decision::Unknown { .. }) {
                     self.undecided.set(true);
                 }
-                Some(self.undecided(open, *set, Some(plan), bare(id, decision)))
+                Some(self.undecided(open, set, Some(plan), bare(id, decision)))
             }
         }
     }

@@ -7,6 +7,7 @@ use crosswatch_core::control::slots::{Event, Priority};
 use crosswatch_core::model::candidate::{Candidate, Recipe};
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::manifest::Manifest;
+use crosswatch_core::model::run::RunKind;
 use crosswatch_core::model::settings::{ManifestFrom, Settings, Step, WorkspaceSettings};
 use crosswatch_core::model::time::Span;
 use serde_json::json;
@@ -131,19 +132,21 @@ impl Maker {
         let loan = loan.await.map_err(Without::Unknown)?;
         give(place, recipe)
             .map_err(|error| Without::Unknown(format!("{}: {error}", place.given().display())))?;
-        let stamp = self.clock.now().to_string().replace([':', '-', 'Z'], "");
-        let millis = self.clock.now().0.rem_euclid(1000);
-        let logs = state_dir.join("logs").join(format!("{}+candidates", settings.name));
-        let log = |kind: &str| logs.join(format!("{stamp}.{millis:03}Z-{kind}.log"));
+        let mut logs = folders.clone();
+        logs.logs = state_dir.join("logs").join(format!("{}+candidates", settings.name));
+        let at = self.clock.now();
         let within = Within { settings, folders: &folders, place, lent: &loan.lent, cancel };
         let updated = match &settings.update {
-            Some(step) => self.run(&within, step, log("update"), None).await.map(drop),
+            Some(step) => {
+                self.run(&within, step, logs.log(RunKind::Update, at), None).await.map(drop)
+            }
             None => Ok(()),
         };
         if let Err(Without::Failed(why, tail)) = updated {
             let locator = Arc::clone(&self.world.freeze(self.clock.now()).locator);
-            let trace = place.copy().join(TRACE);
-            let asked = tokio::task::spawn_blocking(move || asked(&trace, &locator, &loan.shown));
+            let copy = place.copy();
+            let asked =
+                tokio::task::spawn_blocking(move || asked(&copy, TRACE, &locator, &loan.shown));
             let more = asked.await.unwrap_or_default();
             return match more.is_empty() || settings.candidates.network {
                 true => Err(Without::Failed(why, tail)),
@@ -151,7 +154,7 @@ impl Maker {
             };
         }
         updated?;
-        self.export(&within, log("manifest")).await.map(Candidate::Made)
+        self.export(&within, logs.log(RunKind::Manifest, at)).await.map(Candidate::Made)
     }
 
     /// Copies the workspace while nothing moves in it, cheaply where the file system can.

@@ -10,7 +10,7 @@ use crosswatch_core::model::identity::RepositoryId;
 use crosswatch_core::model::locator::{Located, Locator};
 use serde_json::Value;
 
-use super::super::files::read_regular;
+use super::super::files::{inside, read_regular};
 use crate::forge::git::local;
 
 /// Largest trace that is read.
@@ -20,11 +20,14 @@ const MOST: usize = 200;
 
 /// Addresses in a trace, one for each repository that is none of `shown` and not on this machine.
 pub(super) fn asked(
-    file: &Path,
+    copy: &Path,
+    name: &str,
     locator: &Locator,
     shown: &BTreeSet<RepositoryId>,
 ) -> BTreeSet<String> {
-    let bytes = read_regular(file, MAX_BYTES).unwrap_or_default();
+    // Without a trace nothing was asked for that could be had.
+    let file = inside(copy, Path::new(name));
+    let bytes = file.and_then(|file| read_regular(&file, MAX_BYTES)).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let mut known = BTreeSet::new();
     let mut found = BTreeSet::new();
@@ -38,7 +41,7 @@ pub(super) fn asked(
                 && found.len() < MOST
                 && known.insert(id)
             {
-                found.insert(url);
+                found.insert(url.to_string());
             }
         }
     }
@@ -68,8 +71,12 @@ mod tests {
         ];
         std::fs::write(&file, lines.join("\n")).expect("a file");
         let shown = BTreeSet::from([RepositoryId::new("g", "shown")]);
-        let found = asked(&file, &locator, &shown);
+        let found = asked(dir.path(), "trace", &locator, &shown);
         assert_eq!(found, BTreeSet::from(["https://git.example.org/a/b.git".to_owned()]));
-        assert!(asked(&dir.path().join("none"), &locator, &shown).is_empty());
+        assert!(asked(dir.path(), "none", &locator, &shown).is_empty());
+        let inner = dir.path().join("inner");
+        std::fs::create_dir(&inner).expect("a folder");
+        std::os::unix::fs::symlink("../trace", inner.join("trace")).expect("a link");
+        assert!(asked(&inner, "trace", &locator, &shown).is_empty(), "nothing outside is read");
     }
 }

@@ -4,3 +4,4 @@ mod asking;
 mod git;
 mod github;
 mod mirror;
+mod overlay;

@@ -34,11 +34,13 @@ fn touching(world: &mut World, text: &str, files: Files) -> Oid {
     head
 }
 
+/// Change, what it touches, `paths`, `ignore_paths`, decision.
+type Row = (&'static str, Files, &'static [&'static str], &'static [&'static str], &'static str);
+
 #[test]
 fn a_change_counts_where_it_touches_what_is_watched() {
     let held = "held: NoWatchedPath";
-    let rows: [(&str, Files, &[&str], &[&str], &str); 13] = [
-        // change, what it touches, `paths`, `ignore_paths`, decision
+    let rows: [Row; 13] = [
         ("o/mono#1", files(&["libs/one/x"]), &[], &[], "build"),
         ("o/mono#1", files(&["docs/x", "libs/two"]), &[], &[], "build"),
         ("o/mono#1", files(&["libs/three/x", "README"]), &[], &[], held),
