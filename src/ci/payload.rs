@@ -174,7 +174,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use crosswatch_core::model::build::{Override, Primary, RequestId, SetMember};
+    use crosswatch_core::model::build::{Cause, Override, Primary, RequestId, SetMember};
     use crosswatch_core::model::identity::{Fingerprint, Oid, RepositoryId};
     use crosswatch_core::model::time::Timestamp;
 
@@ -191,7 +191,9 @@ pub(super) mod tests {
             subject: Subject::Change(change.clone()),
             fingerprint: Fingerprint([1; 32]),
             attempt: 1,
+            cause: Cause::New,
             reason: "new change".into(),
+            mainline: None,
             decided_at: Timestamp::from_seconds(1_713_175_999),
             set: vec![SetMember { change: change.clone(), head, base: "master".into() }],
             overrides: vec![Override {

@@ -415,6 +415,11 @@ pub static CHANGES: Table = Table(&[
         "Changes that were open before we watched.",
     ),
     key("branch_matching", Kind::Bool, "Join changes with the same branch name."),
+    key(
+        "rebuild_on_base",
+        Kind::Words(&["none", "affected", "all"]),
+        "Build a change again, at most once a day and after all others, when the mainline moved: a package that its set affects, or any.",
+    ),
     key("max_dependencies", Kind::Count(0, 1000), "Members beside the change."),
     key("on_closed", Kind::Words(&["block", "ignore"]), "What a closed dependency means."),
     key("ref", Kind::Words(&["auto", "merge", "head"]), "Which ref a build checks out."),
@@ -438,7 +443,11 @@ pub static SETTLE: Table = Table(&[
 /// Keys of `mainline`.
 pub static MAINLINE: Table = Table(&[
     key("settle", ANY, "After the last push."),
-    key("settle_at_most", ANY, "Longest time that pushes are gathered."),
+    key(
+        "settle_at_most",
+        ANY,
+        "Longest time that pushes are gathered, and up to 15m that the rest of a partly merged set is waited for.",
+    ),
 ]);
 
 /// Keys of `report`.

@@ -200,6 +200,7 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
             "dependencies": rules.dependencies, "authors": "trusted", "trusted": rules.trusted,
             "bots": rules.bots, "merged_labels": rules.merged_labels,
             "on_conflict": rules.on_conflict, "adopt": rules.adopt, "branch_matching": rules.branch_matching,
+            "rebuild_on_base": rules.rebuild_on_base,
             "max_dependencies": rules.max_dependencies, "on_closed": rules.on_closed,
             "ref": rules.ref_kind, "same_repository": rules.same_repository,
             "pinned": if rules.pinned_roots { "roots" } else { "members" },

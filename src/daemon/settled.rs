@@ -35,7 +35,11 @@ pub(super) async fn settled(publications: &Publications, board: &Board, ledger: 
                 // With nothing in the outbox a build that is still wanted is one that just ended.
                 Decision::Build { .. }
                     | Decision::Held {
-                        why: Held::Settling | Held::Mainline | Held::Retry | Held::Mergeability,
+                        why: Held::Settling
+                            | Held::Mainline
+                            | Held::Retry
+                            | Held::Mergeability
+                            | Held::PartlyMerged,
                         ..
                     }
             )

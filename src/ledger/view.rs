@@ -206,18 +206,17 @@ impl Ledger {
         let ended_at: Option<i64> = row.try_get(6).map_err(self.sql())?;
         let request: BuildRequest = self.json(&text(9)?)?;
         let request_id: RequestId = text(0)?.parse().map_err(content)?;
+        let decided = AttemptView::queued(Name::from(text(1)?), &request, self.json(&text(10)?)?);
         Ok(AttemptView {
             request_id,
-            ci: Name::from(text(1)?),
             fingerprint: text(2)?.parse().map_err(content)?,
             attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
             stage,
             decided_at: Timestamp(row.try_get(5).map_err(self.sql())?),
             ended_at: ended_at.map(Timestamp),
-            set: request.set,
-            parts: self.json(&text(10)?)?,
             link: row.try_get(7).map_err(self.sql())?,
             note: row.try_get(8).map_err(self.sql())?,
+            ..decided
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a CI is asked for and what it answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,59 @@ impl Priority {
     }
 }
 
+/// Why an attempt is made.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Its fingerprint has no verdict.
+    #[default]
+    New,
+    /// A person asked for it.
+    Person,
+    /// Nothing moved but the workspace's epoch.
+    Epoch,
+    /// It failed while the mainline was red, which is green now.
+    Recovery,
+    /// What it stands on moved.
+    Base,
+}
+
+impl Cause {
+    /// Whether it only fills idle time.
+    pub fn idle(self) -> bool {
+        matches!(self, Self::Epoch | Self::Recovery | Self::Base)
+    }
+}
+
+/// What a build stands on, as digests of the mainline's commits: equal ones mean that nothing moved.
+/// Names are not in it, so that they can be hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// Of all packages.
+    pub all: u64,
+    /// Of the packages that the build affects.
+    pub affected: u64,
+}
+
+impl Base {
+    /// Of the mainline's heads and the packages that a build affects; nothing while heads are unknown.
+    pub fn of(heads: &[PackageHead], affected: &[Name]) -> Option<Self> {
+        let affected: BTreeSet<&Name> = affected.iter().collect();
+        let mut base = Self { all: 0, affected: 0 };
+        for head in heads {
+            let digest = blake3::hash(head.head.as_bytes());
+            let digest = digest.as_bytes().first_chunk().copied().map_or(0, u64::from_le_bytes);
+            base.all = base.all.wrapping_add(digest);
+            if affected.contains(&head.package) {
+                base.affected = base.affected.wrapping_add(digest);
+            }
+        }
+        (!heads.is_empty()).then_some(base)
+    }
+}
+
 /// 128 bits that name one attempt in every retry of a send.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub [u8; 16]);
@@ -207,8 +260,14 @@ pub struct BuildRequest {
     pub fingerprint: Fingerprint,
     /// From 1, for each (subject, fingerprint, CI).
     pub attempt: u32,
-    /// One sentence: why it is built.
+    /// Why it is built.
+    #[serde(default)]
+    pub cause: Cause,
+    /// The same in one sentence.
     pub reason: String,
+    /// How the last build of the mainline on the same CI had ended when this was decided.
+    #[serde(default)]
+    pub mainline: Option<Verdict>,
     /// What the decision was made at.
     pub decided_at: Timestamp,
     /// The change itself and its set, in build order; empty for the mainline.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::build::RequestId;
-use super::build::{PackageHead, SetMember, Stage};
+use super::build::{Base, BuildRequest, Cause, PackageHead, RequestId, SetMember, Stage, Verdict};
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use super::time::Timestamp;
 
@@ -81,6 +80,18 @@ pub struct ChangeFacts {
     /// What only watching a pull request shows; nothing on plain git.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge: Option<ForgeFacts>,
+    /// Single look-ups that its author paid for, as far as they may still count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Box<Asked>>,
+}
+
+/// Look-ups of changes that are not among the open ones, for the references of one change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Who paid: the author's name in lower case, empty where the account is gone.
+    pub by: Name,
+    /// What was asked, each with when.
+    pub at: BTreeMap<ChangeId, Timestamp>,
 }
 
 /// What only watching over time shows about a change of a forge with pull requests.
@@ -135,6 +146,10 @@ pub struct MainlineFacts {
     pub gathering_since: Timestamp,
     /// Heads of the last triggered build, or those recorded at first.
     pub heads: Vec<PackageHead>,
+    /// Sets that were green together and are partly merged, by fingerprint, each with when that was
+    /// first seen.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub partly: BTreeMap<Fingerprint, Timestamp>,
 }
 
 /// One attempt, as far as decisions need it.
@@ -162,6 +177,47 @@ pub struct AttemptView {
     pub link: Option<String>,
     /// What the CI or the outbox said last about it.
     pub note: Option<String>,
+    /// Why it was made.
+    #[serde(default)]
+    pub cause: Cause,
+    /// How the last build of the mainline on the same CI had ended when it was decided: success or
+    /// failure, nothing before the first.
+    #[serde(default)]
+    pub mainline: Option<Verdict>,
+    /// What it stands on, if that was known.
+    #[serde(default)]
+    pub base: Option<Base>,
+}
+
+impl AttemptView {
+    /// One that was just decided, with the parts of its fingerprint.
+    pub fn queued(
+        ci: Name,
+        request: &BuildRequest,
+        parts: Vec<super::plan::FingerprintPart>,
+    ) -> Self {
+        Self {
+            request_id: request.request_id,
+            ci,
+            fingerprint: request.fingerprint,
+            attempt: request.attempt,
+            stage: Stage::Queued,
+            decided_at: request.decided_at,
+            ended_at: None,
+            set: request.set.clone(),
+            parts,
+            link: None,
+            note: None,
+            cause: request.cause,
+            mainline: request.mainline,
+            base: Base::of(&request.heads, &request.affected),
+        }
+    }
+
+    /// Why it is made again when it ended without a verdict: what filled idle time still does.
+    pub fn retried(&self) -> Cause {
+        if self.cause.idle() { self.cause } else { Cause::New }
+    }
 }
 
 /// Somebody's word that a set may be built.

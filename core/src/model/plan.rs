@@ -274,6 +274,10 @@ pub enum Held {
     Mergeability,
     /// It touches nothing that the workspace watches in its repository.
     NoWatchedPath,
+    /// A set that was green together is merged in part.
+    PartlyMerged,
+    /// Its author asked for more single look-ups than an hour allows.
+    ReferenceBudget,
 }
 
 /// What is wrong with a subject.

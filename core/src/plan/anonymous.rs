@@ -365,6 +365,11 @@ impl Names {
         if let Some(forge) = &mut hidden.forge {
             forge.base = self.branch(&forge.base);
         }
+        if let Some(asked) = &mut hidden.asked {
+            asked.by = self.of(Kind::Person, &asked.by);
+            let at = std::mem::take(&mut asked.at);
+            asked.at = at.into_iter().map(|(id, at)| (self.change(&id), at)).collect();
+        }
         hidden
     }
 

@@ -1,12 +1,13 @@
 //! What the attempts of a fingerprint say: whether it is spent, under way, or to be tried (again).
 
-use crate::model::build::{Stage, Verdict};
+use crate::model::build::{Cause, Stage, Verdict};
 use crate::model::identity::{Fingerprint, Name, Subject};
 use crate::model::ledger_view::{AttemptView, Rebuild};
 use crate::model::plan::{Blocked, Decision, FingerprintPart, Held, Superseded};
 use crate::model::time::{Span, Timestamp};
 
-use super::fingerprint::moved;
+use super::again::Again;
+use super::fingerprint::{self, moved};
 use super::look::View;
 
 /// Waits after the first and second attempt that ended without a verdict.
@@ -16,7 +17,7 @@ const RETRIES: [Span; 2] = [Span::minutes(2), Span::minutes(20)];
 pub(crate) struct Due {
     pub(crate) ci: Name,
     pub(crate) attempt: u32,
-    pub(crate) by_person: bool,
+    pub(crate) cause: Cause,
     pub(crate) reason: String,
 }
 
@@ -68,17 +69,19 @@ pub(crate) fn alone(view: &View<'_>, subject: &Subject, fingerprint: Fingerprint
     })
 }
 
-/// Compares the fingerprint with what every CI of the workspace did with it.
+/// Compares the fingerprint with what every CI of the workspace did with it. What has a verdict is
+/// built again only with `again`.
 pub(crate) fn standing(
     view: &View<'_>,
     subject: &Subject,
     fingerprint: Fingerprint,
     parts: &[FingerprintPart],
+    again: Option<&Again<'_>>,
 ) -> Standing {
     let mut due = Vec::new();
     let (mut open, mut retry, mut blocked, mut spent) = (None, None, None, None);
     for ci in &view.settings.ci {
-        match one(view, subject, fingerprint, parts, ci) {
+        match one(view, subject, fingerprint, parts, again, ci) {
             One::Due(wanted) => due.push(wanted),
             One::Open(reason) => open = open.or(Some(reason)),
             One::Retry(at, reason) => retry = retry.or(Some((at, reason))),
@@ -110,6 +113,7 @@ fn one(
     subject: &Subject,
     fingerprint: Fingerprint,
     parts: &[FingerprintPart],
+    again: Option<&Again<'_>>,
     ci: &Name,
 ) -> One {
     let all = of(view, subject);
@@ -129,7 +133,7 @@ fn one(
         && awaits(view, subject, ci, rebuild)
     {
         let reason = format!("{} asked for a rebuild at {}", rebuild.by, rebuild.at);
-        return One::Due(Due { ci: ci.clone(), attempt: next, by_person: true, reason });
+        return One::Due(Due { ci: ci.clone(), attempt: next, cause: Cause::Person, reason });
     }
     let ended: Vec<(&AttemptView, Verdict)> = same
         .iter()
@@ -139,23 +143,37 @@ fn one(
         })
         .collect();
     let Some((last, verdict)) = ended.last() else {
-        let reason = match all.iter().rev().find(|attempt| attempt.ci == *ci) {
-            None => "it was never built".to_owned(),
+        let (cause, reason) = match all.iter().rev().find(|attempt| attempt.ci == *ci) {
+            None => (Cause::New, "it was never built".to_owned()),
             Some(before) if before.fingerprint == fingerprint => {
-                "its last build was dropped before it ended".to_owned()
+                (before.retried(), "its last build was dropped before it ended".to_owned())
             }
             Some(before) => {
                 let moved = moved(&before.parts, parts);
-                if moved.is_empty() { "its set moved".to_owned() } else { moved.join("; ") }
+                let only_epoch = fingerprint::only_epoch(&before.parts, parts);
+                let cause = if only_epoch { Cause::Epoch } else { Cause::New };
+                let moved = moved.join("; ");
+                (cause, if moved.is_empty() { "its set moved".to_owned() } else { moved })
             }
         };
-        return One::Due(Due { ci: ci.clone(), attempt: next, by_person: false, reason });
+        return One::Due(Due { ci: ci.clone(), attempt: next, cause, reason });
     };
     let note = last.note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
     let ended_at = last.ended_at.unwrap_or(last.decided_at);
     if verdict.spends() {
+        let due = again.and_then(|again| again.due(view, all, (last, *verdict)));
+        if let Some((cause, reason)) = due {
+            return One::Due(Due { ci: ci.clone(), attempt: next, cause, reason });
+        }
         let link = last.link.as_deref().map(|link| format!(", {link}")).unwrap_or_default();
-        return One::Spent(format!("{ci} ended with {} at {ended_at}{link}", verdict.word()));
+        let suspect = match (verdict, last.mainline) {
+            (Verdict::Failure, Some(Verdict::Failure)) => {
+                "; the mainline was red then, so it is built again once that is green"
+            }
+            _ => "",
+        };
+        let word = verdict.word();
+        return One::Spent(format!("{ci} ended with {word} at {ended_at}{link}{suspect}"));
     }
     if *verdict == Verdict::Refused {
         return One::Blocked(format!(
@@ -176,7 +194,7 @@ fn one(
                 )
             } else {
                 let reason = format!("{ci} lost attempt {}{note}", last.attempt);
-                One::Due(Due { ci: ci.clone(), attempt: next, by_person: false, reason })
+                One::Due(Due { ci: ci.clone(), attempt: next, cause: last.retried(), reason })
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::model::manifest::Manifest;
 use crate::model::plan::{Blocked, CandidatePlan, Decision};
 use crate::model::question::Question;
 
-use super::decide::Deciding;
+use super::decide::{Deciding, undecided};
 use super::look::View;
 use super::openness::State;
 use super::sets::{ChangeSet, Graph, graph};
@@ -87,7 +87,8 @@ pub(crate) fn because(
         return Because::Of(why);
     }
     let defining = &deciding.view.settings.defining;
-    if defining.is_empty() || set.unknown.is_some() || set.blocked.is_some() {
+    if defining.is_empty() || set.unknown.is_some() || set.unpaid.is_some() || set.blocked.is_some()
+    {
         return Because::Nothing;
     }
     let mut missing = None;
@@ -171,7 +172,7 @@ pub(crate) fn candidate<'a>(
         }
         let graph = graph(view, &tracked, deciding.changes);
         let next = graph.set(view, id);
-        if next.unknown.is_none() && applied(&next) == applied(&set) {
+        if next.unknown.is_none() && next.unpaid.is_none() && applied(&next) == applied(&set) {
             walk.plan.difference = Some(Difference::between(mainline, manifest));
             let plan = walk.plan;
             return Standing::Settled(Box::new(Settled {
@@ -214,8 +215,8 @@ impl<'a> Walk<'_, '_, 'a> {
         set: &ChangeSet,
         gate: &dyn Fn(&ChangeSet) -> Option<Decision>,
     ) -> Step<'a> {
-        if let Some(why) = &set.unknown {
-            return Step::Not(unknown(why.clone()));
+        if set.unknown.is_some() || set.unpaid.is_some() {
+            return Step::Not(undecided(set));
         }
         if let Some((why, reason)) = &set.blocked {
             return Step::Not(Decision::Blocked { why: *why, reason: reason.clone() });

@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::build::{PackageHead, Priority, SetMember};
+use crate::model::build::{Base, PackageHead, Priority, SetMember};
+use crate::model::candidate::Difference;
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::Adopted;
 use crate::model::manifest::Manifest;
@@ -28,6 +29,9 @@ use super::trust::trusted;
 /// A change whose head is younger than this is recent.
 pub(crate) const RECENT: Span = Span::hours(24);
 
+/// Fingerprints of a set without its candidate, in this epoch and in the first.
+type Plain = (Fingerprint, Fingerprint);
+
 /// What the decisions on changes share.
 pub(crate) struct Deciding<'v, 'a> {
     pub(crate) view: &'v View<'a>,
@@ -37,12 +41,16 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) mainline: &'v [PackageHead],
     /// What says which packages there are: the mainline's manifest, or that of a set's candidate.
     pub(crate) manifest: Option<&'v Manifest>,
+    /// How that differs from the mainline's.
+    pub(crate) difference: Option<&'v Difference>,
     /// Repositories that only candidates have.
     pub(crate) beyond: &'v BTreeMap<RepositoryId, TrackedRepository>,
     /// More of these.
     pub(crate) discovered: &'v RefCell<BTreeMap<RepositoryId, TrackedRepository>>,
     /// Whether some candidate is not known, and with it what it has.
     pub(crate) undecided: &'v Cell<bool>,
+    /// What builds would stand on, where changes are built again because of it.
+    pub(crate) base: Option<Base>,
     /// Adopted changes that are not recent and wait for their fingerprint to be held with.
     pub(crate) to_hold: &'v BTreeSet<ChangeId>,
     /// Changes that a change whose state is not known depended on, with that change.
@@ -138,6 +146,18 @@ fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
     }
 }
 
+/// On a set of which not all members are known.
+pub(crate) fn undecided(set: &ChangeSet) -> Decision {
+    match (&set.unknown, &set.unpaid) {
+        (None, Some((until, reason))) => Decision::Held {
+            why: Held::ReferenceBudget,
+            reason: reason.clone(),
+            until: Some(*until),
+        },
+        (unknown, _) => Decision::Unknown { reason: unknown.clone().unwrap_or_default() },
+    }
+}
+
 impl Deciding<'_, '_> {
     fn packages(&self, id: &ChangeId) -> Vec<Name> {
         let Some(repository) = self.tracked.repositories.get(&id.repository) else {
@@ -165,11 +185,11 @@ impl Deciding<'_, '_> {
             return None;
         }
         let set = self.graph.set(self.view, id);
-        let (plain, _) = fingerprint::of_set(self.view, &set.members, None);
-        if set.unknown.is_none() {
-            self.hold(id, plain, facts);
+        let plain = self.plain(&set);
+        if set.unknown.is_none() && set.unpaid.is_none() {
+            self.hold(id, plain.1, facts);
         }
-        let gate = |set: &ChangeSet| self.not_now(id, open, set, (plain, plain), facts, decided);
+        let gate = |set: &ChangeSet| self.not_now(id, open, set, (plain.0, plain), facts, decided);
         let standing = match candidate::because(self, &set, &gate) {
             Because::Nothing => {
                 return root.then(|| self.judged(id, open, set, None, facts, decided));
@@ -190,6 +210,7 @@ impl Deciding<'_, '_> {
                     tracked: &settled.tracked,
                     graph: &settled.graph,
                     manifest: Some(settled.manifest),
+                    difference: settled.plan.difference.as_ref(),
                     ..*self
                 };
                 let open = own.graph.open.get(id)?;
@@ -230,6 +251,14 @@ impl Deciding<'_, '_> {
         }
     }
 
+    /// The fingerprint of a set without what its candidate adds: in this epoch, and in the first, since
+    /// an epoch builds again what was built.
+    fn plain(&self, set: &ChangeSet) -> Plain {
+        let (view, members) = (self.view, &set.members);
+        let in_epoch = |epoch| fingerprint::of_set_in(view, members, None, epoch);
+        (in_epoch(view.settings.epoch), in_epoch(0))
+    }
+
     /// An adopted change that is not recent is held with this fingerprint.
     fn hold(&self, id: &ChangeId, fingerprint: Fingerprint, facts: &mut Facts) {
         if self.to_hold.contains(id)
@@ -246,7 +275,7 @@ impl Deciding<'_, '_> {
         id: &ChangeId,
         open: &Open<'_>,
         set: ChangeSet,
-        candidate: Option<(CandidatePlan, Fingerprint)>,
+        candidate: Option<(CandidatePlan, Plain)>,
         facts: &Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> SubjectPlan {
@@ -256,17 +285,16 @@ impl Deciding<'_, '_> {
         let difference = difference.and_then(|difference| difference.digest);
         let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members, difference);
         let trusted = self.is_trusted(&set.members);
-        let fingerprint = set.unknown.is_none().then_some(fingerprint);
+        let known = set.unknown.is_none() && set.unpaid.is_none();
+        let fingerprint = known.then_some(fingerprint);
         let (decision, due) = match fingerprint {
             Some(fingerprint) => {
-                let plain = candidate.as_ref().map_or(fingerprint, |(_, plain)| *plain);
+                let plain =
+                    candidate.as_ref().map_or_else(|| self.plain(&set), |(_, plain)| *plain);
                 let fingerprints = (fingerprint, plain);
                 self.known_change(id, open, &set, fingerprints, &parts, facts, decided)
             }
-            None => {
-                let reason = set.unknown.clone().unwrap_or_default();
-                (Decision::Unknown { reason }, Vec::new())
-            }
+            None => (undecided(&set), Vec::new()),
         };
         let superseded = match fingerprint {
             Some(_) => attempts::superseded(
@@ -306,7 +334,7 @@ impl Deciding<'_, '_> {
         id: &ChangeId,
         open: &Open<'_>,
         set: &ChangeSet,
-        fingerprints: (Fingerprint, Fingerprint),
+        fingerprints: (Fingerprint, Plain),
         parts: &[crate::model::plan::FingerprintPart],
         facts: &Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
@@ -317,7 +345,8 @@ impl Deciding<'_, '_> {
         if let Some(decision) = self.not_now(id, open, set, fingerprints, facts, decided) {
             return (decision, Vec::new());
         }
-        let standing = attempts::standing(view, &subject, fingerprint, parts);
+        let again = self.again(id, open, set, self.is_trusted(&set.members), facts);
+        let standing = attempts::standing(view, &subject, fingerprint, parts, again.as_ref());
         if view.settings.changes.dependencies == Dependencies::Tops
             && !attempts::alone(view, &subject, fingerprint)
             && !standing.due.is_empty()
@@ -338,7 +367,7 @@ impl Deciding<'_, '_> {
         id: &ChangeId,
         open: &Open<'_>,
         set: &ChangeSet,
-        (fingerprint, adopted_as): (Fingerprint, Fingerprint),
+        (fingerprint, adopted_as): (Fingerprint, Plain),
         facts: &Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> Option<Decision> {
@@ -383,7 +412,7 @@ impl Deciding<'_, '_> {
                 let reason = "it was open before we watched; its commits are being read".to_owned();
                 return held(Held::Adopted, reason, None);
             }
-            Some(Adopted::Held(adopted)) if adopted == adopted_as => {
+            Some(Adopted::Held(adopted)) if adopted == adopted_as.0 || adopted == adopted_as.1 => {
                 let reason = format!(
                     "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
                     view.settings.name
@@ -456,7 +485,7 @@ impl Deciding<'_, '_> {
         };
         due.into_iter()
             .map(|due| {
-                let priority = if due.by_person { Priority::Person } else { priority };
+                let priority = request::priority(due.cause, priority);
                 let request = request::of_change(self, id, open, plan, &due);
                 let needs_approval = !plan.trusted;
                 Trigger { ci: due.ci, priority, request, needs_approval }

@@ -8,6 +8,7 @@ use crate::model::settings::RefKind;
 use crate::model::time::Timestamp;
 use crate::references::{Finding, Written};
 
+use super::budget::Budget;
 use super::fate::{Fated, fated};
 use super::look::View;
 use super::matching::Joined;
@@ -27,6 +28,8 @@ pub(crate) struct Edges {
     pub(crate) awaited: BTreeMap<ChangeId, Timestamp>,
     /// Until when they are waited for, and why.
     pub(crate) waiting: Option<(Timestamp, String)>,
+    /// From when on references may be looked up for which the author's budget is spent, and why.
+    pub(crate) unpaid: Option<(Timestamp, String)>,
 }
 
 /// What the edges of all changes are drawn from.
@@ -35,6 +38,7 @@ pub(crate) struct Drawing<'v, 'a> {
     pub(crate) tracked: &'v Tracked,
     pub(crate) changes: &'v Changes<'a>,
     pub(crate) joined: Joined,
+    pub(crate) budget: Budget,
 }
 
 impl Drawing<'_, '_> {
@@ -63,13 +67,13 @@ impl Drawing<'_, '_> {
         }
         for reference in &written.references {
             if reference.change != *id {
-                self.follow(id, reference, &mut edges);
+                self.follow(id, open, reference, &mut edges);
             }
         }
         edges
     }
 
-    fn follow(&self, id: &ChangeId, reference: &Written, edges: &mut Edges) {
+    fn follow(&self, id: &ChangeId, open: &Open<'_>, reference: &Written, edges: &mut Edges) {
         let other = &reference.change;
         let Some(repository) = self.tracked.repositories.get(&other.repository) else {
             edges.findings.push(not_watched(reference));
@@ -91,15 +95,16 @@ impl Drawing<'_, '_> {
             }
             // Of a repository that nothing tracks yet only what is open can matter.
             Some(State::Unknown(why)) if repository.open && !self.unread(other) => {
-                self.unknown(id, other, why.clone(), edges);
+                self.unknown(id, reference, why.clone(), edges);
             }
             _ if repository.open => edges.findings.push(not_watched(reference)),
             Some(State::Merged { head, base }) => {
                 self.merged(id, reference, repository, (Some(*head), Some(base)), edges);
             }
-            Some(State::Unknown(why)) => self.unknown(id, other, why.clone(), edges),
+            Some(State::Unknown(why)) => self.unknown(id, reference, why.clone(), edges),
             None => match self.changes.unread.get(&other.repository) {
-                Some(why) => self.unknown(id, other, why.clone(), edges),
+                Some(why) => self.unknown(id, reference, why.clone(), edges),
+                None if !self.paid(id, open, reference, edges) => {}
                 None => match fated(self.view, repository, other) {
                     Fated::Merged { commit, base } => {
                         self.merged(id, reference, repository, (commit, base.as_ref()), edges);
@@ -108,9 +113,36 @@ impl Drawing<'_, '_> {
                         edges.closed.insert(other.clone());
                     }
                     Fated::Missing => edges.findings.push(not_watched(reference)),
-                    Fated::Unknown(why) => self.unknown(id, other, why, edges),
+                    Fated::Unknown(why) => self.unknown(id, reference, why, edges),
                 },
             },
+        }
+    }
+
+    /// Whether the author's budget allows to look up a change that is not among the open ones. Where
+    /// the lists show all there is, that is no look-up.
+    fn paid(&self, id: &ChangeId, open: &Open<'_>, reference: &Written, edges: &mut Edges) -> bool {
+        let Some(forge) = open.listed.forge.as_deref() else { return true };
+        if !self.view.hosted(&reference.change.repository) {
+            return true;
+        }
+        match self.budget.pay(self.view, (id, forge), &reference.change) {
+            Ok(()) => true,
+            Err(from) => {
+                if edges.unpaid.as_ref().is_none_or(|(known, _)| *known < from) {
+                    let whose = match &forge.author {
+                        Some(author) => author.login.as_str(),
+                        None => "its author",
+                    };
+                    let reason = format!(
+                        "reference budget: {} of {id} is not looked up before {from}, {whose} named \
+                         too many changes within an hour that are not open",
+                        reference.as_written
+                    );
+                    edges.unpaid = Some((from, reason));
+                }
+                false
+            }
         }
     }
 
@@ -158,7 +190,7 @@ impl Drawing<'_, '_> {
                     edges.findings.push(at(reference, text));
                 }
             }
-            Arrival::Unknown(why) => self.unknown(id, other, why, edges),
+            Arrival::Unknown(why) => self.unknown(id, reference, why, edges),
         }
     }
 
@@ -166,9 +198,20 @@ impl Drawing<'_, '_> {
         self.changes.unread.contains_key(&other.repository)
     }
 
-    /// That something cannot be read must not begin the waiting anew.
-    fn unknown(&self, id: &ChangeId, other: &ChangeId, why: String, edges: &mut Edges) {
+    /// That something cannot be read must not begin the waiting anew. Once it lasts it is said on the
+    /// change, without the reason, which may name what not everybody there may know.
+    fn unknown(&self, id: &ChangeId, reference: &Written, why: String, edges: &mut Edges) {
+        let other = &reference.change;
         edges.unknown.push(why);
+        let listing = self.view.repository(&other.repository).map(|part| &part.listing);
+        let unread = listing.and_then(|listing| listing.unknown()).map(|unknown| unknown.since);
+        if let Some(since) = unread.or_else(|| self.view.fate_unknown_since(other))
+            && !self.view.until(since + WAIT)
+        {
+            let name = &reference.as_written;
+            let text = format!("{name} could not be read for {WAIT}; it is built when it can be");
+            edges.findings.push(at(reference, text));
+        }
         if let Some(since) = self.since(id, other) {
             edges.awaited.insert(other.clone(), since);
         }

@@ -10,6 +10,7 @@ use crate::model::settings::{
 };
 use crate::references::Via;
 
+use super::budget;
 use super::explain::{Explanation, Member, Part};
 use super::tracked::Use;
 
@@ -264,7 +265,7 @@ pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> Strin
     let rules = &settings.changes;
     let mainline = subject.subject == Subject::Mainline;
     match &subject.decision {
-        Decision::Build { .. } => "a fingerprint without a verdict is built, on every CI once; a lost build is tried again".to_owned(),
+        Decision::Build { .. } => "a fingerprint without a verdict is built, on every CI once; a lost build is tried again, and a failure that the mainline may have caused once that is green; `rebuild_on_base` builds more".to_owned(),
         Decision::Unchanged { .. } if mainline => "a fingerprint is built once; what was there when the watch began is not built".to_owned(),
         Decision::Unchanged { .. } => "a fingerprint with a verdict is not built again".to_owned(),
         Decision::Covered { .. } => {
@@ -300,6 +301,11 @@ pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> Strin
             }
             Held::Paused => "nothing is triggered while it is paused or switched off (`paused`, `build`)".to_owned(),
             Held::NoWatchedPath => "a change counts for a package that lives in a folder if it touches that folder or one of `paths`, and what `ignore_paths` names never counts".to_owned(),
+            Held::PartlyMerged => "while a set that was green together is merged in part the mainline waits for the rest, at most 15 minutes".to_owned(),
+            Held::ReferenceBudget => format!(
+                "references to changes that are not open are looked up for an author {} times an hour, {} times where the author is trusted",
+                budget::LOOK_UPS.0, budget::LOOK_UPS.1
+            ),
             Held::Retry => "a build that the CI lost is tried again after 2 and after 20 minutes, then not any more".to_owned(),
             _ => "what it needs first is under way".to_owned(),
         },
@@ -331,6 +337,9 @@ pub(super) fn released(subject: &SubjectPlan, settings: &WorkspaceSettings) -> S
         Decision::Covered { by, .. } => format!(
             "when {by} no longer depends on it, or by `crosswatch rebuild --alone {name} {id}`"
         ),
+        Decision::Held { why: Held::PartlyMerged, until: Some(until), .. } => {
+            format!("when the rest is merged, closed or pushed to, or by itself at {until}")
+        }
         Decision::Held { until: Some(until), .. } => format!("by itself at {until}"),
         Decision::Held { why, .. } => match why {
             Held::Draft => "when it is marked ready for review".to_owned(),

@@ -11,6 +11,7 @@ use super::look::View;
 
 /// Version of the encoding; a new one must read what older ones recorded.
 const ENCODING: &str = "crosswatch fingerprint 1";
+const EPOCH: &str = "epoch";
 
 /// Of a set: workspace id, epoch, and the members in order, each with repository, number, base, head;
 /// with a candidate also how its manifest differs from the mainline's, unless it does not.
@@ -20,28 +21,40 @@ pub(crate) fn of_set(
     difference: Option<Fingerprint>,
 ) -> (Fingerprint, Vec<FingerprintPart>) {
     let mut parts = workspace_parts(view);
-    let mut hashes = Vec::with_capacity(set.len());
-    for member in set {
-        let repository = &member.change.repository;
-        let number = member.change.number.to_string();
-        hashes.push(leaf(&[
-            repository.forge.as_bytes(),
-            repository.path.as_bytes(),
-            number.as_bytes(),
-            member.base.as_bytes(),
-            member.head.as_bytes(),
-        ]));
-        parts.push(FingerprintPart {
-            what: format!("{} on {}", member.change, member.base),
-            value: member.head.to_string(),
-        });
-    }
+    parts.extend(set.iter().map(|member| FingerprintPart {
+        what: format!("{} on {}", member.change, member.base),
+        value: member.head.to_string(),
+    }));
     if let Some(difference) = difference {
-        hashes.push(leaf(&[b"manifest", &difference.0]));
         let what = "difference between its manifest and the mainline's".to_owned();
         parts.push(FingerprintPart { what, value: difference.to_string() });
     }
-    (root(view, b"set", &hashes), parts)
+    (of_set_in(view, set, difference, view.settings.epoch), parts)
+}
+
+/// Of a set in some epoch.
+pub(crate) fn of_set_in(
+    view: &View<'_>,
+    set: &[SetMember],
+    difference: Option<Fingerprint>,
+    epoch: u64,
+) -> Fingerprint {
+    let mut hashes: Vec<[u8; 32]> = set
+        .iter()
+        .map(|member| {
+            let repository = &member.change.repository;
+            let number = member.change.number.to_string();
+            leaf(&[
+                repository.forge.as_bytes(),
+                repository.path.as_bytes(),
+                number.as_bytes(),
+                member.base.as_bytes(),
+                member.head.as_bytes(),
+            ])
+        })
+        .collect();
+    hashes.extend(difference.map(|difference| leaf(&[b"manifest", &difference.0])));
+    root(view, b"set", epoch, &hashes)
 }
 
 /// Of the mainline: workspace id, epoch, and (package, repository, commit) in package order.
@@ -68,13 +81,13 @@ pub(crate) fn of_mainline(
         hashes.push(leaf(&[b"pin", package.as_bytes(), pin.as_bytes()]));
         parts.push(FingerprintPart { what: format!("{package} pinned"), value: pin.clone() });
     }
-    (root(view, b"mainline", &hashes), parts)
+    (root(view, b"mainline", view.settings.epoch, &hashes), parts)
 }
 
 fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {
     vec![
         FingerprintPart { what: "workspace id".to_owned(), value: view.settings.id.to_string() },
-        FingerprintPart { what: "epoch".to_owned(), value: view.settings.epoch.to_string() },
+        FingerprintPart { what: EPOCH.to_owned(), value: view.settings.epoch.to_string() },
     ]
 }
 
@@ -87,11 +100,19 @@ fn leaf(fields: &[&[u8]]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-fn root(view: &View<'_>, kind: &[u8], leaves: &[[u8; 32]]) -> Fingerprint {
-    let epoch = view.settings.epoch.to_le_bytes();
+fn root(view: &View<'_>, kind: &[u8], epoch: u64, leaves: &[[u8; 32]]) -> Fingerprint {
+    let epoch = epoch.to_le_bytes();
     let mut fields: Vec<&[u8]> = vec![kind, view.settings.id.as_bytes(), &epoch];
     fields.extend(leaves.iter().map(<[u8; 32]>::as_slice));
     Fingerprint(leaf(&fields))
+}
+
+/// Whether the epoch moved and nothing else.
+pub(crate) fn only_epoch(before: &[FingerprintPart], now: &[FingerprintPart]) -> bool {
+    let others = |parts: &[FingerprintPart]| -> Vec<FingerprintPart> {
+        parts.iter().filter(|part| part.what != EPOCH).cloned().collect()
+    };
+    before != now && others(before) == others(now)
 }
 
 /// What differs between the parts of an earlier attempt and those of now, in words.

@@ -195,6 +195,24 @@ impl<'a> View<'a> {
         Ok(Question::Files { repository, number: change.number, head: listed.head, base })
     }
 
+    /// Whether that was ever answered, without asking for it.
+    pub(crate) fn fate_was_known(&self, change: &ChangeId) -> bool {
+        self.last_fate(change).is_some_and(|answer| answer.last_known(Purpose::Hiding).is_some())
+    }
+
+    /// Since when it cannot be told what became of a change, if that was asked.
+    pub(crate) fn fate_unknown_since(&self, change: &ChangeId) -> Option<Timestamp> {
+        Some(self.last_fate(change)?.unknown()?.since)
+    }
+
+    fn last_fate(&self, change: &ChangeId) -> Option<&'a Observed<Answer>> {
+        let (repository, number) = (change.repository.clone(), change.number);
+        let question = Question::Fate { repository, number };
+        let answer = self.snapshot.answers.get(&question);
+        self.consulted.borrow_mut().insert(question);
+        answer
+    }
+
     pub(crate) fn finish(self) -> Noted {
         Noted {
             consulted: self.consulted.into_inner(),

@@ -9,7 +9,7 @@ use crate::model::manifest::{Manifest, Pin, Vcs};
 use crate::model::observed::Purpose;
 use crate::model::plan::{Blocked, Decision, FingerprintPart, Held};
 use crate::model::settings::UpdateOn;
-use crate::model::time::Timestamp;
+use crate::model::time::{Span, Timestamp};
 
 use super::attempts::{self, Standing};
 use super::fingerprint;
@@ -92,6 +92,7 @@ pub(crate) fn facts(view: &View<'_>, mainline: &Mainline) -> MainlineFacts {
             moved_at: at,
             gathering_since: at,
             heads: mainline.heads.clone(),
+            partly: BTreeMap::new(),
         },
         Some(known) => {
             let mut facts = known.clone();
@@ -109,8 +110,13 @@ pub(crate) fn facts(view: &View<'_>, mainline: &Mainline) -> MainlineFacts {
     }
 }
 
-/// The decision on the mainline.
-pub(crate) fn decide(view: &View<'_>, mainline: &Mainline, facts: &MainlineFacts) -> Standing {
+/// The decision on the mainline; `waiting` is until when it waits for the rest of a set, and why.
+pub(crate) fn decide(
+    view: &View<'_>,
+    mainline: &Mainline,
+    facts: &MainlineFacts,
+    waiting: Option<(Timestamp, String)>,
+) -> Standing {
     let held = |why, reason, until| Standing {
         decision: Decision::Held { why, reason, until },
         due: Vec::new(),
@@ -143,15 +149,15 @@ pub(crate) fn decide(view: &View<'_>, mainline: &Mainline, facts: &MainlineFacts
             let reason = format!("pushes are gathered until none came for {}", rules.settle);
             return held(Held::Settling, reason, Some(until));
         }
+        if let Some((until, reason)) = waiting {
+            return held(Held::PartlyMerged, reason, Some(until));
+        }
     }
-    attempts::standing(view, &subject, mainline.fingerprint, &mainline.parts)
+    attempts::standing(view, &subject, mainline.fingerprint, &mainline.parts, None)
 }
 
-fn settled_at(
-    facts: &MainlineFacts,
-    settle: crate::model::time::Span,
-    at_most: crate::model::time::Span,
-) -> Timestamp {
+/// When pushes were gathered for long enough.
+pub(crate) fn settled_at(facts: &MainlineFacts, settle: Span, at_most: Span) -> Timestamp {
     (facts.moved_at + settle).min(facts.gathering_since + at_most)
 }
 

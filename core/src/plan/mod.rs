@@ -3,9 +3,11 @@
 //! [`incremental::Planner`] is what the daemon calls; [`plan`] is the same from scratch.
 
 mod adoption;
+mod again;
 pub mod anonymous;
 mod attempts;
 mod body;
+mod budget;
 mod candidate;
 mod choice;
 mod cover;
@@ -23,6 +25,7 @@ mod matching;
 mod merged;
 mod openness;
 mod overrides;
+mod partly;
 mod request;
 mod sets;
 mod stack;
@@ -38,9 +41,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::build::{PackageHead, Priority};
+use crate::model::build::Priority;
 use crate::model::identity::{RepositoryId, Subject};
-use crate::model::ledger_view::{LedgerView, Look, WorkspaceLedger};
+use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
 use crate::model::plan::{Decision, Plan, SubjectPlan, Trigger, Watched, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
@@ -88,20 +91,18 @@ fn workspace(
     let view = View::new(snapshot, settings, workspace_ledger, &ledger.ledger_id);
     let tracked = tracked::tracked(&view);
     let mainline = mainline::mainline(&view, &tracked);
-    let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref());
-    let heads = mainline.as_ref().map_or(&[][..], |mainline| &mainline.heads);
     let mut beyond = BTreeMap::new();
-    let mut turn = turn(&view, &tracked, heads, &beyond);
+    let mut turn = turn(&view, &tracked, mainline.as_ref(), &beyond);
     // What candidates have beyond the mainline's manifest takes part from the start.
     for _ in 0..TURNS {
         if turn.discovered.is_empty() {
             break;
         }
         beyond.append(&mut turn.discovered);
-        turn = self::turn(&view, &tracked, heads, &beyond);
+        turn = self::turn(&view, &tracked, mainline.as_ref(), &beyond);
     }
-    let mut subjects = vec![mainline_plan];
-    subjects.append(&mut turn.subjects);
+    let mainline_facts = turn.mainline_facts.take();
+    let subjects = std::mem::take(&mut turn.subjects);
     let repositories = tracked.repositories.iter();
     let watched = repositories
         .chain(&beyond)
@@ -129,8 +130,9 @@ fn workspace(
     }
 }
 
-/// The changes of a workspace, decided with some repositories beyond those of its manifest.
+/// Mainline and changes of a workspace, decided with some repositories beyond those of its manifest.
 struct Turn {
+    mainline_facts: Option<MainlineFacts>,
     subjects: Vec<SubjectPlan>,
     looks: Vec<Look>,
     facts: look::Facts,
@@ -140,12 +142,15 @@ struct Turn {
 fn turn(
     view: &View<'_>,
     tracked: &Tracked,
-    mainline: &[PackageHead],
+    mainline: Result<&mainline::Mainline, &String>,
     beyond: &BTreeMap<RepositoryId, TrackedRepository>,
 ) -> Turn {
     let mut changes = openness::changes(view, tracked, beyond);
     let to_hold = adoption::adopt(view, &mut changes);
     let graph = sets::graph(view, tracked, &changes);
+    let partly = partly::partly(view, tracked, &changes);
+    let (mainline_plan, mainline_facts) = mainline_subject(view, mainline, partly);
+    let heads = mainline.map_or(&[][..], |mainline| &mainline.heads);
     let mut facts = std::mem::take(&mut changes.facts);
     graph.remember(&mut facts);
     let below = cover::below(view, &changes, &graph);
@@ -155,22 +160,32 @@ fn turn(
         tracked,
         changes: &changes,
         graph: &graph,
-        mainline,
+        mainline: heads,
         manifest: tracked::manifest(view),
+        difference: None,
+        base: again::base(view, heads, mainline_facts.as_ref()),
         beyond,
         discovered: &discovered,
         undecided: &undecided,
         to_hold: &to_hold,
         below: &below,
     };
-    let subjects = decide::decide(&deciding, &mut facts);
-    Turn { subjects, looks: changes.looks, facts, discovered: discovered.into_inner() }
+    let mut subjects = vec![mainline_plan];
+    subjects.extend(decide::decide(&deciding, &mut facts));
+    Turn {
+        mainline_facts,
+        subjects,
+        looks: changes.looks,
+        facts,
+        discovered: discovered.into_inner(),
+    }
 }
 
 fn mainline_subject(
     view: &View<'_>,
     mainline: Result<&mainline::Mainline, &String>,
-) -> (SubjectPlan, Option<crate::model::ledger_view::MainlineFacts>) {
+    partly: partly::Partly,
+) -> (SubjectPlan, Option<MainlineFacts>) {
     let mut plan = SubjectPlan {
         subject: Subject::Mainline,
         decision: Decision::Unknown { reason: String::new() },
@@ -195,7 +210,8 @@ fn mainline_subject(
         }
     };
     let mut facts = mainline::facts(view, mainline);
-    let standing = mainline::decide(view, mainline, &facts);
+    facts.partly = partly.since;
+    let standing = mainline::decide(view, mainline, &facts, partly.waiting);
     plan.decision = standing.decision;
     if !view.settings.build_mainline {
         plan.decision = Decision::Held {
@@ -205,7 +221,7 @@ fn mainline_subject(
         };
     } else {
         for due in standing.due {
-            let priority = if due.by_person { Priority::Person } else { Priority::Mainline };
+            let priority = request::priority(due.cause, Priority::Mainline);
             let request = request::of_mainline(view, mainline, &due);
             plan.triggers.push(Trigger { ci: due.ci, priority, request, needs_approval: false });
             facts.heads.clone_from(&mainline.heads);

@@ -244,6 +244,7 @@ fn facts(
             references_moved_at: at,
             awaited: BTreeMap::new(),
             forge: open.and_then(|open| forge_facts(open, None, at)),
+            asked: None,
         };
     };
     let mut facts = known.clone();

@@ -1,11 +1,10 @@
 //! The request that a CI gets for a decision.
 
-use std::collections::BTreeSet;
-
-use crate::model::build::{BuildRequest, Primary, RequestId};
+use crate::model::build::{BuildRequest, Cause, Primary, Priority, RequestId};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::plan::SubjectPlan;
 
+use super::again;
 use super::attempts::Due;
 use super::decide::Deciding;
 use super::look::View;
@@ -22,14 +21,6 @@ pub(crate) fn of_change(
     due: &Due,
 ) -> BuildRequest {
     let view = deciding.view;
-    let mut changed: BTreeSet<Name> = BTreeSet::new();
-    for member in &plan.set {
-        if let Some(repository) = deciding.tracked.repositories.get(&member.change.repository) {
-            changed.extend(repository.overridden(&member.base).map(|used| used.package.clone()));
-        }
-    }
-    let difference = plan.candidate.as_ref().and_then(|candidate| candidate.difference.as_ref());
-    changed.extend(difference.iter().flat_map(|d| d.added.iter().chain(&d.changed)).cloned());
     let repository_url = deciding
         .tracked
         .repositories
@@ -44,13 +35,15 @@ pub(crate) fn of_change(
         subject: plan.subject.clone(),
         fingerprint,
         attempt: due.attempt,
+        cause: due.cause,
         reason: due.reason.clone(),
+        mainline: again::mainline(view, &due.ci),
         decided_at: view.at(),
         set: plan.set.clone(),
         overrides: plan.overrides.clone(),
         spellings: view.settings.spellings.clone(),
         heads: deciding.mainline.to_vec(),
-        affected: mainline::affected(deciding.manifest, &changed),
+        affected: deciding.affected(&plan.set),
         trusted: plan.trusted,
         page: page(view, &plan.subject),
         primary: Primary {
@@ -79,7 +72,9 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         subject,
         fingerprint: mainline.fingerprint,
         attempt: due.attempt,
+        cause: due.cause,
         reason: due.reason.clone(),
+        mainline: again::mainline(view, &due.ci),
         decided_at: view.at(),
         set: Vec::new(),
         overrides: Vec::new(),
@@ -100,6 +95,15 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
             source_project_id: None,
             when: Some(view.at()),
         },
+    }
+}
+
+/// Who is served first: a person before all others, what only fills idle time after them.
+pub(crate) fn priority(cause: Cause, usual: Priority) -> Priority {
+    match cause {
+        Cause::New => usual,
+        Cause::Person => Priority::Person,
+        Cause::Epoch | Cause::Recovery | Cause::Base => Priority::Idle,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::model::settings::{OnClosed, SameRepository};
 use crate::model::time::Timestamp;
 use crate::references::Finding;
 
+use super::budget::Budget;
 use super::edges::{Drawing, Edges};
 use super::look::{Facts, View};
 use super::matching;
@@ -24,6 +25,7 @@ pub(crate) struct Graph<'a> {
     edges: BTreeMap<ChangeId, Edges>,
     /// The smallest root of the cycle that a change is part of, for changes in cycles.
     leaders: BTreeMap<ChangeId, ChangeId>,
+    budget: Budget,
 }
 
 /// A change with all that it depends on.
@@ -41,19 +43,22 @@ pub(crate) struct ChangeSet {
     pub(crate) blocked: Option<(Blocked, String)>,
     /// Until when a merged dependency is waited for, and why.
     pub(crate) waiting: Option<(Timestamp, String)>,
+    /// From when on a member's references may be looked up, and why not now.
+    pub(crate) unpaid: Option<(Timestamp, String)>,
 }
 
 /// Resolves the references of all open changes.
 pub(crate) fn graph<'a>(view: &View<'a>, tracked: &Tracked, changes: &Changes<'a>) -> Graph<'a> {
-    let mut graph =
-        Graph { open: BTreeMap::new(), edges: BTreeMap::new(), leaders: BTreeMap::new() };
     let joined = matching::joined(view, tracked, changes);
-    let drawing = Drawing { view, tracked, changes, joined };
+    let drawing = Drawing { view, tracked, changes, joined, budget: Budget::new(view) };
+    let (mut all, mut edges) = (BTreeMap::new(), BTreeMap::new());
     for (id, state) in &changes.states {
         let State::Open(open) = state else { continue };
-        graph.open.insert(id.clone(), open.clone());
-        graph.edges.insert(id.clone(), drawing.edges(id, open));
+        all.insert(id.clone(), open.clone());
+        edges.insert(id.clone(), drawing.edges(id, open));
     }
+    let budget = drawing.budget;
+    let mut graph = Graph { open: all, edges, leaders: BTreeMap::new(), budget };
     graph.leaders = leaders(view, tracked, &graph);
     graph
 }
@@ -97,6 +102,14 @@ fn leaders(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>) -> BTreeMap<Ch
     leaders
 }
 
+/// Takes over what lasts longer.
+fn later(known: &mut Option<(Timestamp, String)>, other: &Option<(Timestamp, String)>) {
+    let until = |waiting: &Option<(Timestamp, String)>| waiting.as_ref().map(|w| w.0);
+    if until(known) < until(other) {
+        known.clone_from(other);
+    }
+}
+
 impl Graph<'_> {
     /// The change whose build stands for the cycle that `id` is part of, unless that is `id` itself.
     pub(crate) fn leader(&self, id: &ChangeId) -> Option<&ChangeId> {
@@ -108,8 +121,9 @@ impl Graph<'_> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.members)
     }
 
-    /// Keeps since when merged dependencies are waited for.
+    /// Keeps since when merged dependencies are waited for, and what was spent on look-ups.
     pub(crate) fn remember(&self, facts: &mut Facts) {
+        self.budget.remember(facts);
         for (id, edges) in &self.edges {
             if let Some(facts) = facts.now.get_mut(id) {
                 facts.awaited.clone_from(&edges.awaited);
@@ -185,6 +199,7 @@ impl Graph<'_> {
             unknown: None,
             blocked: None,
             waiting: None,
+            unpaid: None,
         };
         let mut reached: BTreeSet<&ChangeId> = BTreeSet::new();
         let mut queue = VecDeque::from([root]);
@@ -197,10 +212,8 @@ impl Graph<'_> {
             set.findings.extend(edges.findings.iter().cloned());
             set.notes.extend(edges.notes.iter().cloned());
             closed.extend(edges.closed.iter().cloned());
-            let until = |waiting: &Option<(Timestamp, String)>| waiting.as_ref().map(|w| w.0);
-            if until(&set.waiting) < until(&edges.waiting) {
-                set.waiting.clone_from(&edges.waiting);
-            }
+            later(&mut set.waiting, &edges.waiting);
+            later(&mut set.unpaid, &edges.unpaid);
             if set.unknown.is_none() {
                 set.unknown = edges.unknown.first().cloned();
             }

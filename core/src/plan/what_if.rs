@@ -202,18 +202,9 @@ pub fn committed(ledger: &LedgerView, plan: &Plan) -> LedgerView {
                     }
                 }
             }
-            attempts.extend(subject.triggers.iter().map(|trigger| AttemptView {
-                request_id: trigger.request.request_id,
-                ci: trigger.ci.clone(),
-                fingerprint: trigger.request.fingerprint,
-                attempt: trigger.request.attempt,
-                stage: Stage::Queued,
-                decided_at: plan.at,
-                ended_at: None,
-                set: trigger.request.set.clone(),
-                parts: subject.parts.clone(),
-                link: None,
-                note: None,
+            attempts.extend(subject.triggers.iter().map(|trigger| {
+                let parts = subject.parts.clone();
+                AttemptView::queued(trigger.ci.clone(), &trigger.request, parts)
             }));
         }
         part.attempts.retain(|_, attempts| !attempts.is_empty());

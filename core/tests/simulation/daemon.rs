@@ -246,19 +246,8 @@ impl Daemon {
                     taken_at: None,
                     cancel_wanted: false,
                 };
-                ledger.attempts.entry(planned.subject.clone()).or_default().push(AttemptView {
-                    request_id: row.id,
-                    ci: row.ci.clone(),
-                    fingerprint: request.fingerprint,
-                    attempt: request.attempt,
-                    stage: Stage::Queued,
-                    decided_at: plan.at,
-                    ended_at: None,
-                    set: request.set.clone(),
-                    parts: planned.parts.clone(),
-                    link: None,
-                    note: None,
-                });
+                let queued = AttemptView::queued(row.ci.clone(), &request, planned.parts.clone());
+                ledger.attempts.entry(planned.subject.clone()).or_default().push(queued);
                 let before = rows.insert(row.id, (row, request));
                 assert!(before.is_none(), "one request id twice");
             }

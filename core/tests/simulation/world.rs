@@ -303,6 +303,7 @@ pub fn settings() -> Settings {
             branch_matching: false,
             paths: PathPatterns::default(),
             ignore_paths: PathPatterns::default(),
+            rebuild_on_base: RebuildOnBase::None,
         },
         mainline: MainlineRules { settle: Span::minutes(2), settle_at_most: Span::minutes(15) },
         epoch: 0,

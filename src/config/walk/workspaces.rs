@@ -8,8 +8,8 @@ use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::settings::{
     Adopt, Bounds, CandidateRules, ChangeRules, Dependencies, Drafts, Limits, MainlineRules,
-    Mirror, OnClosed, OnConflict, OutputLimit, RefKind, SameRepository, Source, Step, Tool,
-    UpdateOn, WorkspaceSettings,
+    Mirror, OnClosed, OnConflict, OutputLimit, RebuildOnBase, RefKind, SameRepository, Source,
+    Step, Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 
@@ -364,6 +364,7 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         branch_matching: walk.bool(get("branch_matching"), false),
         paths: patterns(walk, get("paths")),
         ignore_paths: patterns(walk, get("ignore_paths")),
+        rebuild_on_base: walk.choice(get("rebuild_on_base"), RebuildOnBase::None),
     }
 }
 

@@ -11,7 +11,7 @@ use crosswatch::clock::Clock;
 use crosswatch::http::HttpClient;
 use crosswatch::task::Tasks;
 use crosswatch_core::model::build::{
-    BuildRequest, Override, Primary, RequestId, SetMember, Verdict,
+    BuildRequest, Cause, Override, Primary, RequestId, SetMember, Verdict,
 };
 use crosswatch_core::model::identity::{Fingerprint, Oid, RepositoryId, Subject};
 use crosswatch_core::model::settings::{Bounds, CiKind, CiSettings, Limits, OutputLimit};
@@ -62,7 +62,9 @@ fn request(number: u8) -> Arc<BuildRequest> {
         subject: Subject::Change(change.clone()),
         fingerprint: Fingerprint([number; 32]),
         attempt: 1,
+        cause: Cause::New,
         reason: "new change".into(),
+        mainline: None,
         decided_at: Clock::system().now(),
         set: vec![SetMember { change: change.clone(), head, base: "master".into() }],
         overrides: vec![Override {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crosswatch::clock::Clock;
 use crosswatch::ledger::{BuildFilter, Ledger, LedgerError};
 use crosswatch::store::Store;
-use crosswatch_core::model::build::{RequestId, Stage, Verdict};
+use crosswatch_core::model::build::{Cause, RequestId, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
-use crosswatch_core::model::ledger_view::Approval;
+use crosswatch_core::model::ledger_view::{Approval, AttemptView};
 use crosswatch_core::model::plan::Superseded;
 use crosswatch_core::model::time::{Span, Timestamp};
 
@@ -32,6 +32,12 @@ async fn once_however_often_committed(ledger: Ledger, _: Store, _: Clock) {
     assert_eq!((part.looks.len(), part.changes.len(), part.attempts.len()), (1, 2, 2));
     let attempt = &part.attempts[&Subject::Change(change(1))][0];
     assert_eq!((attempt.stage, &attempt.set), (Stage::Queued, &set(1)));
+    // Read from the store it is what was decided, with how the mainline was then.
+    let (ci, decided) = (Name::from("main"), &wanted.workspaces[0].subjects[0]);
+    let decided = AttemptView::queued(ci, &decided.triggers[0].request, decided.parts.clone());
+    assert_eq!(*attempt, decided);
+    assert_eq!((attempt.cause, attempt.mainline), (Cause::Recovery, Some(Verdict::Failure)));
+    assert!(attempt.base.is_some());
     let subject = change(1).to_string();
     let audit = ledger.audit(&workspace(), &subject, 10).await.expect("audit");
     assert_eq!(audit.len(), 1, "an unchanged decision is audited once");

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crosswatch_core::model::build::{BuildRequest, Primary, Priority, RequestId, SetMember};
+use crosswatch_core::model::build::{
+    BuildRequest, Cause, PackageHead, Primary, Priority, RequestId, SetMember, Verdict,
+};
 use crosswatch_core::model::identity::{ChangeId, Fingerprint, Name, Oid, Subject};
 use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look};
 use crosswatch_core::model::plan::{
@@ -32,13 +34,19 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
         subject: subject.clone(),
         fingerprint,
         attempt: 1,
+        cause: Cause::Recovery,
         reason: "new".to_owned(),
+        mainline: Some(Verdict::Failure),
         decided_at: AT,
         set: set(number),
         overrides: Vec::new(),
         spellings: Vec::new(),
-        heads: Vec::new(),
-        affected: Vec::new(),
+        heads: vec![PackageHead {
+            package: Name::from("types"),
+            repository: change(1).repository,
+            head: set(number)[0].head,
+        }],
+        affected: vec![Name::from("types")],
         trusted: true,
         page: None,
         primary: Primary {
@@ -85,6 +93,7 @@ pub(super) fn facts(number: u64) -> (ChangeId, ChangeFacts) {
         references_moved_at: AT,
         awaited: std::collections::BTreeMap::new(),
         forge: None,
+        asked: None,
     };
     (change(number), facts)
 }

@@ -37,6 +37,8 @@ impl Exchange<'_> {
             if let Some(facts) = &mut part.mainline {
                 facts.recorded = fingerprint(facts.recorded);
                 facts.fingerprint = fingerprint(facts.fingerprint);
+                let partly = std::mem::take(&mut facts.partly);
+                facts.partly = partly.into_iter().map(|(old, at)| (fingerprint(old), at)).collect();
             }
             for (change, facts) in &before.changes {
                 let Some(hidden) = part.changes.get_mut(&self.names.change(change)) else {

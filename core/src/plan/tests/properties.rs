@@ -10,7 +10,7 @@ use crate::model::build::Verdict;
 use crate::model::change::Fate;
 use crate::model::manifest::DefinitionRepository;
 use crate::model::plan::Plan;
-use crate::model::settings::{Drafts, OnConflict};
+use crate::model::settings::{Drafts, OnConflict, RebuildOnBase};
 use crate::model::snapshot::Updated;
 
 const PATHS: [&str; 4] = ["a", "b", "o/c", "o/d"];
@@ -32,6 +32,9 @@ enum Step {
     Forge(usize, u64, Option<bool>, bool),
     Stack(usize, u64, bool),
     Matching(bool),
+    Mainline(usize, bool),
+    Again(usize, u64),
+    Flood(u64, u64),
     Late(usize, u64, bool),
     Rules(bool, bool),
     Updated,
@@ -49,7 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (path, any::<bool>()).prop_map(|(path, up)| Step::Reachable(path, up)),
         1 => change.clone().prop_map(|(path, number)| Step::Silence(path, number)),
         1 => Just(Step::Speak),
-        6 => prop::sample::select(vec![0, 1, 30, 90, 120, 1200]).prop_map(Step::Pass),
+        6 => prop::sample::select(vec![0, 1, 30, 90, 120, 1200, 86_400]).prop_map(Step::Pass),
         2 => (0..5_usize).prop_map(Step::Finish),
         1 => (change.clone(), any::<bool>()).prop_map(|((p, n), alone)| Step::Rebuild(p, n, alone)),
         1 => any::<bool>().prop_map(Step::Pending),
@@ -61,6 +64,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<(bool, bool)>().prop_map(|(drafts, conflicts)| Step::Rules(drafts, conflicts)),
         1 => Just(Step::Updated),
         1 => any::<bool>().prop_map(Step::Matching),
+        2 => (0..PATHS.len(), any::<bool>()).prop_map(|(path, green)| Step::Mainline(path, green)),
+        1 => (0..3_usize, 0..2_u64).prop_map(|(base, epoch)| Step::Again(base, epoch)),
+        1 => (1..3_u64, 0..2_u64).prop_map(|(number, first)| Step::Flood(number, first)),
     ]
 }
 
@@ -148,6 +154,23 @@ fn apply(world: &mut World, step: &Step) {
                 world.part(|part| part.updated = Some(Updated { inputs, ..Updated::default() }));
             }
         }
+        // A push that is built, and ends so.
+        Step::Mainline(path, green) if known(world, *path) => {
+            world.push_base(PATHS[*path]);
+            world.run(0);
+            world.run(900);
+            let verdict = if *green { Verdict::Success } else { Verdict::Failure };
+            world.finish_of("mainline", verdict);
+        }
+        Step::Again(base, epoch) => world.settings(|w| {
+            let rules = [RebuildOnBase::None, RebuildOnBase::Affected, RebuildOnBase::All];
+            (w.changes.rebuild_on_base, w.epoch) = (rules[*base], *epoch);
+        }),
+        // Somebody who names more than is looked up in an hour.
+        Step::Flood(number, first) if known(world, 2) => {
+            let first = (100 + first * 400).to_string();
+            world.happens("many", &[&name(2, *number), "o/d", &first, "400"]);
+        }
         Step::Matching(on) => world.settings(|w| w.changes.branch_matching = *on),
         _ => {}
     }
@@ -208,7 +231,8 @@ proptest! {
             let after = acts(&crate::plan::plan(&snapshot, &world.ledger));
             prop_assert!(after.is_subset(&before), "{id} down: {after:?} of {before:?}");
         }
-        for question in world.snapshot.answers.keys() {
+        let every = 1 + world.snapshot.answers.len() / 40;
+        for question in world.snapshot.answers.keys().step_by(every) {
             let mut snapshot = world.snapshot.clone();
             let answer = Arc::make_mut(&mut snapshot.answers).get_mut(question).expect("an answer");
             *answer = answer.failed("timed out", at);

@@ -331,6 +331,12 @@ impl World {
             let (made, equal) = self.planner.check(&self.snapshot, &self.ledger);
             assert!(equal, "the incremental plan is another one than that from scratch");
             let mut more = false;
+            // What is spent is committed before anything is asked.
+            let workspace = made.workspaces.first().expect("a workspace");
+            for (id, facts) in workspace.facts.iter().filter(|(_, facts)| facts.asked.is_some()) {
+                self.ledger().changes.insert(id.clone(), facts.clone());
+                more = true;
+            }
             for question in &made.wanted {
                 if let Some(answer) = self.answer(question) {
                     Arc::make_mut(&mut self.snapshot.answers)
@@ -377,19 +383,8 @@ impl World {
                 let request = &trigger.request;
                 let attempts = ledger.attempts.entry(planned.subject.clone()).or_default();
                 assert!(attempts.iter().all(|known| known.request_id != request.request_id));
-                attempts.push(AttemptView {
-                    request_id: request.request_id,
-                    ci: trigger.ci.clone(),
-                    fingerprint: request.fingerprint,
-                    attempt: request.attempt,
-                    stage: Stage::Queued,
-                    decided_at: made.at,
-                    ended_at: None,
-                    set: request.set.clone(),
-                    parts: planned.parts.clone(),
-                    link: None,
-                    note: None,
-                });
+                let (ci, parts) = (trigger.ci.clone(), planned.parts.clone());
+                attempts.push(AttemptView::queued(ci, request, parts));
             }
         }
         triggered
@@ -397,8 +392,16 @@ impl World {
 
     /// Everything that is open ends with a verdict.
     pub(super) fn finish(&mut self, verdict: Verdict) {
+        let subjects: Vec<String> = self.ledger().attempts.keys().map(short).collect();
+        for subject in subjects {
+            self.finish_of(&subject, verdict);
+        }
+    }
+
+    /// Everything of one subject that is open ends with a verdict.
+    pub(super) fn finish_of(&mut self, text: &str, verdict: Verdict) {
         let at = self.snapshot.at;
-        for attempt in self.ledger().attempts.values_mut().flatten() {
+        for attempt in self.ledger().attempts.get_mut(&subject(text)).into_iter().flatten() {
             if attempt.stage.open() {
                 attempt.stage = Stage::Ended(verdict);
                 attempt.ended_at = Some(at);
