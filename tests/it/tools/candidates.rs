@@ -44,7 +44,7 @@ async fn nothing_left(site: &Site) {
 }
 
 /// What a sandbox has to see for a tool of the environment for tests: its interpreter's folders.
-fn interpreter(tool: &str) -> String {
+pub(super) fn interpreter(tool: &str) -> String {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv-tools");
     let script = std::fs::read_to_string(own.join("bin").join(tool)).expect("the tool");
     let first = script.lines().next().expect("a line").trim_start_matches("#!");

@@ -435,6 +435,26 @@ fn an_empty_difference_is_no_part_of_the_fingerprint() {
 }
 
 #[test]
+fn another_difference_is_another_fingerprint() {
+    let of = |brings: Option<&str>| {
+        let mut world = World::defined(&["a"]);
+        for path in ["b", "c"] {
+            world.unseen(path);
+        }
+        if let Some(path) = brings {
+            world.brings("conf#1", path);
+        }
+        world.push("conf#1", &[]);
+        world.run(0);
+        world.run(90);
+        world.planned("conf#1").fingerprint.expect("a fingerprint")
+    };
+    let all = [of(None), of(Some("b")), of(Some("c"))];
+    assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
+    assert_eq!(of(Some("b")), all[1]);
+}
+
+#[test]
 fn an_explanation_says_what_the_candidate_changes() {
     let mut world = new_package();
     world.run(0);
