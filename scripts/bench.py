@@ -1,4 +1,4 @@
-"""Start to ready and idle memory on the demo's state, a crowd of workspaces, and a large GitHub; `scripts/bench` calls this."""
+"""Start to ready and idle memory on the demo's state, webhooks, a crowd of workspaces, and a large GitHub; `scripts/bench` calls this."""
 
 import argparse
 import contextlib
@@ -15,6 +15,7 @@ import time
 import urllib.request
 
 import bench_github
+import bench_hooks
 import demo
 
 READY_BAR, MEMORY_BAR = 200, 40
@@ -144,7 +145,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--binary", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--only", choices=["ready", "crowd", "github"])
+    parser.add_argument("--only", choices=["ready", "hooks", "crowd", "github"])
     github = parser.add_argument_group("github", "a smaller or shorter run of the large world")
     github.add_argument("--model", type=pathlib.Path, help=argparse.SUPPRESS)
     github.add_argument("--workspaces", type=int, default=bench_github.WORKSPACES)
@@ -156,6 +157,9 @@ def main():
     try:
         if options.only in (None, "ready"):
             held &= ready_and_memory(options)
+        if options.only in (None, "hooks"):
+            with scratch() as root:
+                held &= bench_hooks.measure(options.binary.resolve(), root, row)
         if options.only in (None, "crowd"):
             with scratch() as root:
                 row("calibration (sha256)", "ms", [calibration()])

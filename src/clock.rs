@@ -33,6 +33,13 @@ impl Clock {
         }
     }
 
+    /// Puts a manual clock to `to`, forward or back; the system's clock is left alone.
+    pub fn set(&self, to: Timestamp) {
+        if let Kind::Manual(at) = &self.0 {
+            at.store(to.0, Ordering::SeqCst);
+        }
+    }
+
     /// The present time.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
     pub fn now(&self) -> Timestamp {

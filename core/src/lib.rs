@@ -7,6 +7,7 @@
 pub mod control;
 pub mod manifest;
 pub mod model;
+pub mod moving;
 pub mod plan;
 pub mod references;
 pub mod spelling;

@@ -8,6 +8,8 @@ use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::HooksStatus;
+
 /// Last status of every observer; written by observers, read by people.
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Mutex<BoardContent>>);
@@ -22,6 +24,9 @@ pub struct BoardContent {
     /// Forges by name.
     #[serde(default)]
     pub forges: BTreeMap<Name, ForgeStatus>,
+    /// Webhooks of forges by name.
+    #[serde(default)]
+    pub hooks: BTreeMap<Name, HooksStatus>,
     /// CIs that cannot be used, each with the reason.
     pub ci: BTreeMap<Name, String>,
     /// Why builds of changes on this machine are refused, if they are for want of a sandbox.
@@ -114,6 +119,9 @@ pub struct ForgeStatus {
     pub broken: Option<String>,
     /// Percent of their usual length that its intervals have.
     pub stretch: u64,
+    /// Why something is not said there, if something is not.
+    #[serde(default)]
+    pub reports: Vec<String>,
 }
 
 impl Board {

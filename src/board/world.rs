@@ -8,6 +8,7 @@ use crosswatch_core::model::candidate::{Recipe, digest};
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
+use crosswatch_core::model::manifest::{Manifest, Packages};
 use crosswatch_core::model::observed::{Observed, Purpose};
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::Settings;
@@ -21,6 +22,7 @@ use super::Wake;
 #[derive(Clone, Debug)]
 pub struct World {
     parts: Arc<Mutex<Snapshot>>,
+    packages: Arc<Mutex<Packages>>,
     wake: Wake,
 }
 
@@ -36,7 +38,7 @@ impl World {
             answers: Arc::default(),
             times: Arc::default(),
         };
-        Self { parts: Arc::new(Mutex::new(parts)), wake }
+        Self { parts: Arc::new(Mutex::new(parts)), packages: Arc::default(), wake }
     }
 
     fn parts(&self) -> MutexGuard<'_, Snapshot> {
@@ -102,9 +104,14 @@ impl World {
             .or_insert_with(|| Arc::new(part));
     }
 
+    /// What is known of a repository.
+    pub fn repository(&self, id: &RepositoryId) -> Option<Arc<RepositoryPart>> {
+        self.parts().repositories.get(id).cloned()
+    }
+
     /// What an earlier run knew of a repository still holds: whether there was something.
     pub fn confirmed(&self, id: &RepositoryId, at: Timestamp) -> bool {
-        let part = self.parts().repositories.get(id).cloned();
+        let part = self.repository(id);
         let last = part.as_ref().and_then(|part| part.listing.last_known(Purpose::Display));
         let (Some(part), Some(last)) = (&part, last) else { return false };
         self.listed(id, (&part.url, &part.spelling), Ok((**last).clone()), at);
@@ -148,6 +155,13 @@ impl World {
             };
             (question, answer)
         }));
+    }
+
+    /// The same manifest, which has what is the same in those of other workspaces in common with them.
+    pub fn shared(&self, mut manifest: Manifest) -> Arc<Manifest> {
+        let mut packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
+        packages.share(&mut manifest);
+        Arc::new(manifest)
     }
 
     /// What is known of a workspace now.

@@ -9,7 +9,6 @@ use crosswatch_core::control::outbox::{self, CiLimits, Effect, Event, Limits, Ma
 use crosswatch_core::model::build::{RequestId, Stage, Verdict};
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::settings::{CiSettings, Settings};
-use crosswatch_core::model::time::Span;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -21,8 +20,6 @@ use crate::board::Wake;
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerError, OutboxRow, Term};
 
-/// Wait after a send that was surely not taken, and the longest.
-const RESEND: (Span, Span) = (Span::seconds(5), Span::minutes(5));
 /// The rows are looked at after this time even if nobody asked.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -45,6 +42,7 @@ impl Backends {
                 let settings = settings.ci.get(name)?;
                 let limits = CiLimits {
                     max_in_flight: settings.max_in_flight,
+                    deadline: settings.deadline,
                     poll: settings.poll,
                     can_be_asked: backend.can_be_asked(),
                     lost_after: settings.lost_after,
@@ -132,6 +130,7 @@ impl Driver {
             else {
                 continue;
             };
+            let of_ci = limits.ci.get(&row.ci).copied();
             let act = Act {
                 ledger: self.ledger.clone(),
                 term,
@@ -139,7 +138,8 @@ impl Driver {
                 settings,
                 clock: self.clock.clone(),
                 stop: self.stop.clone(),
-                limits: limits.ci.get(&row.ci).copied(),
+                overdue: of_ci.is_some_and(|ci| state.overdue(&id, &ci)),
+                limits: of_ci,
                 row,
             };
             acts.push(Box::pin(async move {
@@ -187,6 +187,8 @@ struct Act {
     clock: Clock,
     stop: CancellationToken,
     limits: Option<CiLimits>,
+    /// The CI took it so long ago that there should be a build of it.
+    overdue: bool,
     row: OutboxRow,
 }
 
@@ -245,7 +247,7 @@ impl Act {
             }
             Err(SendError::NotTaken { why, retry: true }) => {
                 let tries = self.row.tries.saturating_add(1);
-                let wait = delay(RESEND.0, RESEND.1, tries, &id.to_string());
+                let wait = delay(outbox::RESEND.0, outbox::RESEND.1, tries, &id.to_string());
                 let at = self.clock.now() + wait;
                 let note = format!("not taken: {why}; sent again at {at}");
                 ledger.mark_queued_again(term, id, at, &note).await
@@ -271,7 +273,7 @@ impl Act {
             }
         };
         let heard = Heard::from(found);
-        match outbox::heard(&row(&self.row), &heard.said, limits, self.clock.now()) {
+        match outbox::heard(&row(&self.row), &heard.said, limits, self.overdue) {
             Mark::Stay => match heard.note {
                 Some(note) => ledger.note(term, id, &note).await,
                 None => Ok(false),

@@ -54,6 +54,14 @@ pub(super) enum Command {
         /// head:CHANGE=SHA; may be said several times
         #[arg(long = "if", value_name = "EDIT")]
         edits: Vec<Edit>,
+        /// Beside what autoproj-daemon would have built, by its cache of pull requests
+        #[arg(long, value_name = "CACHE", conflicts_with = "edits")]
+        compare: Option<PathBuf>,
+    },
+    /// Make a configuration from that of another daemon
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
     },
     /// Show why a change is decided as it is
     Explain {
@@ -106,6 +114,8 @@ pub(super) enum Command {
     },
     /// List watched repositories with their last look
     Forges,
+    /// List webhooks: the URL to enter at each forge, what arrived, and what is wrong
+    Hooks,
     /// Print the log of a workspace's last run, or of a build
     Log {
         /// Workspace, or the beginning of a build's request id
@@ -198,5 +208,15 @@ pub(super) enum SnapshotCommand {
     Show {
         /// The file (`-` for standard input)
         file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ImportCommand {
+    /// Of autoproj-daemon: prints workspaces.yaml; no token is in it
+    AutoprojDaemon {
+        /// The workspace that it works in, with `.autoproj/config.yml`
+        #[arg(value_name = "WORKSPACE_DIR")]
+        folder: PathBuf,
     },
 }

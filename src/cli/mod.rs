@@ -3,6 +3,7 @@
 mod arguments;
 mod client;
 mod doctor;
+mod import;
 mod log;
 mod offline;
 mod output;
@@ -22,7 +23,7 @@ use crate::config::{self, Secrets};
 use crate::daemon::{self, Progress, RunOptions};
 use crate::supervise::parent;
 use crate::web::Act;
-use arguments::{Arguments, Command, SnapshotCommand};
+use arguments::{Arguments, Command, ImportCommand, SnapshotCommand};
 use client::Client;
 use output::out;
 
@@ -140,13 +141,16 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
                 settings.ci.len()
             ))
         }
-        Command::Plan { workspace, at, offline, edits } => {
-            let wanted = plan::Wanted { workspace, at, offline, edits, json };
+        Command::Plan { workspace, at, offline, edits, compare } => {
+            let wanted = plan::Wanted { workspace, at, offline, edits, compare, json };
             plan::plan(client, &config, &wanted).await
         }
         Command::Explain { workspace, change, offline } => {
             let wanted = plan::Explained { workspace, change, offline, json };
             plan::explain(client, &config, &wanted).await
+        }
+        Command::Import { command: ImportCommand::AutoprojDaemon { folder } } => {
+            import::autoproj_daemon(&folder)
         }
         Command::Snapshot { command: SnapshotCommand::Save { file, anonymous } } => {
             snapshot::save(&client()?, &config, &file, anonymous).await
@@ -167,6 +171,7 @@ async fn command(arguments: Arguments) -> Result<(), CliError> {
         Command::Builds { workspace, limit } => {
             show::builds(&client()?, workspace, limit, json).await
         }
+        Command::Hooks => show::hooks(&client()?, json).await,
         Command::Forges => show::forges(&client()?, json).await,
         Command::Log { what, follow, once, times } => {
             log::log(&client()?, &what, log::Wanted { follow, once, times }).await

@@ -9,7 +9,7 @@ use crosswatch_core::plan::what_if::{Edit, WhatIf, what_if};
 use super::client::Client;
 use super::output::{clean, out, table};
 use super::show::{CHANGE_HEAD, change_rows, parse};
-use super::{CliError, offline};
+use super::{CliError, import, offline};
 use crate::pass::Published;
 use crate::web::logs::end_of_failure;
 use crate::web::rows::{self, ChangeRow};
@@ -21,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) at: Option<Timestamp>,
     pub(super) offline: Option<PathBuf>,
     pub(super) edits: Vec<Edit>,
+    /// The cache of autoproj-daemon that it is compared with.
+    pub(super) compare: Option<PathBuf>,
     pub(super) json: bool,
 }
 
@@ -51,6 +53,10 @@ pub(super) async fn plan(
         return would(client, config, wanted).await;
     }
     let workspace = wanted.workspace.as_deref();
+    if let Some(cache) = &wanted.compare {
+        let published = wanted.made_here(config).await?;
+        return import::compared(cache, &published, workspace, wanted.json);
+    }
     if wanted.asks_daemon() {
         let query: Vec<(&str, &str)> = workspace.iter().map(|name| ("workspace", *name)).collect();
         let path = if wanted.json { "/api/v1/plan" } else { "/api/v1/changes" };

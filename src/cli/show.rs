@@ -10,6 +10,7 @@ use super::client::Client;
 use super::output::{clean, out, table};
 use super::{CliError, offline};
 use crate::ledger::BuildRow;
+use crate::web::hook_rows::HooksRow;
 use crate::web::rows::{self, ChangeRow, ForgesView, WorkspaceRow};
 
 /// Last lines of a failed run that stand below the table.
@@ -230,4 +231,43 @@ pub(super) async fn forges(client: &Client, json: bool) -> Result<(), CliError> 
         })
         .collect();
     table(&["repository", "read", "next look", "looks", "workspaces", "state"], &rows)
+}
+
+pub(super) async fn hooks(client: &Client, json: bool) -> Result<(), CliError> {
+    let text = client.get("/api/v1/hooks", &[]).await?;
+    if json {
+        return out(&(text + "\n"));
+    }
+    let forges: Vec<HooksRow> = parse(&text)?;
+    let rows: Vec<Vec<String>> = forges
+        .iter()
+        .map(|row| {
+            vec![
+                row.forge.to_string(),
+                row.url.clone().unwrap_or_else(|| "-".to_owned()),
+                row.secrets.to_string(),
+                time(row.last_at),
+                row.counted(),
+                row.state(),
+            ]
+        })
+        .collect();
+    table(&["forge", "url to enter there", "secrets", "last", "deliveries", "state"], &rows)?;
+    out("\n")?;
+    let rows: Vec<Vec<String>> = forges
+        .iter()
+        .flat_map(|row| row.hooks.iter().map(move |hook| (row, hook)))
+        .map(|(row, hook)| {
+            vec![
+                row.forge.to_string(),
+                hook.hook.to_string(),
+                hook.target.clone(),
+                hook.place.clone(),
+                hook.events.join(" "),
+                hook.last_at.to_string(),
+                hook.log.clone().unwrap_or_else(|| time(hook.log_read_at)),
+            ]
+        })
+        .collect();
+    table(&["forge", "hook", "of", "place", "events", "last", "its log read"], &rows)
 }

@@ -18,6 +18,8 @@ pub enum Kind {
     Words(&'static [&'static str]),
     /// Where a secret is.
     Secret,
+    /// Where a secret is, or a list of such places.
+    Secrets,
     /// One of these words, or where a secret is.
     WordsOrSecret(&'static [&'static str]),
     /// A list.
@@ -160,6 +162,11 @@ pub static FORGE: Table = Table(&[
         Kind::Text,
         "github: address of its API; https://api.github.com, or /api/v3 below the URL of another server, when left out.",
     ),
+    key(
+        "webhook_secret",
+        Kind::Secrets,
+        "github: where the secret of webhooks is; a list while one is replaced by another. No webhook is taken when left out.",
+    ),
     key("changes", TEXTS, "git: patterns of change refs, with one * for the number."),
     key("base", Kind::Text, "git: base branch of changes; the default branch when left out."),
     key("authors", Kind::Words(&["any", "none"]), "git: whether every head is trusted, or none."),
@@ -167,7 +174,7 @@ pub static FORGE: Table = Table(&[
 
 /// Keys of [`FORGE`] that only forges of another kind take.
 pub fn foreign_forge_keys(kind: &str) -> &'static [&'static str] {
-    if kind == "github" { &["changes", "base", "authors"] } else { &["api_url"] }
+    if kind == "github" { &["changes", "base", "authors"] } else { &["api_url", "webhook_secret"] }
 }
 
 /// Keys of `poll`.
@@ -426,6 +433,12 @@ pub static CHANGES: Table = Table(&[
     key("same_repository", Kind::Words(&["block", "ci"]), "Two changes of one repository."),
     key("pinned", Kind::Words(&["members", "roots"]), "What changes of pinned packages may be."),
     key(
+        "grammar",
+        Kind::Words(&["crosswatch", "autoproj", "zuul"]),
+        "How bodies name dependencies: as references.md says, or strictly as autoproj-daemon or Zuul read them.",
+    ),
+    key("phrases", TEXTS, "More phrases that mean `depends on`, such as requires."),
+    key(
         "paths",
         TEXTS,
         "Paths that count for packages that live in a folder of their repository, beside that folder.",
@@ -451,4 +464,8 @@ pub static MAINLINE: Table = Table(&[
 ]);
 
 /// Keys of `report`.
-pub static REPORT: Table = Table(&[key("to", TEXTS, "Repositories that may be written to.")]);
+pub static REPORT: Table = Table(&[key(
+    "to",
+    TEXTS,
+    "Repositories that may be written to, as `FORGE/OWNER/NAME`; none when left out.",
+)]);

@@ -67,7 +67,11 @@ fn forge(forge: &ForgeSettings) -> Value {
             ForgeKind::Git(git) => json!({
                 "kind": "git", "changes": git.changes, "base": git.base, "authors": git.authors,
             }),
-            ForgeKind::GitHub(github) => json!({"kind": "github", "api_url": github.api_url}),
+            ForgeKind::GitHub(github) => {
+                let secrets =
+                    (!github.webhook_secrets.is_empty()).then_some(&github.webhook_secrets);
+                json!({"kind": "github", "api_url": github.api_url, "webhook_secret": secrets})
+            }
         },
     );
     value
@@ -204,6 +208,7 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
             "max_dependencies": rules.max_dependencies, "on_closed": rules.on_closed,
             "ref": rules.ref_kind, "same_repository": rules.same_repository,
             "pinned": if rules.pinned_roots { "roots" } else { "members" },
+            "grammar": rules.reading.grammar, "phrases": rules.reading.phrases,
             "paths": rules.paths, "ignore_paths": rules.ignore_paths,
         },
         "mainline": {

@@ -43,6 +43,9 @@ fn kind(kind: &Kind) -> Value {
         Kind::Size => json!({"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$"}),
         Kind::Words(words) => json!({"enum": words}),
         Kind::Secret => secret(),
+        Kind::Secrets => {
+            json!({"anyOf": [secret(), {"type": "array", "items": secret()}]})
+        }
         Kind::WordsOrSecret(words) => json!({"anyOf": [{"enum": words}, secret()]}),
         Kind::List(inner) => json!({"type": "array", "items": self::kind(inner)}),
         Kind::Table(inner) => table(inner),

@@ -47,8 +47,8 @@ database: {env: DATABASE_URL}
 proxy: {url: "http://proxy.example:3128", except: [localhost, .example.org], user: me, password: {file: /p}}
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
-  g: {kind: github, token: {file: g}, poll: {reconcile: 5m}}
-  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: []}
+  g: {kind: github, token: {file: g}, poll: {reconcile: 5m}, webhook_secret: {env: HOOK}}
+  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: [], webhook_secret: [{file: new}, {file: old}]}
 ci:
   bb: {kind: buildbot, url: "http://bb:8010/", user: change, password: {credential: bb}}
   web:
@@ -63,7 +63,7 @@ defaults:
   update: {run: [up], timeout: 5m, output: {max: 1MiB, over: end}}
 logs: {keep: 7d, max_size: 100MiB}
 workspaces:
-  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [m/x/y, g/a/b]}, changes: {merged_labels: [landed], on_conflict: block}, epoch: 3, env: {<<: *env, A: two}}
+  - {name: b, manifest: {run: [cat, m]}, ci: [bb, cmd], rebootstrap_after: 0, max_shrink: 30, report: {to: [g/A/b]}, changes: {merged_labels: [landed], on_conflict: block, grammar: zuul, phrases: [Requires], paths: [cmake/**], ignore_paths: ['*.md']}, epoch: 3, env: {<<: *env, A: two}}
   - {name: a, tool: autoproj, source: {url: "git@h:b.git"}, ci: [web], changes: {pinned: roots, settle: {new: 0s}}, build: [mainline]}
 "#;
 
@@ -142,7 +142,20 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 58] = [
+const WRONG: [(&str, &str, &str, &str); 64] = [
+    ("ci: [here]\n", "ci: [here]\n    changes: {ignore_paths: [a, 'b[']}\n", "10:33", "docs/**"),
+    (
+        "ci: [here]\n",
+        "ci: [here]\n    changes: {phrases: ['needs:']}\n",
+        "10:25",
+        "without the colon",
+    ),
+    (
+        "ci: [here]\n",
+        "ci: [here]\n    changes: {grammar: zul}\n",
+        "10:24",
+        "did you mean \"zuul\"?",
+    ),
     ("timeout: 1h", "output: {max: 64}", "5:53", "give the unit as well, such as 64MiB"),
     ("timeout: 1h", "output: {max: 1KiB}", "5:53", "at least 64KiB"),
     ("timeout: 1h", "output: {over: stop}", "5:54", "cut or end"),
@@ -171,6 +184,18 @@ const WRONG: [(&str, &str, &str, &str); 58] = [
     ),
     ("kind: git", "kind: github", "3:45", "a forge of kind github has no key"),
     ("kind: git", "kind: github", "3:26", "addresses of ssh stand under `also`"),
+    (
+        "authors: any",
+        "authors: any, webhook_secret: {file: x}",
+        "3:56",
+        "a forge of kind git has no key",
+    ),
+    (
+        "{kind: git, url: 'file:///srv/git', authors: any}",
+        "{kind: github, webhook_secret: [{file: x}, hunter2-canary]}",
+        "3:49",
+        "a secret must not be written here",
+    ),
     ("kind: git", "kind: git, api_url: 'https://h'", "3:18", "a forge of kind git has no key"),
     (
         "{kind: git, url: 'file:///srv/git', authors: any}",
@@ -226,6 +251,7 @@ const WRONG: [(&str, &str, &str, &str); 58] = [
         "must not be written here",
     ),
     ("ci: [here]\n", "ci: [here]\n    report: {to: [n/x]}\n", "10:19", "there is no forge"),
+    ("ci: [here]\n", "ci: [here]\n    report: {to: [m/x]}\n", "10:19", "is plain git"),
     ("{path: m.json}", "{path: ../m.json}", "8:22", "without .."),
     ("{path: m.json}", "{path: m, run: [x]}", "8:30", "not both"),
     ("    manifest: {path: m.json}\n", "", "7:5", "write manifest: {path: FILE}"),
@@ -296,7 +322,7 @@ fn github_is_called_by_its_host_and_found_by_ssh() {
         assert_eq!(id.to_string(), "github.com/rock-core/base");
     }
     let b = settings.workspace("b").expect("b");
-    assert_eq!(b.report_to[1].to_string(), "github.com/a/b");
+    assert_eq!(b.report_to[0].to_string(), "github.com/a/b");
 }
 
 #[test]

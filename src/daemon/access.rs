@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Secrets;
 pub use crate::forge::governor::Governor;
+pub use crate::hooks::{Hooks, NotTaken, Refused, Signed, Taken};
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Wake};
 use crate::task::Tasks;
@@ -40,6 +41,8 @@ pub struct Access {
     pub world: World,
     /// Limits of forges.
     pub governor: Governor,
+    /// Takes webhooks.
+    pub hooks: Hooks,
 }
 
 /// An order to the daemon.

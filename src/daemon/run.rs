@@ -26,8 +26,10 @@ use crate::config::{self, Secrets, Watch};
 use crate::forge::Apis;
 use crate::forge::git::{GitRemote, Mirrors, SharedMirrors};
 use crate::forge::governor::Governor;
+use crate::hooks::{Hooks, Keeper, Repair};
 use crate::ledger::{Ledger, Term};
 use crate::pass::{Publications, Published, Runner};
+use crate::report::Reporter;
 use crate::store::Store;
 use crate::supervise::{Cgroups, Supervisor, environment};
 use crate::task::Tasks;
@@ -103,6 +105,7 @@ struct Daemon {
     publications: Publications,
     pass: Wake,
     outbox: Wake,
+    reporter: Wake,
     backends: watch::Sender<Backends>,
     parts: ci::Parts,
     workspaces: tokio::sync::Mutex<Workspaces>,
@@ -124,7 +127,7 @@ impl Daemon {
     ) -> Result<Self, DaemonError> {
         let tasks = Tasks::new();
         let board = Board::default();
-        let (pass, outbox) = (Wake::new(), Wake::new());
+        let (pass, outbox, reporter) = (Wake::new(), Wake::new(), Wake::new());
         let silent = Wake::new();
         let observed = if options.passes_every.is_some() { silent } else { pass.clone() };
         let world = World::new(Arc::clone(&settings), observed.clone());
@@ -209,6 +212,28 @@ impl Daemon {
         };
         tasks.spawn("answers", answers.run());
 
+        let (takes, deliveries) = Hooks::new(board.clone());
+        let keeper = Keeper {
+            ledger: ledger.clone(),
+            term: term.clone(),
+            deliveries,
+            hints: hints_sender.clone(),
+            board: board.clone(),
+            clock: clock.clone(),
+        };
+        tasks.spawn("webhooks", keeper.run());
+        let repair = Repair {
+            ledger: ledger.clone(),
+            term: term.clone(),
+            apis: apis.subscribe(),
+            publications: publications.clone(),
+            world: world.clone(),
+            hints: hints_sender.clone(),
+            board: board.clone(),
+            clock: clock.clone(),
+        };
+        tasks.spawn("lost webhooks", repair.run());
+
         let parts = ci::Parts {
             web: Arc::new(http.clone()),
             runner: Arc::new(supervisor.clone()),
@@ -272,6 +297,7 @@ impl Daemon {
             term: term.clone(),
             wake: pass.clone(),
             outbox: outbox.clone(),
+            reporter: reporter.clone(),
             publish,
             board: board.clone(),
             clock: clock.clone(),
@@ -279,6 +305,17 @@ impl Daemon {
             longest: options.passes_every.or_else(service::longest_pass),
         };
         tasks.spawn("pass", runner.run());
+        let pen = Reporter {
+            ledger: ledger.clone(),
+            term: term.clone(),
+            publications: publications.clone(),
+            apis: apis.subscribe(),
+            governor: means.governor.clone(),
+            wake: reporter.clone(),
+            board: board.clone(),
+            clock: clock.clone(),
+        };
+        tasks.spawn("reports", pen.run());
         tasks.spawn("logs", logs::keep(world.clone(), publications.clone(), clock.clone()));
         tasks.spawn("progress", options.progress.clone().run(board.clone(), clock.clone()));
 
@@ -295,6 +332,7 @@ impl Daemon {
             secrets: Arc::clone(&secrets),
             world: world.clone(),
             governor: means.governor.clone(),
+            hooks: takes,
         };
         let socket = web::socket_path(&settings.state_dir);
         web::start(&access, &settings, &socket).await.map_err(DaemonError::Web)?;
@@ -309,6 +347,7 @@ impl Daemon {
             publications,
             pass,
             outbox,
+            reporter,
             backends,
             parts,
             workspaces: tokio::sync::Mutex::new(workspaces),
@@ -333,7 +372,8 @@ impl Daemon {
                 service::ready();
                 tracing::info!("ready");
             }
-            if once && settled::settled(&publications, &self.board, &self.ledger).await {
+            if once && settled::settled(&publications, &self.board, &self.ledger, &self.apis).await
+            {
                 return settled::verdict(&self.ledger).await;
             }
             let look_again = std::time::Duration::from_millis(if once { 200 } else { 5_000 });
@@ -381,6 +421,7 @@ impl Daemon {
             Ok(said) => {
                 tracing::info!("{said}");
                 self.board.update(|board| board.configuration = None);
+                self.report_again().await;
             }
             Err(why) => {
                 tracing::error!(
@@ -391,6 +432,15 @@ impl Daemon {
         }
         service::ready();
         said
+    }
+
+    /// Where a forge refused to be written to it is tried again: somebody may have mended that.
+    async fn report_again(&self) {
+        let Some(term) = self.term.borrow().clone() else { return };
+        if let Err(error) = self.ledger.clear_stops(&term).await {
+            tracing::warn!(%error, "forges that refused reports are not tried again now");
+        }
+        self.reporter.wake();
     }
 
     async fn reload(&self, confirm: bool) -> Result<String, String> {
@@ -418,7 +468,8 @@ impl Daemon {
         self.workspaces.lock().await.adjust(&settings).await.map_err(|error| error.to_string())?;
         let backends = build_backends(&settings, &self.parts, &self.secrets, &self.board);
         self.backends.send_replace(backends);
-        if settings.forges != before.forges {
+        // What reads bodies knows the forges, and how the workspaces want them to be read.
+        if settings.forges != before.forges || settings.readings() != before.readings() {
             self.apis.send_replace(self.means.forge_apis(&settings, None, &self.board).await);
         }
         self.world.set_settings(Arc::clone(&settings));

@@ -5,12 +5,21 @@ use crosswatch_core::model::build::{Stage, Verdict};
 use crosswatch_core::model::plan::{Decision, Held};
 
 use super::DaemonError;
+use tokio::sync::watch;
+
 use crate::board::Board;
+use crate::forge::Apis;
 use crate::ledger::{BuildFilter, Ledger};
 use crate::pass::Publications;
+use crate::report;
 
 /// Whether everything was looked at, nothing waits for time alone, and all builds ended.
-pub(super) async fn settled(publications: &Publications, board: &Board, ledger: &Ledger) -> bool {
+pub(super) async fn settled(
+    publications: &Publications,
+    board: &Board,
+    ledger: &Ledger,
+    apis: &watch::Sender<Apis>,
+) -> bool {
     let Some(published) = publications.borrow().clone() else { return false };
     let status = board.read();
     let looked = published.plan.workspaces.iter().all(|plan| {
@@ -50,7 +59,13 @@ pub(super) async fn settled(publications: &Publications, board: &Board, ledger: 
     }
     let fresh =
         publications.borrow().as_ref().map(|newest| newest.number) == Some(published.number);
-    fresh && ledger.outbox().await.is_ok_and(|rows| rows.is_empty())
+    if !fresh || !ledger.outbox().await.is_ok_and(|rows| rows.is_empty()) {
+        return false;
+    }
+    // What a forge does not take now is waited for by no one.
+    let apis = apis.borrow().clone();
+    let waits = report::waits(ledger, &published, &apis, published.snapshot.at).await;
+    waits.is_ok_and(|waits| !waits) || status.forges.values().any(|forge| !forge.reports.is_empty())
 }
 
 /// The truth about the builds, for the exit code.

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crosswatch_core::model::change::{Fate, Files, Listing};
-use crosswatch_core::model::identity::{Oid, RepositoryId};
+use crosswatch_core::model::change::{Fate, Files, Listing, Rights};
+use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
+use crosswatch_core::model::report::{Status, StatusKey};
+use crosswatch_core::model::time::Timestamp;
 use futures_util::future::BoxFuture;
 
-/// A forge that answers by an API. It is the reader of the registry: it decides nothing, keeps no
-/// state of the world, and gives what it read whole or an error.
+use crate::http::Toll;
+
+/// A forge that answers by an API. It is the reader of the registry and the pen of the reporter: it
+/// decides nothing, keeps no state of the world, and gives what it read whole or an error.
 pub trait ForgeApi: Send + Sync {
     /// Branches and open changes of one repository, whole, with bodies parsed.
     fn list(&self, repository: RepositoryId) -> BoxFuture<'static, Result<Listed, ForgeError>>;
@@ -28,6 +32,22 @@ pub trait ForgeApi: Send + Sync {
         head: Oid,
     ) -> BoxFuture<'static, Result<Files, ForgeError>>;
 
+    /// Whether an open change can be merged while this is its head; nothing while the forge tries, an
+    /// error when it has another head.
+    fn mergeable(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Option<bool>, ForgeError>>;
+
+    /// What an account may do in a repository.
+    fn rights(
+        &self,
+        repository: RepositoryId,
+        login: Name,
+    ) -> BoxFuture<'static, Result<Rights, ForgeError>>;
+
     /// A mark of each of these repositories (at most [`BATCH`] at once) that differs after a
     /// push, and after a change was opened, closed or edited: one cheap question for all of them. A
     /// repository that is missing in the answer has to be read.
@@ -35,6 +55,54 @@ pub trait ForgeApi: Send + Sync {
         &self,
         repositories: Vec<RepositoryId>,
     ) -> BoxFuture<'static, Result<BTreeMap<RepositoryId, String>, ForgeError>>;
+
+    /// The forge's own log of what a hook delivered, or should have, back to a time. `place` is what
+    /// the hook belongs to: `repos/OWNER/NAME`, `orgs/NAME` or `app`.
+    fn deliveries(
+        &self,
+        place: String,
+        hook: u64,
+        since: Timestamp,
+    ) -> BoxFuture<'static, Result<Vec<Delivered>, ForgeError>>;
+
+    /// What a write to this repository is paid from.
+    fn toll_of_writes(&self, repository: &RepositoryId) -> Toll;
+
+    /// Writes a status in place of the one that was there.
+    fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>>;
+
+    /// Writes the one comment on a change; what the forge calls it, if there is one now.
+    fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>>;
+}
+
+/// A delivery in a forge's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The same each time that it is delivered.
+    pub guid: String,
+    /// Such as `push`.
+    pub event: String,
+    /// The forge's own id of the repository.
+    pub repository_id: Option<u64>,
+    /// When.
+    pub at: Timestamp,
+    /// What was answered; 0 without an answer, or while there is none yet.
+    pub status: u16,
+}
+
+/// A comment that is edited in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// The change.
+    pub change: ChangeId,
+    /// What it begins with and is found again by.
+    pub marker: String,
+    /// All of it.
+    pub text: String,
+    /// What the forge calls it, if that is known.
+    pub id: Option<String>,
+    /// Whether it is made where there is none.
+    pub create: bool,
 }
 
 /// Repositories that one question of [`ForgeApi::marks`] may be about.
@@ -77,4 +145,7 @@ pub enum ForgeError {
     /// An answer that is no answer: HTML, torn JSON, another shape.
     #[error("its answer cannot be used: {0}")]
     Nonsense(String),
+    /// What should be written is no such thing to the forge: 422.
+    #[error("the forge does not take it: {0}")]
+    Refused(String),
 }

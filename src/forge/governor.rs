@@ -74,6 +74,13 @@ impl Governor {
         governor::stretch(&self.0.held().state, key, self.0.clock.now())
     }
 
+    /// When a request with this toll would go at the earliest, as far as that is known.
+    pub fn free_at(&self, toll: &Toll) -> Timestamp {
+        let Toll { host, credential, pool, urgency, .. } = toll.clone();
+        let key = Key { host, credential, pool };
+        governor::free_at(&self.0.held().state, &key, use_for(urgency), self.0.clock.now())
+    }
+
     /// Everything of a host that has a budget.
     pub fn keys(&self, host: &str) -> Vec<Key> {
         governor::keys(&self.0.held().state, host)
@@ -169,11 +176,7 @@ impl Gate for Governor {
         Box::pin(async move {
             let Toll { host, credential, pool, cost, urgency } = toll;
             let key = Key { host, credential, pool };
-            let use_for = match urgency {
-                Urgency::Person => Use::Person,
-                Urgency::Write => Use::Write,
-                Urgency::Poll => Use::Poll,
-            };
+            let use_for = use_for(urgency);
             let (sender, receiver) = oneshot::channel();
             let ticket = {
                 let mut held = inner.held();
@@ -192,6 +195,14 @@ impl Gate for Governor {
                 Ok(false) | Err(_) => Err(Closed),
             }
         })
+    }
+}
+
+fn use_for(urgency: Urgency) -> Use {
+    match urgency {
+        Urgency::Person => Use::Person,
+        Urgency::Write => Use::Write,
+        Urgency::Poll => Use::Poll,
     }
 }
 

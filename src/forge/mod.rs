@@ -5,4 +5,4 @@ pub mod git;
 pub mod github;
 pub mod governor;
 
-pub use api::{Apis, BATCH, ForgeApi, ForgeError, Listed};
+pub use api::{Apis, BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};

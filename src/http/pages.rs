@@ -74,6 +74,38 @@ impl Conditional {
         Err(AskError::Endless { to, why: "the list changed whenever it was read" })
     }
 
+    /// Reads pages from the first on, until `enough` says so of one, and at most `most`. For lists that
+    /// begin with the newest and never end, such as logs: nothing moves in them but their beginning.
+    pub async fn first_pages<T, P>(
+        &self,
+        api: &Api,
+        toll: &Toll,
+        first: HttpRequest,
+        parse: P,
+        (enough, most): (impl Fn(&T) -> bool, usize),
+    ) -> Result<Pages<T>, AskError>
+    where
+        T: Send + Sync + 'static,
+        P: Fn(&[u8]) -> Result<T, String> + Clone + Send + Sync + 'static,
+    {
+        let mut pages: Vec<Arc<T>> = Vec::new();
+        let mut next = Some(first.clone());
+        while let Some(request) = next.take().filter(|_| pages.len() < most) {
+            let url = request.url.clone();
+            match self.get(toll.clone(), request, parse.clone()).await? {
+                Reply::Value { value, headers, moved_to, .. } => {
+                    if !enough(&value) {
+                        let from = moved_to.as_deref().unwrap_or(&url);
+                        next = following(api, &first, from, &headers)?;
+                    }
+                    pages.push(value);
+                }
+                Reply::Status(answer) => return Ok(Pages::Status(answer)),
+            }
+        }
+        Ok(Pages::Whole { pages, changed: true })
+    }
+
     async fn walk<T, P>(
         &self,
         api: &Api,
@@ -105,25 +137,8 @@ impl Conditional {
                 }
                 Reply::Status(answer) => return Ok(Err(answer)),
             };
-            let link = headers.iter().find(|(name, _)| name == "link");
-            let target = links::next(link.map(|(_, value)| value.as_str()));
-            let elsewhere = || AskError::Elsewhere { to: to.clone() };
-            let follow = match target {
-                None => None,
-                Some(target) => {
-                    let from = Url::parse(moved_to.as_deref().unwrap_or(&url)).ok();
-                    let target = from.and_then(|from| from.join(target).ok());
-                    let target = target.filter(|url| api.holds(url)).ok_or_else(elsewhere)?;
-                    let mut request =
-                        api.request(Method::GET, target.as_str()).map_err(|_| elsewhere())?;
-                    request.headers.clone_from(&first.headers);
-                    request.deadline = first.deadline;
-                    request.silence = first.silence;
-                    request.max_body = first.max_body;
-                    request.follow = first.follow;
-                    Some(request)
-                }
-            };
+            let from = moved_to.as_deref().unwrap_or(&url);
+            let follow = following(api, &first, from, &headers)?;
             pages.push(Page { url, value, freshness, digest });
             match follow {
                 Some(request) => next = request,
@@ -158,4 +173,25 @@ impl Conditional {
         }
         Ok(true)
     }
+}
+
+/// The request for the page behind one that was read at `from`, if its headers name one.
+fn following(
+    api: &Api,
+    first: &HttpRequest,
+    from: &str,
+    headers: &[(String, String)],
+) -> Result<Option<HttpRequest>, AskError> {
+    let elsewhere = || AskError::Elsewhere { to: shown(&first.url) };
+    let link = headers.iter().find(|(name, _)| name == "link");
+    let Some(target) = links::next(link.map(|(_, value)| value.as_str())) else { return Ok(None) };
+    let target = Url::parse(from).ok().and_then(|from| from.join(target).ok());
+    let target = target.filter(|url| api.holds(url)).ok_or_else(elsewhere)?;
+    let mut request = api.request(Method::GET, target.as_str()).map_err(|_| elsewhere())?;
+    request.headers.clone_from(&first.headers);
+    request.deadline = first.deadline;
+    request.silence = first.silence;
+    request.max_body = first.max_body;
+    request.follow = first.follow;
+    Ok(Some(request))
 }

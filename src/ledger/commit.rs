@@ -32,12 +32,14 @@ pub struct Committed {
     pub dropped: Vec<RequestId>,
     /// Attempts with the CI that should be cancelled.
     pub cancel: Vec<RequestId>,
+    /// Statuses and comments that should be written.
+    pub reports: usize,
 }
 
 impl Ledger {
-    /// Stores facts, attempts, cancel intents and changed decisions of a plan in one transaction; one
-    /// with more than 1,000 of them takes several. What did not change is not written, and a plan that
-    /// says nothing new begins no transaction.
+    /// Stores facts, attempts, cancel intents, changed decisions and reports of a plan in one
+    /// transaction; one with more than 1,000 of them takes several. What did not change is not
+    /// written, and a plan that says nothing new begins no transaction.
     pub async fn commit(&self, term: &Term, plan: &Plan) -> Result<Committed, LedgerError> {
         let mut committed = Committed::default();
         let mut touched: Vec<Touched<'_>> = Vec::new();
@@ -57,7 +59,8 @@ impl Ledger {
             let facts = !workspace.facts.is_empty()
                 || !workspace.looks.is_empty()
                 || workspace.mainline.is_some();
-            if !facts && subjects.is_empty() && changed.is_empty() {
+            let says = !workspace.reports.is_empty();
+            if !facts && subjects.is_empty() && changed.is_empty() && !says {
                 continue;
             }
             let mut open = match write.take() {
@@ -66,10 +69,13 @@ impl Ledger {
             };
             self.write_facts(&mut open, workspace).await?;
             self.write_decisions(&mut open, workspace, &changed, plan.at.0).await?;
+            self.write_reports(&mut open, workspace, plan.at).await?;
+            committed.reports += workspace.reports.len();
             for subject in &subjects {
                 self.write_subject(&mut open, workspace, subject, &mut committed).await?;
             }
             written += workspace.facts.len() + changed.len() + subjects.len();
+            written += workspace.reports.len();
             let subjects = subjects.into_iter().map(|subject| &subject.subject).collect();
             touched.push(Touched { plan: workspace, subjects });
             if written < CHUNK {

@@ -2,12 +2,14 @@
 //! transaction that first checks that this daemon still leads.
 
 mod commit;
+mod deliveries;
 mod error;
 mod lease;
 mod outbox;
 mod people;
 mod read;
 mod remembered;
+mod reports;
 mod view;
 
 use std::collections::BTreeMap;
@@ -21,10 +23,12 @@ use sqlx::{Any, Row as _, Transaction};
 use commit::Touched;
 
 pub use commit::Committed;
+pub use deliveries::{Came, DeliveryRow, HookRow};
 pub use error::LedgerError;
 pub use lease::{LEASE, Term};
 pub use outbox::OutboxRow;
 pub use read::{AuditRow, BuildFilter, BuildRow};
+pub use reports::{DueComment, DueStatus, Stop};
 
 use crate::clock::Clock;
 use crate::store::Store;

@@ -37,13 +37,16 @@ impl Ledger {
         rebuild: &Rebuild,
     ) -> Result<(), LedgerError> {
         let mut write = self.write(term).await?;
+        let view = self.view();
+        let attempts = view.workspaces.get(workspace).and_then(|part| part.attempts.get(subject));
+        let rebuild = rebuild.clone().after(attempts.map_or(&[], Vec::as_slice));
         sqlx::query(
             "INSERT INTO rebuilds (workspace, subject, rebuild) VALUES ($1, $2, $3) \
              ON CONFLICT (workspace, subject) DO UPDATE SET rebuild = $3",
         )
         .bind(workspace.as_str())
         .bind(subject.to_string())
-        .bind(to_json(rebuild)?)
+        .bind(to_json(&rebuild)?)
         .execute(&mut *write)
         .await
         .map_err(self.sql())?;

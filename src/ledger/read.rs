@@ -123,8 +123,8 @@ impl Ledger {
             .collect()
     }
 
-    /// Deletes what is older than a time: history of decisions, and ended attempts beyond the
-    /// newest of a subject on a CI that decisions see.
+    /// Deletes what is older than a time: history of decisions, reports, and ended attempts beyond
+    /// the newest of a subject on a CI that decisions see.
     pub async fn prune(&self, term: &Term, before: Timestamp) -> Result<(), LedgerError> {
         let mut write = self.write(term).await?;
         sqlx::query("DELETE FROM audit WHERE decided_at < $1")
@@ -143,6 +143,7 @@ impl Ledger {
         .execute(&mut *write)
         .await
         .map_err(self.sql())?;
+        self.prune_reports(&mut write, before).await?;
         self.done(write, &[]).await
     }
 }

@@ -24,7 +24,8 @@ impl Ledger {
         let rows = sqlx::query(
             "SELECT workspace FROM looks UNION SELECT workspace FROM change_facts \
              UNION SELECT workspace FROM mainline_facts UNION SELECT workspace FROM attempts \
-             UNION SELECT workspace FROM pauses",
+             UNION SELECT workspace FROM pauses UNION SELECT workspace FROM statuses \
+             UNION SELECT workspace FROM remarks",
         )
         .fetch_all(self.store.reader())
         .await
@@ -64,6 +65,7 @@ impl Ledger {
                 if let Some(facts) = &plan.mainline {
                     part.mainline = Some(facts.clone());
                 }
+                part.said.take_over(&plan.reports);
                 for (subject, read) in attempts {
                     part.attempts.remove(subject);
                     part.attempts.extend(read);
@@ -156,6 +158,7 @@ impl Ledger {
             .fetch_optional(reader)
             .await
             .map_err(self.sql())?;
+        part.said = self.read_said(id).await?;
         part.paused_by = match row {
             Some(row) => Some(row.try_get(0).map_err(self.sql())?),
             None => None,

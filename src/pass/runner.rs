@@ -44,6 +44,8 @@ pub struct Runner {
     pub wake: Wake,
     /// Asked when a commit left something to send.
     pub outbox: Wake,
+    /// Asked when a commit left something to say on forges.
+    pub reporter: Wake,
     /// Where each pass is published.
     pub publish: watch::Sender<Option<Arc<Published>>>,
     /// Where people see whether passes succeed.
@@ -65,7 +67,7 @@ impl Runner {
         let mut checked_at: Option<Timestamp> = None;
         loop {
             let now = self.clock.now();
-            let check = checked_at.is_none_or(|at| at + CHECK <= now);
+            let check = checked_at.is_none_or(|at| now < at || at + CHECK <= now);
             if check {
                 checked_at = Some(now);
             }
@@ -140,7 +142,10 @@ impl Runner {
                         "a pass changed the outbox"
                     );
                 }
-                if committed != Committed::default() {
+                if committed.reports > 0 {
+                    self.reporter.wake();
+                }
+                if committed != (Committed { reports: committed.reports, ..Committed::default() }) {
                     self.outbox.wake();
                 }
             }

@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
-use super::fates::Fates;
+use super::again::Again;
 use super::looking::chain;
 use super::{Memory, Readers, by_api};
 use crate::board::World;
@@ -56,12 +56,12 @@ impl Answers {
         let mut wanted: BTreeMap<RepositoryId, BTreeSet<Question>> = BTreeMap::new();
         let mut failing: BTreeMap<RepositoryId, Failing> = BTreeMap::new();
         let mut busy: BTreeSet<RepositoryId> = BTreeSet::new();
-        let mut fates = Fates::default();
+        let mut again = Again::default();
         let mut asks: FuturesUnordered<_> = FuturesUnordered::new();
         loop {
             let now = self.clock.now();
             let snapshot = self.world.freeze(now);
-            for question in fates.due(&snapshot) {
+            for question in again.due(&snapshot) {
                 let Some(id) = question.repository() else { continue };
                 if !busy.contains(id) {
                     wanted.entry(id.clone()).or_default().insert(question);
@@ -71,7 +71,7 @@ impl Answers {
                 let waits = failing.get(id).is_some_and(|failing| now < failing.not_before);
                 if busy.len() < AT_ONCE && !waits && !busy.contains(id) {
                     busy.insert(id.clone());
-                    fates.asked(&snapshot, questions);
+                    again.asked(&snapshot, questions);
                     asks.push(self.ask(id.clone(), questions.clone()));
                 }
             }
@@ -80,7 +80,7 @@ impl Answers {
                 .keys()
                 .filter_map(|id| failing.get(id))
                 .map(|failing| failing.not_before.since(now))
-                .chain(fates.next_at(&snapshot).map(|next| next.since(now)))
+                .chain(again.next_at(&snapshot).map(|next| next.since(now)))
                 .min()
                 .unwrap_or(Span::hours(1));
             tokio::select! {
@@ -90,10 +90,13 @@ impl Answers {
                     }
                     wanted.clear();
                     if let Some(published) = self.publications.borrow_and_update().as_ref() {
+                        let known = self.world.freeze(now).answers;
                         for question in &published.plan.wanted {
                             // Candidates are made elsewhere.
                             let Some(id) = question.repository() else { continue };
-                            if !busy.contains(id) {
+                            // A plan that is older than an answer still asks for it.
+                            let answered = known.get(question).is_some_and(|a| a.value().is_some());
+                            if !busy.contains(id) && !answered {
                                 wanted.entry(id.clone()).or_default().insert(question.clone());
                             }
                         }
@@ -175,7 +178,10 @@ impl Answers {
             for question in &questions {
                 match question {
                     // Those were asked of the API, or are asked of no repository.
-                    Question::Fate { .. } | Question::Candidate(_) => {}
+                    Question::Fate { .. }
+                    | Question::Mergeable { .. }
+                    | Question::Rights { .. }
+                    | Question::Candidate(_) => {}
                     Question::Files { head, base, .. } => {
                         let listing = part.and_then(|part| part.listing.value());
                         let tip = listing.and_then(|listing| listing.branches.get(base));

@@ -16,7 +16,7 @@ const AT_ONCE: usize = 4;
 pub(super) fn answers(question: &Question, has_api: bool) -> bool {
     match question {
         Question::Commit { .. } | Question::Contains { .. } | Question::Candidate(_) => false,
-        Question::Fate { .. } => true,
+        Question::Fate { .. } | Question::Mergeable { .. } | Question::Rights { .. } => true,
         Question::Files { .. } => has_api,
     }
 }
@@ -44,6 +44,12 @@ pub(super) async fn ask(
                 }
                 Question::Files { repository, number, head, .. } => {
                     api.files(repository, number, head).await.map(Answer::Files)
+                }
+                Question::Mergeable { repository, number, head, .. } => {
+                    api.mergeable(repository, number, head).await.map(Answer::Mergeable)
+                }
+                Question::Rights { repository, login } => {
+                    api.rights(repository, login).await.map(Answer::Rights)
                 }
                 Question::Commit { .. } | Question::Contains { .. } | Question::Candidate(_) => {
                     return (question, Err("git answers that".to_owned()));

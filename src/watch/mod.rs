@@ -2,9 +2,10 @@
 //! the plan's questions are answered beside it. What was seen goes to the board; what moved goes to
 //! the mirrors that workspaces read.
 
+mod again;
 mod answers;
 mod by_api;
-mod fates;
+mod hearing;
 mod looking;
 mod memory;
 mod mirroring;
@@ -13,7 +14,7 @@ mod registry;
 pub use answers::Answers;
 pub use memory::{Kept, Memory, Remembered, SeenAs};
 pub use mirroring::Mirroring;
-pub use registry::{Hint, Hints, Registry};
+pub use registry::{Announcement, Hint, Hints, Registry};
 
 use std::sync::Arc;
 

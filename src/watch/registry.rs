@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use crosswatch_core::control::polling::{self, Effect, Event, Marks, Wanted};
 use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::settings::Settings;
 use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::references::Reading;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
+use super::hearing::Hearing;
 use super::looking::{Done, Looked, look, marks};
 use super::{Kept, Memory, Readers, SeenAs, server};
 use crate::board::{Board, World};
 use crate::clock::Clock;
+use crate::forge::github::hook::Moved;
 use crate::pass::{Publications, WatchList, Watching};
 
 /// Takes hints. A hint that something moved only brings the next look forward.
@@ -25,11 +29,25 @@ pub type Hints = mpsc::Sender<Hint>;
 /// What somebody outside knows of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
-    /// It may have moved.
-    Moved(RepositoryId),
+    /// Somebody outside says that it moved.
+    Announced(Announcement),
     /// An administrator says that another repository at the same path is the right one.
     Accept(RepositoryId),
 }
+
+/// What a forge told by a webhook, or tells in its log that it would have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Identity of the forge.
+    pub forge: Name,
+    /// Which repository, and what is to be seen there.
+    pub moved: Moved,
+    /// Whether it did not arrive when it should have.
+    pub missed: bool,
+}
+
+/// Hints that are taken at once.
+const HINTS: usize = 100;
 
 /// The observer of repositories.
 pub struct Registry {
@@ -58,11 +76,19 @@ impl Registry {
         let mut list = WatchList::default();
         let mut of: Option<Arc<Settings>> = None;
         let mut stretches: BTreeMap<Name, u64> = BTreeMap::new();
+        // How bodies are to be read, by these settings.
+        let mut readings: BTreeSet<Reading> = BTreeSet::new();
+        let mut read_by: Option<Arc<Settings>> = None;
         let mut looks: FuturesUnordered<_> = FuturesUnordered::new();
+        let mut hearing = Hearing::new(self.world.clone(), self.board.clone());
+        let mut hints = Vec::new();
         loop {
             let now = self.clock.now();
-            let wait = polling::next_at(&state).map_or(Span::hours(1), |next| next.since(now));
+            let next = polling::next_at(&state).into_iter().chain(hearing.next_at()).min();
+            let wait = next.map_or(Span::hours(1), |next| next.since(now));
             let event = tokio::select! {
+                // What is watched is known before hints of it are taken.
+                biased;
                 changed = self.publications.changed() => {
                     if changed.is_err() {
                         return;
@@ -76,24 +102,39 @@ impl Registry {
                     }
                     of = Some(Arc::clone(settings));
                     list = Arc::clone(&published.watching);
+                    hearing.keep(|id| list.contains_key(id));
                     self.targets(settings, &list)
                 }
-                Some(hint) = self.hints.recv() => match hint {
-                    Hint::Moved(id) => Event::Hint(id),
-                    Hint::Accept(id) => {
-                        self.seen.remove(&id);
-                        Event::Hint(id)
-                    }
-                },
                 Some(done) = looks.next(), if !looks.is_empty() => match done {
-                    Done::Looked(looked) => self.looked(*looked),
+                    Done::Looked(looked) => self.looked(*looked, &mut hearing),
                     Done::Marks { forge, asked, marks } => self.marked(forge, asked, marks),
                 },
+                1.. = self.hints.recv_many(&mut hints, HINTS) => Event::Tick,
                 () = tokio::time::sleep(wait.to_std().max(Duration::from_millis(5))) => Event::Tick,
             };
             let now = self.clock.now();
             let mut events = self.stretched(&mut stretches);
+            let settings = self.world.settings();
+            if read_by.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &settings)) {
+                readings = settings.readings();
+                read_by = Some(settings);
+                let lacks = |id: &&RepositoryId| !self.read_for(id, &readings);
+                events.extend(list.keys().filter(lacks).cloned().map(Event::Hint));
+            }
             events.push(event);
+            events.extend(hearing.due(now).into_iter().map(Event::Hint));
+            for hint in hints.drain(..) {
+                let ids = match hint {
+                    Hint::Announced(announced) => {
+                        hearing.heard(announced, &self.seen, |id| list.contains_key(id), now)
+                    }
+                    Hint::Accept(id) => {
+                        self.seen.remove(&id);
+                        vec![id]
+                    }
+                };
+                events.extend(ids.into_iter().map(Event::Hint));
+            }
             while let Some(event) = events.pop() {
                 for effect in polling::step(&mut state, event, now) {
                     let readers = self.readers.clone();
@@ -112,7 +153,9 @@ impl Registry {
                                 readers, server, ids,
                             )));
                         }
-                        Effect::Confirm(id) => events.extend(self.confirmed(id, now)),
+                        Effect::Confirm(id) => {
+                            events.extend(self.confirmed(id, &readings, now));
+                        }
                     }
                 }
             }
@@ -186,8 +229,14 @@ impl Registry {
         Event::Marks { server: forge, asked, marks: marks.ok() }
     }
 
-    fn confirmed(&self, id: RepositoryId, at: Timestamp) -> Option<Event> {
-        if !self.world.confirmed(&id, at) {
+    fn confirmed(
+        &self,
+        id: RepositoryId,
+        readings: &BTreeSet<Reading>,
+        at: Timestamp,
+    ) -> Option<Event> {
+        // What was read for fewer ways of reading than there are now is read again.
+        if !self.read_for(&id, readings) || !self.world.confirmed(&id, at) {
             return Some(Event::Hint(id));
         }
         self.board.update(|board| {
@@ -199,7 +248,18 @@ impl Registry {
         None
     }
 
-    fn looked(&mut self, looked: Looked) -> Event {
+    /// Whether the bodies of all changes that are known of a repository were read in all these ways.
+    fn read_for(&self, id: &RepositoryId, readings: &BTreeSet<Reading>) -> bool {
+        let part = self.world.repository(id);
+        let last = part.as_ref().and_then(|part| part.listing.last_known(Purpose::Display));
+        let changes = last.map_or(&[][..], |listing| &listing.changes);
+        changes
+            .iter()
+            .filter_map(|change| change.forge.as_ref())
+            .all(|forge| readings.iter().all(|reading| forge.references.by(reading).is_some()))
+    }
+
+    fn looked(&mut self, looked: Looked, hearing: &mut Hearing) -> Event {
         let at = self.clock.now();
         let Looked { id, watched, read } = looked;
         let read = read.and_then(|(listing, seen)| match self.other(&id, seen.as_ref()) {
@@ -224,9 +284,10 @@ impl Registry {
         let mut spelling = watched.spelling.clone();
         let listing = match read {
             Ok((listing, seen)) => {
-                let before = self.world.freeze(at).repositories.get(&id).cloned();
+                let before = self.world.repository(&id);
                 let before = before.and_then(|part| part.listing.value().cloned());
-                let moved = before.is_none_or(|before| *before != listing);
+                let moved = before.as_ref().is_none_or(|before| **before != listing);
+                hearing.read(&id, Some(&listing), moved && before.is_some(), at);
                 if moved || self.seen.get(&id) != seen.as_ref() {
                     let key = (&id, &watched.url, &watched.spelling);
                     let kept = Kept { listing: listing.clone(), seen: seen.clone() };
@@ -240,6 +301,7 @@ impl Registry {
             }
             Err(why) => {
                 tracing::warn!(repository = %id, why, "a repository could not be read");
+                hearing.read(&id, None, false, at);
                 Err(why)
             }
         };

@@ -68,6 +68,8 @@ async fn metrics(State(access): Shared) -> String {
     let failing = board.repositories.values().filter(|status| status.failure.is_some()).count();
     metrics::gauge!("crosswatch_repositories").set(board.repositories.len() as f64);
     metrics::gauge!("crosswatch_repositories_failing").set(failing as f64);
+    let unannounced: usize = board.hooks.values().map(|status| status.unannounced.len()).sum();
+    metrics::gauge!("crosswatch_unannounced_repositories").set(unannounced as f64);
     let failed = board.workspaces.values().filter(|status| status.failure.is_some()).count();
     metrics::gauge!("crosswatch_workspaces_failing").set(failed as f64);
     if let Some(published) = access.publications.borrow().as_ref() {

@@ -4,6 +4,8 @@ mod acts;
 mod asked;
 mod ci_push;
 mod health;
+pub mod hook_rows;
+mod hooks;
 pub mod logs;
 mod page;
 pub mod rows;
@@ -64,12 +66,14 @@ fn reading(access: Access) -> Router {
         .route("/api/v1/changes", get(changes))
         .route("/api/v1/builds", get(builds))
         .route("/api/v1/forges", get(forges))
+        .route("/api/v1/hooks", get(hook_list))
         .route("/api/v1/plan", get(plan))
         .route("/api/v1/explain", get(explain))
         .route("/api/v1/overrides", get(overrides))
         .route("/api/v1/log", get(log))
         .merge(health::router())
         .merge(ci_push::router())
+        .merge(hooks::router())
         .with_state(Arc::new(access))
 }
 
@@ -150,6 +154,11 @@ async fn forges(State(access): Shared) -> Response {
         forges: rows::forges(&access.world.settings(), &board, &access.governor),
         repositories: rows::repositories(&board),
     })
+}
+
+async fn hook_list(State(access): Shared) -> Response {
+    let (settings, now) = (access.world.settings(), access.clock.now());
+    json(&access.board.look(|board| hook_rows::hooks(&settings, board, now)))
 }
 
 async fn plan(State(access): Shared) -> Result<Response, Refusal> {

@@ -6,6 +6,7 @@ use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::time::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
+use super::hook_rows::{self, HooksRow};
 use super::logs::{Ends, ends};
 use super::rows::{self, ChangeRow, ForgeRow, WorkspaceRow};
 use super::wrong::{self, Wrong};
@@ -31,12 +32,14 @@ pub(super) async fn overview(State(access): Shared) -> Markup {
     let workspaces = rows::workspaces(&published, &board);
     let changes = rows::changes(&published, None);
     let forges = rows::forges(&access.world.settings(), &board, &access.governor);
+    let hooks = hook_rows::hooks(&access.world.settings(), &board, access.clock.now());
     let content = html! {
         (wrong_list(&wrong))
         section { h2 { "Workspaces" } (workspace_table(&workspaces)) }
         section { h2 { "Changes" } (change_table(&changes, Place::Overview)) }
         section { h2 { "Builds" } (build_part(&builds, &ends, Place::Overview)) }
         section { h2 { "Forges" } (forge_table(&forges)) }
+        @if !hooks.is_empty() { section { h2 { "Webhooks" } (hook_table(&hooks)) } }
     };
     layout("Crosswatch", published.plan.at, Place::Overview, content)
 }
@@ -52,6 +55,24 @@ fn forge_table(forges: &[ForgeRow]) -> Markup {
                     td { (forge.detector) }
                     td { (forge.budget()) }
                     td { (forge.state()) }
+                }
+            }
+        }
+    }
+}
+
+fn hook_table(rows: &[HooksRow]) -> Markup {
+    html! {
+        table {
+            tr { th { "Forge" } th { "URL to enter there" } th { "Hooks" } th { "Last" } th { "Deliveries" } th { "State" } }
+            @for row in rows {
+                tr {
+                    td { (row.forge) }
+                    td { @if let Some(url) = &row.url { (url) } }
+                    td { @for hook in &row.hooks { p { (hook.place) " (" (hook.events.join(", ")) ")" } } }
+                    td { @if let Some(at) = row.last_at { (at) } }
+                    td { (row.counted()) }
+                    td { (row.state()) }
                 }
             }
         }

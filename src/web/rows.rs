@@ -10,6 +10,7 @@ use crosswatch_core::plan::explain::{Explainer, Explanation};
 use crosswatch_core::spelling::{self, Spelling};
 use serde::{Deserialize, Serialize};
 
+use super::hook_rows;
 use crate::board::BoardContent;
 use crate::daemon::access::{Governor, api_host};
 use crate::pass::Published;
@@ -206,6 +207,9 @@ pub struct ForgeRow {
     pub waits: Vec<String>,
     /// Why it cannot be asked.
     pub failure: Option<String>,
+    /// Why something is not said there, if something is not.
+    #[serde(default)]
+    pub reports: Vec<String>,
 }
 
 /// What is left of a budget.
@@ -233,8 +237,14 @@ impl ForgeRow {
         let stretched = (self.stretch > 100).then(|| {
             format!("intervals are {} % of their length, to spare the budget", self.stretch)
         });
-        let said: Vec<String> =
-            self.failure.iter().chain(&self.waits).cloned().chain(stretched).collect();
+        let said: Vec<String> = self
+            .failure
+            .iter()
+            .chain(&self.waits)
+            .chain(&self.reports)
+            .cloned()
+            .chain(stretched)
+            .collect();
         if said.is_empty() { "ok".to_owned() } else { said.join("; ") }
     }
 }
@@ -257,15 +267,21 @@ pub fn forges(settings: &Settings, board: &BoardContent, governor: &Governor) ->
             identity: forge.identity.clone(),
             kind: if host.is_some() { "github" } else { "git" }.to_owned(),
             repositories: board.repositories.keys().filter(of).count(),
-            detector: status.detector,
+            detector: detector(status.detector, hook_rows::serves(board, &forge.name)),
             next_at: status.next_at,
             stretch: status.stretch,
             budgets: budgets.collect(),
             waits: waits.map(ToString::to_string).collect(),
             failure: status.broken.or(status.failure),
+            reports: status.reports,
         }
     };
     settings.forges.values().map(|forge| row(forge)).collect()
+}
+
+/// How changes are noticed, with webhooks where they arrive.
+fn detector(asked: String, webhooks: bool) -> String {
+    if webhooks { format!("webhooks, and {asked}") } else { asked }
 }
 
 /// All watched repositories.

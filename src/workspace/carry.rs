@@ -204,7 +204,7 @@ impl Life {
             Ok((manifest, checkouts)) => {
                 let inputs = self.saved.life.running_inputs().cloned().unwrap_or_default();
                 self.saved.updated = Some(Updated { checkouts, inputs });
-                self.saved.manifest = Some(manifest);
+                self.saved.manifest = Some(self.world.shared(manifest));
                 Ok(())
             }
             Err(NotBelieved::Unreadable(why)) => Err(Failure::plain(why)),
@@ -227,7 +227,7 @@ impl Life {
             read(&settings, &folders, &exported.bytes)
         });
         if let (Some(before), Ok(Ok(read))) = (&self.saved.manifest, reading.await) {
-            self.saved.manifest = Some(before.with_added(&read.manifest));
+            self.saved.manifest = Some(self.world.shared(before.with_added(&read.manifest)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, Oid};
 use crosswatch_core::model::manifest::{Manifest, Pin, Vcs};
@@ -27,7 +28,8 @@ pub(super) fn checkouts(root: &Path, manifest: &Manifest) -> BTreeMap<Name, Oid>
 /// tag of that name and no branch.
 pub(super) fn mark_tags(root: &Path, manifest: &mut Manifest) {
     let definitions = manifest.definitions.iter_mut().map(|d| (&mut d.vcs, &d.directory));
-    let packages = manifest.packages.iter_mut().map(|p| (&mut p.vcs, &p.directory));
+    let packages = manifest.packages.iter_mut().map(Arc::make_mut);
+    let packages = packages.map(|p| (&mut p.vcs, &p.directory));
     for (vcs, directory) in packages.chain(definitions) {
         let Vcs::Git { branch, pin: pin @ None, .. } = vcs else { continue };
         let (Some(name), Some(directory)) = (branch.clone(), directory) else { continue };

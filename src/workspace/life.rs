@@ -44,7 +44,7 @@ pub struct Life {
     pub(super) saved: Saved,
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
-    world: World,
+    pub(super) world: World,
     publications: Publications,
     orders: mpsc::Receiver<bool>,
     slots: Slots,
@@ -82,7 +82,7 @@ pub struct Surroundings {
 
 impl Life {
     /// A life that goes on from what was saved.
-    pub fn new(settings: Arc<WorkspaceSettings>, saved: Saved, around: Surroundings) -> Self {
+    pub fn new(settings: Arc<WorkspaceSettings>, mut saved: Saved, around: Surroundings) -> Self {
         let Surroundings {
             world,
             board,
@@ -96,6 +96,7 @@ impl Life {
             stop,
         } = around;
         let folders = Folders::of(&world.settings().state_dir, &settings.name);
+        saved.manifest = saved.manifest.map(|kept| world.shared(Arc::unwrap_or_clone(kept)));
         Self {
             settings,
             folders,

@@ -66,7 +66,7 @@ pub(super) fn take(
         tracing::info!(workspace = %settings.name, note, "note on the manifest");
     }
     let before = saved.suspicion.as_ref().and_then(|suspicion| suspicion.suspected.as_ref());
-    match judge(saved.manifest.as_ref(), before, &read.manifest, settings.max_shrink) {
+    match judge(saved.manifest.as_deref(), before, &read.manifest, settings.max_shrink) {
         Judgement::Believed => {
             saved.suspicion = None;
             Ok(read.manifest)

@@ -21,7 +21,7 @@ pub struct Saved {
     /// Where its life is.
     pub life: State,
     /// The last good manifest.
-    pub manifest: Option<Manifest>,
+    pub manifest: Option<Arc<Manifest>>,
     /// What the last successful update left.
     pub updated: Option<Updated>,
     /// Why the last run failed, if it did.
@@ -49,7 +49,7 @@ impl Saved {
     /// What the planner sees of it.
     pub fn part(&self, settings: &WorkspaceSettings) -> WorkspacePart {
         let manifest = match (&self.manifest, &self.failure) {
-            (Some(manifest), _) => Observed::known(manifest.clone()),
+            (Some(manifest), _) => Observed::Known(Arc::clone(manifest)),
             (None, Some(why)) => Observed::not_read_yet(Timestamp(0)).failed(why, Timestamp(0)),
             (None, None) => Observed::not_read_yet(Timestamp(0)),
         };

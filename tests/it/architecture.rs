@@ -16,17 +16,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     // core: everything that decides
     (
         "core::model",
-        &["core::references::Finding", "core::references::References", "core::references::Written"],
+        &[
+            "core::references::Finding",
+            "core::references::Reading",
+            "core::references::References",
+            "core::references::Written",
+        ],
     ),
     ("core::manifest", &["core::model"]),
     ("core::references", &["core::model"]),
     ("core::spelling", &["core::model"]),
+    // The files of the daemon that users come from are read like manifests.
+    ("core::moving", &["core::model", "core::manifest"]),
     // The types of what was read, never the readers.
     (
         "core::plan",
         &[
             "core::model",
             "core::references::Finding",
+            "core::references::Reading",
             "core::references::References",
             "core::references::Short",
             "core::references::Via",
@@ -69,6 +77,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "forge",
             "pass::Publications",
             "pass::Published",
+            "pass::WatchList",
+            "pass::Watching",
             "supervise",
         ],
     ),
@@ -88,6 +98,20 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pass", &["core::model", "core::plan", "core::control", "board", "ledger"]),
+    // What a webhook says goes to the registry as a hint, and nowhere else.
+    (
+        "hooks",
+        &[
+            "core::model",
+            "board",
+            "forge",
+            "ledger",
+            "pass::Publications",
+            "watch::Announcement",
+            "watch::Hint",
+            "watch::Hints",
+        ],
+    ),
     (
         "ci",
         &[
@@ -98,6 +122,20 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ledger",
             "http",
             "supervise",
+        ],
+    ),
+    // It reads the ledger; what pass published says where it may write and what is still looked at.
+    (
+        "report",
+        &[
+            "core::model",
+            "core::control",
+            "board",
+            "forge",
+            "http::Toll",
+            "ledger",
+            "pass::Publications",
+            "pass::Published",
         ],
     ),
     (
@@ -112,6 +150,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "daemon::Access",
             "daemon::Order",
             "daemon::access",
+            "forge::github::hook",
             "ledger",
             "pass",
             "supervise::log",
@@ -123,6 +162,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "core::model",
+            "core::moving",
             "core::plan",
             "core::spelling",
             "board",

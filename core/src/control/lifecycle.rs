@@ -302,7 +302,9 @@ fn priority(state: &State, inputs: Option<&Inputs>) -> Priority {
 }
 
 fn request(state: &mut State, inputs: Option<&Inputs>, now: Timestamp) -> Vec<Effect> {
-    let early = state.not_before.is_some_and(|time| now < time);
+    // A time further ahead than any delay was written by a clock that was put back since.
+    let ahead = |time: Timestamp| now < time && time.since(now) <= LONGEST_RETRY.times(2);
+    let early = state.not_before.is_some_and(ahead);
     if state.running.is_some() || state.fenced || early || !wants(state, inputs) {
         return Vec::new();
     }

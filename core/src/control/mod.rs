@@ -5,8 +5,11 @@
 
 pub mod backoff;
 pub mod governor;
+pub mod hints;
 pub mod lifecycle;
 pub mod outbox;
 pub mod polling;
+pub mod report;
 pub mod slots;
+pub mod steady;
 pub mod suspicion;

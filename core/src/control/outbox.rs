@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::steady::Steady;
 use crate::model::build::{Priority, RequestId, Stage, Verdict};
 use crate::model::identity::Name;
 use crate::model::time::{Span, Timestamp};
@@ -12,11 +13,29 @@ use crate::model::time::{Span, Timestamp};
 /// After the old request's deadline and this, it cannot arrive any more.
 const STRAGGLER: Span = Span::seconds(5);
 
-/// What is under way in this process.
+/// Wait after a send that was surely not taken, and the longest.
+pub const RESEND: (Span, Span) = (Span::seconds(5), Span::minutes(5));
+
+/// What is under way in this process. Waits are measured by what passes while it lives, so a clock
+/// that jumps ends none of them and makes none endless.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     busy: BTreeSet<RequestId>,
-    asked_at: BTreeMap<RequestId, Timestamp>,
+    clock: Steady,
+    asked_at: BTreeMap<RequestId, Span>,
+    /// When a request that was found on its way cannot arrive any more.
+    arrived_at: BTreeMap<RequestId, Span>,
+    /// When a row was first seen here as taken.
+    taken_at: BTreeMap<RequestId, Span>,
+}
+
+impl State {
+    /// Whether a row was taken so long ago that there should be a build of it. It counts anew after a
+    /// restart.
+    pub fn overdue(&self, id: &RequestId, ci: &CiLimits) -> bool {
+        let taken = self.taken_at.get(id);
+        taken.is_some_and(|taken| self.clock.passed().0 - taken.0 >= ci.lost_after.0)
+    }
 }
 
 /// One row of the outbox.
@@ -58,6 +77,8 @@ pub struct Limits {
 pub struct CiLimits {
     /// Rows in flight at once.
     pub max_in_flight: usize,
+    /// Longest time that a request is on its way.
+    pub deadline: Span,
     /// Time between two questions after a row.
     pub poll: Span,
     /// Whether it can be asked for a request id.
@@ -92,11 +113,12 @@ pub enum Effect {
 
 /// Advances the outbox.
 pub fn step(state: &mut State, event: Event, limits: &Limits, now: Timestamp) -> Vec<Effect> {
+    let passed = state.clock.look(now);
     match event {
         Event::Rows(rows) => look(state, &rows, limits, now),
         Event::Done(id) => {
             state.busy.remove(&id);
-            state.asked_at.insert(id, now);
+            state.asked_at.insert(id, passed);
             Vec::new()
         }
         Event::Hint(ids) => {
@@ -115,20 +137,32 @@ fn in_flight(stage: Stage) -> bool {
 fn look(state: &mut State, rows: &[Row], limits: &Limits, now: Timestamp) -> Vec<Effect> {
     let open: BTreeSet<RequestId> = rows.iter().map(|row| row.id).collect();
     state.asked_at.retain(|id, _| open.contains(id));
+    state.arrived_at.retain(|id, _| open.contains(id));
+    state.taken_at.retain(|id, _| open.contains(id));
+    let passed = state.clock.passed();
     let mut effects = Vec::new();
     for row in rows.iter().filter(|row| in_flight(row.stage) && !state.busy.contains(&row.id)) {
         let Some(ci) = limits.ci.get(&row.ci) else { continue };
         let asked = state.asked_at.get(&row.id);
-        let due = asked.is_none_or(|asked| *asked + ci.poll <= now);
+        let due = asked.is_none_or(|asked| asked.0.saturating_add(ci.poll.0) <= passed.0);
+        if row.stage == Stage::Sending {
+            let ahead = row.sending_deadline.map_or(Span(0), |time| (time + STRAGGLER).since(now));
+            // A deadline further ahead than any is one of a clock that went back.
+            let ahead = ahead.0.min(ci.deadline.0.saturating_add(STRAGGLER.0));
+            state.arrived_at.entry(row.id).or_insert(Span(passed.0.saturating_add(ahead)));
+        } else {
+            state.arrived_at.remove(&row.id);
+            state.taken_at.entry(row.id).or_insert(passed);
+        }
         match row.stage {
             Stage::Sending => {
-                let safe = row.sending_deadline.map_or(now, |deadline| deadline + STRAGGLER);
-                if safe <= now {
-                    let effect =
-                        if ci.can_be_asked { Effect::Ask(row.id) } else { Effect::GiveUp(row.id) };
-                    if due {
-                        effects.push(effect);
-                    }
+                let safe = state.arrived_at.get(&row.id).is_none_or(|safe| *safe <= passed);
+                if safe && due {
+                    effects.push(if ci.can_be_asked {
+                        Effect::Ask(row.id)
+                    } else {
+                        Effect::GiveUp(row.id)
+                    });
                 }
             }
             _ if !due => {}
@@ -139,10 +173,20 @@ fn look(state: &mut State, rows: &[Row], limits: &Limits, now: Timestamp) -> Vec
     }
     effects.extend(sends(state, rows, limits, now));
     for effect in &effects {
+        if let Effect::Send(id) = effect {
+            // Another request than one that was found on its way before.
+            state.arrived_at.remove(id);
+        }
         let (Effect::Send(id) | Effect::Ask(id) | Effect::Cancel(id) | Effect::GiveUp(id)) = effect;
         state.busy.insert(*id);
     }
     effects
+}
+
+/// Whether a time that is waited for is still to come. One further ahead than any wait is one of a clock
+/// that went back.
+fn still_ahead(time: Timestamp, now: Timestamp) -> bool {
+    time > now && time.since(now) <= RESEND.1.times(2)
 }
 
 /// Queued rows that fit: by priority, round-robin over workspaces, oldest first.
@@ -159,7 +203,7 @@ fn sends(state: &State, rows: &[Row], limits: &Limits, now: Timestamp) -> Vec<Ef
             row.stage == Stage::Queued
                 && !row.cancel_wanted
                 && !state.busy.contains(&row.id)
-                && row.not_before.is_none_or(|time| time <= now)
+                && !row.not_before.is_some_and(|time| still_ahead(time, now))
         })
         .collect();
     queued.sort_by_key(|row| (row.priority, row.queued_at, row.id));
@@ -220,10 +264,8 @@ pub enum Mark {
     Dropped,
 }
 
-/// What an answer means for a row.
-pub fn heard(row: &Row, said: &Said, ci: &CiLimits, now: Timestamp) -> Mark {
-    let since = row.taken_at.unwrap_or(row.queued_at);
-    let overdue = since + ci.lost_after <= now;
+/// What an answer means for a row that is [`State::overdue`] or not.
+pub fn heard(row: &Row, said: &Said, ci: &CiLimits, overdue: bool) -> Mark {
     match (row.stage, said) {
         (Stage::Sending, Said::Never) if row.cancel_wanted => Mark::Dropped,
         (Stage::Sending, Said::Never) => Mark::Queued,
@@ -256,6 +298,7 @@ mod tests {
     fn limits() -> Limits {
         let ci = CiLimits {
             max_in_flight: 2,
+            deadline: Span::seconds(30),
             poll: Span::seconds(5),
             can_be_asked: true,
             lost_after: Span::minutes(10),
@@ -307,22 +350,67 @@ mod tests {
             step(&mut state, Event::Rows(vec![found.clone()]), &limits(), Timestamp(25_000));
         assert_eq!(later, vec![Effect::Ask(found.id)]);
         let ci = limits().ci.get("ci").copied().expect("the CI");
-        assert_eq!(heard(&found, &Said::Never, &ci, Timestamp(25_000)), Mark::Queued);
-        assert_eq!(heard(&found, &Said::Taken, &ci, Timestamp(25_000)), Mark::Sent);
+        assert_eq!(heard(&found, &Said::Never, &ci, false), Mark::Queued);
+        assert_eq!(heard(&found, &Said::Taken, &ci, false), Mark::Sent);
     }
 
     #[test]
     fn a_taken_row_without_a_build_is_lost_in_time_and_a_superseded_one_spends_nothing() {
         let ci = limits().ci.get("ci").copied().expect("the CI");
         let mut sent = row(1, "a", Stage::Sent);
-        sent.taken_at = Some(Timestamp(0));
-        assert_eq!(heard(&sent, &Said::Taken, &ci, Timestamp(599_999)), Mark::Stay);
-        let lost = heard(&sent, &Said::Taken, &ci, Timestamp(600_000));
+        assert_eq!(heard(&sent, &Said::Taken, &ci, false), Mark::Stay);
+        let lost = heard(&sent, &Said::Taken, &ci, true);
         assert!(matches!(lost, Mark::Ended(Verdict::Lost, Some(_))));
         sent.cancel_wanted = true;
         let said = Said::Ended(Verdict::Cancelled);
-        assert_eq!(heard(&sent, &said, &ci, Timestamp(1)), Mark::Dropped);
+        assert_eq!(heard(&sent, &said, &ci, false), Mark::Dropped);
         let finished = Said::Ended(Verdict::Success);
-        assert_eq!(heard(&sent, &finished, &ci, Timestamp(1)), Mark::Ended(Verdict::Success, None));
+        assert_eq!(heard(&sent, &finished, &ci, false), Mark::Ended(Verdict::Success, None));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ends_no_wait_and_makes_none_endless() {
+        let limits = limits();
+        let ci = limits.ci.get("ci").copied().expect("the CI");
+        let start = Timestamp(1_790_000_000_000);
+        let look = |state: &mut State, row: &Row, now| {
+            step(state, Event::Rows(vec![row.clone()]), &limits, now)
+        };
+        let sent = row(1, "a", Stage::Sent);
+        let mut state = State::default();
+        for jump in [start, start + Span::days(1), start] {
+            look(&mut state, &sent, jump);
+            assert!(!state.overdue(&sent.id, &ci), "{jump}");
+        }
+        for minute in 1..=10 {
+            look(&mut state, &sent, start + Span::minutes(minute));
+        }
+        assert!(state.overdue(&sent.id, &ci), "ten minutes passed");
+
+        let mut sending = row(1, "a", Stage::Sending);
+        sending.sending_deadline = Some(start + Span::days(1));
+        let mut state = State::default();
+        assert!(look(&mut state, &sending, start).is_empty(), "it may still arrive");
+        let asked = look(&mut state, &sending, start + Span::seconds(35));
+        assert_eq!(asked, vec![Effect::Ask(sending.id)], "no request is on its way for a day");
+        step(&mut state, Event::Done(sending.id), &limits, start + Span::seconds(36));
+        assert!(look(&mut state, &sending, start - Span::days(1)).is_empty(), "it was just asked");
+        let again = look(&mut state, &sending, start - Span::days(1) + Span::seconds(5));
+        assert_eq!(again, vec![Effect::Ask(sending.id)]);
+
+        let resent = row(1, "a", Stage::Queued);
+        let later = start - Span::days(1) + Span::seconds(20);
+        step(&mut state, Event::Done(sending.id), &limits, later);
+        assert_eq!(look(&mut state, &resent, later), vec![Effect::Send(resent.id)]);
+        step(&mut state, Event::Done(sending.id), &limits, later);
+        sending.sending_deadline = Some(later + Span::seconds(30));
+        let next = later + Span::seconds(10);
+        assert!(look(&mut state, &sending, next).is_empty(), "the new request may still arrive");
+
+        let mut queued = row(1, "a", Stage::Queued);
+        queued.not_before = Some(start + Span::minutes(5));
+        assert!(look(&mut State::default(), &queued, start).is_empty());
+        let back = look(&mut State::default(), &queued, start - Span::days(1));
+        assert_eq!(back, vec![Effect::Send(queued.id)]);
     }
 }

@@ -34,6 +34,7 @@ const LONGEST: Span = Span::minutes(5);
 pub struct State {
     targets: BTreeMap<RepositoryId, Target>,
     detectors: BTreeMap<String, Detector>,
+    last: Timestamp,
 }
 
 /// One repository in the schedule.
@@ -124,12 +125,13 @@ pub enum Effect {
 
 /// Advances the schedule.
 pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
+    turn_back(state, now);
     let mut effects = Vec::new();
     match event {
         Event::Watch(wanted) => watch(state, wanted, now),
         Event::Tick => {}
         Event::Looked { id, answered } => {
-            let State { targets, detectors } = state;
+            let State { targets, detectors, .. } = state;
             if let Some(target) = targets.get_mut(&id) {
                 let stretch = detectors.get(&target.server).map_or(100, |found| found.stretch);
                 target.looked(&id, answered, stretch, now);
@@ -137,6 +139,10 @@ pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
         }
         Event::Hint(id) => {
             if let Some(target) = state.targets.get_mut(&id) {
+                // Whoever says that it moved need not be confirmed by a mark.
+                if let Some(mark) = &mut target.mark {
+                    mark.awaited = false;
+                }
                 target.moved(now);
             }
         }
@@ -150,6 +156,17 @@ pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
     effects.extend(due(state, now));
     effects.extend(marks::due(state, now));
     effects
+}
+
+/// A clock that was put back must not make anything wait for the time that it repeats.
+fn turn_back(state: &mut State, now: Timestamp) {
+    let back = state.last.since(now);
+    if back > Span(0) {
+        let targets = state.targets.values_mut().map(|target| &mut target.next_at);
+        let detectors = state.detectors.values_mut().map(|detector| &mut detector.next_at);
+        targets.chain(detectors).for_each(|next| *next = *next - back);
+    }
+    state.last = now;
 }
 
 /// When something is due next, if nothing happens before.

@@ -11,7 +11,7 @@ mod text;
 mod vcstool;
 mod west;
 mod xml;
-mod yaml;
+pub(crate) mod yaml;
 
 use crate::model::identity::Name;
 use crate::model::manifest::{DefinitionRepository, InvalidManifest, Manifest, Package};

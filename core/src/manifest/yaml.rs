@@ -7,25 +7,25 @@ use super::text::{line, masked, name, quoted, shallow, wrong};
 use crate::model::identity::Name;
 
 /// The one document of a text.
-pub(super) fn document(text: &str) -> Result<Value, ManifestError> {
+pub(crate) fn document(text: &str) -> Result<Value, ManifestError> {
     shallow(text)?;
     serde_yaml::from_str(text).map_err(|error| ManifestError::Syntax { message: error.to_string() })
 }
 
 /// One mapping, with the words that name it in errors.
-pub(super) struct Entry<'a> {
-    pub(super) map: &'a Mapping,
-    pub(super) place: String,
+pub(crate) struct Entry<'a> {
+    pub(crate) map: &'a Mapping,
+    pub(crate) place: String,
 }
 
 impl<'a> Entry<'a> {
     /// The whole of a document, which must be a mapping.
-    pub(super) fn whole(value: &'a Value, expected: &str) -> Result<Self, ManifestError> {
+    pub(crate) fn whole(value: &'a Value, expected: &str) -> Result<Self, ManifestError> {
         Self::of(value, "the file".to_owned(), expected)
     }
 
     /// `value`, which must be a mapping.
-    pub(super) fn of(
+    pub(crate) fn of(
         value: &'a Value,
         place: String,
         expected: &str,
@@ -37,13 +37,13 @@ impl<'a> Entry<'a> {
     }
 
     /// The mapping under a key.
-    pub(super) fn inner(&self, key: &str) -> Result<Option<Self>, ManifestError> {
+    pub(crate) fn inner(&self, key: &str) -> Result<Option<Self>, ManifestError> {
         let place = format!("{}: {key}", self.place);
         self.get(key).map(|value| Self::of(value, place, "a mapping")).transpose()
     }
 
     /// The mappings of the list under a key.
-    pub(super) fn list(&self, key: &str) -> Result<Vec<Self>, ManifestError> {
+    pub(crate) fn list(&self, key: &str) -> Result<Vec<Self>, ManifestError> {
         let place = format!("{}: {key}", self.place);
         match self.get(key) {
             None => Ok(Vec::new()),
@@ -57,7 +57,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The mappings under the names of the mapping under a key; null counts as an empty one.
-    pub(super) fn named(&self, key: &str) -> Result<Vec<(String, Option<Self>)>, ManifestError> {
+    pub(crate) fn named(&self, key: &str) -> Result<Vec<(String, Option<Self>)>, ManifestError> {
         let Some(inner) = self.inner(key)? else { return Ok(Vec::new()) };
         inner
             .map
@@ -77,7 +77,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Texts of the list under a key, or the one text there.
-    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, ManifestError> {
+    pub(crate) fn texts(&self, key: &str) -> Result<Vec<String>, ManifestError> {
         match self.get(key) {
             Some(Value::Sequence(list)) => list
                 .iter()
@@ -91,7 +91,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Names of the list under a key.
-    pub(super) fn names(&self, key: &str) -> Result<Vec<Name>, ManifestError> {
+    pub(crate) fn names(&self, key: &str) -> Result<Vec<Name>, ManifestError> {
         let place = format!("{}: {key}", self.place);
         let list = match self.get(key) {
             None => return Ok(Vec::new()),
@@ -107,7 +107,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A text that is short and, if it is an address, without password.
-    pub(super) fn line(&self, key: &str) -> Result<Option<String>, ManifestError> {
+    pub(crate) fn line(&self, key: &str) -> Result<Option<String>, ManifestError> {
         match self.text(key)? {
             // Ruby code writes both nil and "" for "nothing".
             Some(text) if text.is_empty() => Ok(None),
@@ -121,7 +121,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A text of any length; whole numbers count as texts.
-    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ManifestError> {
+    pub(crate) fn text(&self, key: &str) -> Result<Option<String>, ManifestError> {
         let place = || format!("{}: {key}", self.place);
         match self.get(key) {
             None => Ok(None),
@@ -135,14 +135,14 @@ impl<'a> Entry<'a> {
     }
 
     /// The value under the plain key or the Ruby symbol; nothing where it is null.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Value> {
         let value = self.map.get(key).or_else(|| self.map.get(format!(":{key}")));
         value.map(untag).filter(|value| !value.is_null())
     }
 }
 
 /// Without tags.
-pub(super) fn untag(mut value: &Value) -> &Value {
+pub(crate) fn untag(mut value: &Value) -> &Value {
     while let Value::Tagged(tagged) = value {
         value = &tagged.value;
     }
@@ -150,7 +150,7 @@ pub(super) fn untag(mut value: &Value) -> &Value {
 }
 
 /// What stands there, for an error.
-pub(super) fn found(value: &Value) -> String {
+pub(crate) fn found(value: &Value) -> String {
     match untag(value) {
         Value::Null => "nothing".to_owned(),
         Value::Bool(value) => format!("`{value}`"),

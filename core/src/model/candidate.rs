@@ -140,6 +140,8 @@ fn field(hasher: &mut blake3::Hasher, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::model::manifest::Package;
 
@@ -166,7 +168,7 @@ mod tests {
         assert_eq!(Difference::between(&before, &before), Difference::default());
         let mut elsewhere = before.clone();
         for package in &mut elsewhere.packages {
-            package.directory = None;
+            Arc::make_mut(package).directory = None;
         }
         assert_eq!(digest(&elsewhere), digest(&before), "where it is checked out says nothing");
         let after = manifest(&[("a", "next", &[]), ("b", "main", &["a"]), ("d", "main", &[])]);
@@ -184,7 +186,7 @@ mod tests {
         let digests = [one, other].map(|d| Difference::between(&before, &with(d)).digest);
         assert_ne!(digests[0], digests[1], "the same package, added differently");
         let moved = manifest(&[("a", "new", &[]), ("b", "main", &["a"]), ("c", "main", &[])]);
-        let mut added = moved.packages.clone();
+        let mut added: Vec<Package> = moved.packages.iter().map(|one| (**one).clone()).collect();
         added.extend(with(one).package("d").cloned());
         let added = Manifest::new(added, Vec::new()).expect("valid");
         let again = Difference::between(&moved, &added);

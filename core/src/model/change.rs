@@ -16,6 +16,9 @@ pub struct Listing {
     /// Whether the forge keeps it read-only.
     #[serde(default)]
     pub archived: bool,
+    /// Whether everybody may read it; what no forge says so of counts as private.
+    #[serde(default)]
+    pub public: bool,
     /// Head of each branch, by its name without `refs/heads/`.
     pub branches: BTreeMap<Name, Oid>,
     /// Open changes (on plain git: change refs), in the order of their numbers.
@@ -91,6 +94,18 @@ pub enum Association {
     Collaborator,
     /// None of these, or a word that we do not know.
     None,
+}
+
+/// What an account may do in a repository, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rights {
+    /// Write there, or more.
+    Write,
+    /// Less than that.
+    Less,
+    /// The forge does not tell our credential.
+    Untold,
 }
 
 /// Where the head of a change comes from.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build::{Base, BuildRequest, Cause, PackageHead, RequestId, SetMember, Stage, Verdict};
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
+use super::report::Said;
 use super::time::Timestamp;
 
 /// The whole view. A workspace that is not in it has an empty ledger.
@@ -35,6 +36,9 @@ pub struct WorkspaceLedger {
     pub rebuilds: BTreeMap<Subject, Rebuild>,
     /// Who paused the workspace, if somebody did.
     pub paused_by: Option<String>,
+    /// What should be said on forges. It decides nothing, so no saved snapshot has it.
+    #[serde(skip)]
+    pub said: Said,
 }
 
 impl WorkspaceLedger {
@@ -47,6 +51,7 @@ impl WorkspaceLedger {
         approvals: Vec::new(),
         rebuilds: BTreeMap::new(),
         paused_by: None,
+        said: Said::EMPTY,
     };
 }
 
@@ -105,6 +110,9 @@ pub struct ForgeFacts {
     pub moved_at: Timestamp,
     /// Which ref was chosen when that was last known.
     pub choice: Option<RefChoice>,
+    /// The head for which the forge said whether it can be merged; it is not asked again about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<Oid>,
 }
 
 /// Which ref of a change a build checks out under `ref: auto`.
@@ -242,4 +250,13 @@ pub struct Rebuild {
     pub at: Timestamp,
     /// Build a covered change for itself.
     pub alone: bool,
+}
+
+impl Rebuild {
+    /// Asked for after all of these, whatever the clock said when they were decided.
+    pub fn after(self, attempts: &[AttemptView]) -> Self {
+        let last = attempts.iter().map(|attempt| attempt.decided_at).max();
+        let at = last.map_or(self.at, |last| self.at.max(Timestamp(last.0.saturating_add(1))));
+        Self { at, ..self }
+    }
 }

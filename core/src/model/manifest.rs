@@ -1,7 +1,7 @@
 //! What a workspace is made of, as its own tool exported it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,29 @@ use super::identity::Name;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct Manifest {
-    /// In name order, each name once.
-    pub packages: Vec<Package>,
+    /// In name order, each name once. Manifests of several workspaces share what is the same in them, see
+    /// [`Packages`].
+    pub packages: Vec<Arc<Package>>,
     /// In name order, each name once.
     pub definitions: Vec<DefinitionRepository>,
+}
+
+/// Packages of all manifests, each kept once however many workspaces have it.
+#[derive(Debug, Default)]
+pub struct Packages(BTreeMap<Name, Vec<Weak<Package>>>);
+
+impl Packages {
+    /// Puts packages that are known already in the place of equal ones.
+    pub fn share(&mut self, manifest: &mut Manifest) {
+        for package in &mut manifest.packages {
+            let known = self.0.entry(package.name.clone()).or_default();
+            known.retain(|known| known.strong_count() > 0);
+            match known.iter().filter_map(Weak::upgrade).find(|known| known == package) {
+                Some(same) => *package = same,
+                None => known.push(Arc::downgrade(package)),
+            }
+        }
+    }
 }
 
 /// Something that is built, with where it comes from.
@@ -124,7 +143,7 @@ impl Manifest {
             package.depends_on.sort();
             package.depends_on.dedup();
         }
-        Ok(Self { packages, definitions })
+        Ok(Self { packages: packages.into_iter().map(Arc::new).collect(), definitions })
     }
 
     /// This manifest with what `newer` has besides. An update that ended with a failure may have
@@ -146,7 +165,7 @@ impl Manifest {
     pub fn package(&self, name: &str) -> Option<&Package> {
         let index =
             self.packages.binary_search_by(|package| package.name.as_str().cmp(name)).ok()?;
-        self.packages.get(index)
+        self.packages.get(index).map(AsRef::as_ref)
     }
 }
 
@@ -267,6 +286,21 @@ mod tests {
         let names: Vec<&str> = after.packages.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "c", "d"]);
         assert_eq!(after.package("b"), before.package("b"));
+    }
+
+    #[test]
+    fn equal_packages_of_several_manifests_are_kept_once() {
+        let mut packages = Packages::default();
+        let mut manifest = |listed| {
+            let mut manifest = Manifest::new(listed, vec![]).expect("valid");
+            packages.share(&mut manifest);
+            manifest
+        };
+        let one = manifest(vec![package("a", &[]), package("b", &["a"])]);
+        let other = manifest(vec![package("a", &[]), package("b", &[])]);
+        assert!(Arc::ptr_eq(&one.packages[0], &other.packages[0]));
+        assert!(!Arc::ptr_eq(&one.packages[1], &other.packages[1]), "it needs something else");
+        assert_eq!(other.packages[1].depends_on, []);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod observed;
 pub mod paths;
 pub mod plan;
 pub mod question;
+pub mod report;
 pub mod run;
 pub mod saved;
 pub mod settings;

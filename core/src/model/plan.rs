@@ -10,6 +10,7 @@ use super::candidate::Difference;
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use super::ledger_view::{ChangeFacts, Look, MainlineFacts};
 use super::question::Question;
+use super::report::Reports;
 use super::time::Timestamp;
 use crate::references::{Finding, Written};
 
@@ -55,6 +56,10 @@ pub struct WorkspacePlan {
     pub facts: Vec<(ChangeId, ChangeFacts)>,
     /// Facts of the mainline, if they moved.
     pub mainline: Option<MainlineFacts>,
+    /// What should be said on forges and the ledger does not have yet. No part of what is shown: it
+    /// follows from the decisions, and from what was said before.
+    #[serde(skip)]
+    pub reports: Reports,
     /// What it asks of the world.
     pub wanted: BTreeSet<Question>,
     /// Every question whose answer it used or missed.
@@ -120,6 +125,21 @@ pub struct SubjectPlan {
     pub triggers: Vec<Trigger>,
     /// Attempts that are no longer wanted, each with what should happen to it.
     pub superseded: Vec<Superseded>,
+}
+
+impl SubjectPlan {
+    /// Gives back the room that lists took while they grew: there are many plans, and they are kept.
+    pub fn compact(&mut self) {
+        self.packages.shrink_to_fit();
+        self.set.shrink_to_fit();
+        self.overrides.shrink_to_fit();
+        self.parts.shrink_to_fit();
+        self.references.shrink_to_fit();
+        self.findings.shrink_to_fit();
+        self.notes.shrink_to_fit();
+        self.triggers.shrink_to_fit();
+        self.superseded.shrink_to_fit();
+    }
 }
 
 /// A candidate: a set that may alter what the manifest says, and how far that is worked out.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::candidate::{Candidate, Recipe};
-use super::change::{CommitFacts, Fate, Files};
+use super::change::{CommitFacts, Fate, Files, Rights};
 use super::identity::{Name, Oid, RepositoryId};
 
 /// Something that the plan wants to know and a listing does not show.
@@ -46,6 +46,24 @@ pub enum Question {
         /// The branch that it wants to be merged into.
         base: Name,
     },
+    /// Whether the forge can merge an open change.
+    Mergeable {
+        /// The repository.
+        repository: RepositoryId,
+        /// Number of the change.
+        number: u64,
+        /// Its head.
+        head: Oid,
+        /// The head of the branch that it wants to be merged into.
+        base: Oid,
+    },
+    /// What an account may do in a repository.
+    Rights {
+        /// The repository.
+        repository: RepositoryId,
+        /// Name of the account, in lower case.
+        login: Name,
+    },
 }
 
 impl Question {
@@ -55,14 +73,17 @@ impl Question {
             Self::Commit { repository, .. }
             | Self::Contains { repository, .. }
             | Self::Fate { repository, .. }
-            | Self::Files { repository, .. } => Some(repository),
+            | Self::Files { repository, .. }
+            | Self::Mergeable { repository, .. }
+            | Self::Rights { repository, .. } => Some(repository),
             Self::Candidate(_) => None,
         }
     }
 }
 
-/// An answer. A fate is asked for again when the change's repository was seen to move, and now and
-/// then; the other kinds are about things that do not change and stay true for ever.
+/// An answer. Those about commits, about one head, and candidates stay true for ever; a fate is asked
+/// for again when the change's repository was seen to move, rights are now and then, and a forge that
+/// has not finished trying to merge is soon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -76,6 +97,10 @@ pub enum Answer {
     Files(Files),
     /// To [`Question::Candidate`].
     Candidate(Candidate),
+    /// To [`Question::Mergeable`]; nothing while the forge tries.
+    Mergeable(Option<bool>),
+    /// To [`Question::Rights`].
+    Rights(Rights),
 }
 
 impl Answer {
@@ -85,7 +110,8 @@ impl Answer {
             Self::Commit(_) | Self::Contains(_) | Self::Files(_) => true,
             // By its recipe; a person has a failed one made again.
             Self::Candidate(_) => true,
-            Self::Fate(Fate::Merged { .. }) => true,
+            Self::Fate(Fate::Merged { .. }) | Self::Mergeable(Some(_)) => true,
+            Self::Mergeable(None) | Self::Rights(_) => false,
             Self::Fate(Fate::Open | Fate::Closed { .. } | Fate::Missing) => false,
         }
     }

@@ -248,7 +248,7 @@ fn cleaned(manifest: &Manifest) -> Manifest {
         Vcs::Other { url, .. } => *url = url.as_deref().map(without_secret),
     };
     let mut manifest = manifest.clone();
-    manifest.packages.iter_mut().for_each(|package| {
+    manifest.packages.iter_mut().map(Arc::make_mut).for_each(|package| {
         vcs(&mut package.vcs);
         package.directory = None;
     });

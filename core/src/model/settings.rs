@@ -8,7 +8,7 @@ mod ci;
 mod service;
 mod tool;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use super::identity::{Name, RepositoryId};
 use super::paths::PathPatterns;
 use super::size::Size;
 use super::time::Span;
+use crate::references::Reading;
 
 pub use changes::{
     Adopt, Dependencies, Drafts, OnClosed, OnConflict, RebuildOnBase, RefKind, SameRepository,
@@ -61,6 +62,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How the workspaces want bodies to be read.
+    pub fn readings(&self) -> BTreeSet<Reading> {
+        self.workspaces.iter().map(|workspace| workspace.changes.reading.clone()).collect()
+    }
+
     /// The workspace of that name.
     pub fn workspace(&self, name: &str) -> Option<&Arc<WorkspaceSettings>> {
         self.workspaces.iter().find(|workspace| &*workspace.name == name)
@@ -390,6 +396,9 @@ pub struct ChangeRules {
     pub pinned_roots: bool,
     /// Whether changes of other repositories with the same branch name are joined.
     pub branch_matching: bool,
+    /// How bodies are read.
+    #[serde(default)]
+    pub reading: Reading,
     /// Paths that count for packages that live in a folder of their repository, beside that folder.
     #[serde(default)]
     pub paths: PathPatterns,

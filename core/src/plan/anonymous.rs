@@ -24,10 +24,11 @@ use crate::model::observed::{Observed, Purpose};
 use crate::model::paths::PathPatterns;
 use crate::model::plan::FingerprintPart;
 use crate::model::question::{Answer, Question};
+use crate::model::report::Said;
 use crate::model::saved::Saved;
 use crate::model::settings::{ForgeKind, ForgeSettings, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, WorkspacePart};
-use crate::references::{Finding, References};
+use crate::references::{Finding, Reading, References};
 
 /// The same without names.
 pub fn anonymous(saved: &Saved) -> Saved {
@@ -63,6 +64,7 @@ enum Kind {
     Ci,
     Address,
     Folder,
+    Phrase,
 }
 
 impl Kind {
@@ -79,6 +81,7 @@ impl Kind {
             Self::Ci => "ci",
             Self::Address => "address",
             Self::Folder => "folder",
+            Self::Phrase => "phrase",
         }
     }
 }
@@ -212,6 +215,12 @@ impl Names {
         hidden
     }
 
+    fn reading(&self, reading: &Reading) -> Reading {
+        let phrases = reading.phrases.iter();
+        let phrases = phrases.map(|phrase| self.of(Kind::Phrase, phrase).to_string());
+        Reading { grammar: reading.grammar, phrases: phrases.collect() }
+    }
+
     /// Patterns that fit the same of the paths that are known.
     fn patterns(&self, patterns: &PathPatterns, files: &BTreeSet<&Name>) -> PathPatterns {
         let fitting = files.iter().filter(|path| patterns.fit(path)).map(|path| self.path(path));
@@ -240,6 +249,7 @@ impl Names {
             *label = self.of(Kind::Label, label).to_string();
         }
         hidden.defining = self.patterns(&settings.defining, files);
+        hidden.changes.reading = self.reading(&settings.changes.reading);
         hidden.changes.paths = self.patterns(&settings.changes.paths, files);
         hidden.changes.ignore_paths = self.patterns(&settings.changes.ignore_paths, files);
         for person in hidden.changes.trusted.iter_mut().chain(&mut hidden.changes.bots) {
@@ -273,7 +283,7 @@ impl Names {
 
     fn manifest(&self, manifest: &Manifest) -> Manifest {
         let mut hidden = manifest.clone();
-        for package in &mut hidden.packages {
+        for package in hidden.packages.iter_mut().map(Arc::make_mut) {
             package.name = self.package(&package.name);
             package.override_key = self.of(Kind::Package, &package.override_key);
             package.vcs = self.vcs(&package.vcs);
@@ -334,6 +344,7 @@ impl Names {
         let branches = listing.branches.iter();
         Listing {
             archived: listing.archived,
+            public: listing.public,
             default_branch: listing.default_branch.as_ref().map(|branch| self.branch(branch)),
             branches: branches.map(|(name, head)| (self.branch(name), *head)).collect(),
             changes: listing.changes.iter().map(open).collect(),
@@ -403,7 +414,8 @@ impl Names {
         match &mut hidden {
             Question::Commit { repository, .. }
             | Question::Contains { repository, .. }
-            | Question::Fate { repository, .. } => {
+            | Question::Fate { repository, .. }
+            | Question::Mergeable { repository, .. } => {
                 *repository = self.repository(repository);
             }
             Question::Files { repository, base, .. } => {
@@ -411,6 +423,10 @@ impl Names {
                 *base = self.branch(base);
             }
             Question::Candidate(recipe) => self.recipe(recipe),
+            Question::Rights { repository, login } => {
+                *repository = self.repository(repository);
+                *login = self.of(Kind::Person, login);
+            }
         }
         hidden
     }
@@ -448,6 +464,8 @@ impl Names {
             Answer::Fate(fate) => Answer::Fate(self.fate(fate)),
             Answer::Files(files) => Answer::Files(self.files(files)),
             Answer::Candidate(candidate) => Answer::Candidate(self.candidate(candidate)),
+            Answer::Mergeable(mergeable) => Answer::Mergeable(*mergeable),
+            Answer::Rights(rights) => Answer::Rights(*rights),
         }
     }
 
@@ -456,6 +474,9 @@ impl Names {
         for written in &mut hidden.references {
             written.change = self.change(&written.change);
             written.as_written = written.change.to_string();
+        }
+        for (reading, read) in &mut hidden.otherwise {
+            (*reading, *read) = (self.reading(reading), self.references(read));
         }
         for short in &mut hidden.short {
             short.forge = self.of(Kind::Forge, &short.forge);
@@ -534,6 +555,7 @@ impl Names {
                 (self.subject(subject), rebuild)
             })
             .collect();
+        hidden.said = Said::EMPTY;
         hidden.paused_by = part.paused_by.as_ref().map(|by| self.of(Kind::Person, by).to_string());
         hidden
     }

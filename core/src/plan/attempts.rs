@@ -1,6 +1,6 @@
 //! What the attempts of a fingerprint say: whether it is spent, under way, or to be tried (again).
 
-use crate::model::build::{Cause, Stage, Verdict};
+use crate::model::build::{Cause, SetMember, Stage, Verdict};
 use crate::model::identity::{Fingerprint, Name, Subject};
 use crate::model::ledger_view::{AttemptView, Rebuild};
 use crate::model::plan::{Blocked, Decision, FingerprintPart, Held, Superseded};
@@ -45,6 +45,13 @@ pub(crate) fn known(view: &View<'_>, subject: &Subject, fingerprint: Fingerprint
     of(view, subject)
         .iter()
         .any(|attempt| attempt.fingerprint == fingerprint && attempt.stage != Stage::Dropped)
+}
+
+/// Whether a build of it had all these members, with whatever manifest.
+pub(crate) fn had(view: &View<'_>, subject: &Subject, members: &[SetMember]) -> bool {
+    of(view, subject).iter().any(|attempt| {
+        attempt.stage != Stage::Dropped && members.iter().all(|one| attempt.set.contains(one))
+    })
 }
 
 /// The rebuild of a subject that a person asked for, unless every CI got an attempt since.
@@ -117,10 +124,12 @@ fn one(
     ci: &Name,
 ) -> One {
     let all = of(view, subject);
-    let same: Vec<&AttemptView> = all
+    let mut same: Vec<&AttemptView> = all
         .iter()
         .filter(|attempt| attempt.ci == *ci && attempt.fingerprint == fingerprint)
         .collect();
+    // By number, not by a clock that may have been put back between two of them.
+    same.sort_by_key(|attempt| attempt.attempt);
     let next = same.iter().map(|attempt| attempt.attempt).max().unwrap_or(0).saturating_add(1);
     if let Some(attempt) = same.iter().find(|attempt| attempt.stage.open()) {
         return One::Open(format!(
@@ -187,7 +196,8 @@ fn one(
         )),
         Some(wait) => {
             let at = ended_at + *wait;
-            if view.until(at) {
+            // It cannot have ended in the future: the clock was put back, and this time comes again.
+            if ended_at <= view.at() && view.until(at) {
                 One::Retry(
                     at,
                     format!("{ci} lost attempt {}{note}; tried again at {at}", last.attempt),

@@ -22,7 +22,7 @@ pub(crate) fn references<'a>(
     forge: &'a ForgeChange,
 ) -> Cow<'a, References> {
     let rules = &view.settings.changes;
-    let written = &forge.references;
+    let written = forge.references.by(&rules.reading).unwrap_or(&forge.references);
     if *written == References::default() {
         return Cow::Borrowed(written);
     }

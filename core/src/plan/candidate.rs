@@ -54,6 +54,14 @@ pub(crate) struct Settled<'a> {
     pub(crate) plan: CandidatePlan,
 }
 
+/// What keeps a candidate from being made.
+pub(crate) struct Gate<'g> {
+    /// Why a set is not built now.
+    pub(crate) not_now: &'g dyn Fn(&ChangeSet) -> Option<Decision>,
+    /// Why code of a set must not run.
+    pub(crate) approval: &'g dyn Fn(&ChangeSet) -> Option<Decision>,
+}
+
 /// Whether a set has a candidate.
 pub(crate) enum Because {
     /// It leaves the manifest as it is.
@@ -66,11 +74,7 @@ pub(crate) enum Because {
 
 /// Why a set has a candidate: a member of a definition repository, or one that touches a file which
 /// decides the manifest. Which files it touches is asked only of a set that could be built now.
-pub(crate) fn because(
-    deciding: &Deciding<'_, '_>,
-    set: &ChangeSet,
-    gate: &dyn Fn(&ChangeSet) -> Option<Decision>,
-) -> Because {
+pub(crate) fn because(deciding: &Deciding<'_, '_>, set: &ChangeSet, gate: &Gate<'_>) -> Because {
     if !deciding.view.settings.candidates.make {
         return Because::Nothing;
     }
@@ -109,7 +113,7 @@ pub(crate) fn because(
             Err(why) => missing = missing.or(Some((member, open, why))),
         }
     }
-    let Some((member, open, why)) = missing.filter(|_| gate(set).is_none()) else {
+    let Some((member, open, why)) = missing.filter(|_| (gate.not_now)(set).is_none()) else {
         return Because::Nothing;
     };
     match deciding.view.files(&member.change, open.listed) {
@@ -141,15 +145,16 @@ pub(crate) fn candidate<'a>(
     id: &ChangeId,
     because: String,
     set: ChangeSet,
-    gate: &dyn Fn(&ChangeSet) -> Option<Decision>,
+    gate: &Gate<'_>,
 ) -> Standing<'a> {
     let plan = CandidatePlan { because, rounds: 0, difference: None };
     let mut walk = Walk { deciding, id, plan, readable: BTreeSet::new(), needs: 0 };
     let view = deciding.view;
     // References of somebody who must not make a candidate are not even looked at.
-    let closed = deciding.approval(&Subject::Change(id.clone()), &set.members);
-    if let Some(decision) = closed {
-        return walk.open(decision, set);
+    if let Some(closed) = (gate.approval)(&set) {
+        let incomplete = set.unknown.is_some() || set.unpaid.is_some();
+        let decision = if incomplete { Some(undecided(&set)) } else { (gate.not_now)(&set) };
+        return walk.open(decision.unwrap_or(closed), set);
     }
     let Some(mainline) = manifest(view) else {
         return walk.open(unknown("the workspace's manifest is not known yet".to_owned()), set);
@@ -209,12 +214,7 @@ impl<'a> Walk<'_, '_, 'a> {
         Standing::Open(Box::new(Undecided { decision, set, plan: self.plan }))
     }
 
-    fn step(
-        &mut self,
-        mainline: &Manifest,
-        set: &ChangeSet,
-        gate: &dyn Fn(&ChangeSet) -> Option<Decision>,
-    ) -> Step<'a> {
+    fn step(&mut self, mainline: &Manifest, set: &ChangeSet, gate: &Gate<'_>) -> Step<'a> {
         if set.unknown.is_some() || set.unpaid.is_some() {
             return Step::Not(undecided(set));
         }
@@ -243,7 +243,7 @@ impl<'a> Walk<'_, '_, 'a> {
             Ok(Candidate::Made(manifest)) => Step::Made(manifest),
             Ok(Candidate::Needs(more)) => self.needs(more),
             Ok(Candidate::Failed { why, tail }) => Step::Not(self.failed(why, tail)),
-            Err(why) => match gate(set) {
+            Err(why) => match (gate.not_now)(set) {
                 Some(decision) => Step::Not(decision),
                 None => {
                     view.want(question);

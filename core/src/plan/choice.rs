@@ -7,10 +7,11 @@ use crate::model::ledger_view::RefChoice;
 /// can be merged. A forge that is trying again changes nothing.
 pub(crate) fn choose(
     forge: &ForgeChange,
+    mergeable: Option<bool>,
     stacked: bool,
     last: Option<RefChoice>,
 ) -> Option<RefChoice> {
-    match (forge.mergeable, last) {
+    match (mergeable, last) {
         (Some(false), _) | (None, Some(RefChoice::Conflict)) => Some(RefChoice::Conflict),
         _ if forge.draft || stacked => Some(RefChoice::Head),
         (Some(true), _) => Some(RefChoice::Merge),

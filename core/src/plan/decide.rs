@@ -11,9 +11,10 @@ use crate::model::manifest::Manifest;
 use crate::model::plan::{CandidatePlan, Decision, Held, SubjectPlan, Trigger};
 use crate::model::settings::Dependencies;
 use crate::model::time::Span;
+use crate::references::Finding;
 
 use super::attempts::{self, Due};
-use super::candidate::{self, Because, Standing, Undecided};
+use super::candidate::{self, Because, Gate, Standing, Undecided};
 use super::fate::{Fated, fated};
 use super::fingerprint;
 use super::holds::last_moved;
@@ -22,15 +23,24 @@ use super::mainline::paused;
 use super::openness::{Changes, Open, State};
 use super::overrides::overrides;
 use super::request;
+use super::rights::{Asking, Authors};
 use super::sets::{self, ChangeSet, Graph};
 use super::tracked::{Tracked, TrackedRepository};
-use super::trust::trusted;
 
 /// A change whose head is younger than this is recent.
 pub(crate) const RECENT: Span = Span::hours(24);
 
-/// Fingerprints of a set without its candidate, in this epoch and in the first.
-type Plain = (Fingerprint, Fingerprint);
+/// Fingerprints of a set without its candidate, in this epoch and in the first, since an epoch builds
+/// again what was built.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain(Fingerprint, Fingerprint);
+
+impl Plain {
+    /// Whether a set with these is what was open before we watched and is held as this.
+    pub(crate) fn is(self, held: Fingerprint) -> bool {
+        held == self.0 || held == self.1
+    }
+}
 
 /// What the decisions on changes share.
 pub(crate) struct Deciding<'v, 'a> {
@@ -49,6 +59,8 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) discovered: &'v RefCell<BTreeMap<RepositoryId, TrackedRepository>>,
     /// Whether some candidate is not known, and with it what it has.
     pub(crate) undecided: &'v Cell<bool>,
+    /// Clear references that fail of changes that are not judged by the mainline's manifest.
+    pub(crate) findings: &'v RefCell<BTreeMap<ChangeId, Vec<Finding>>>,
     /// What builds would stand on, where changes are built again because of it.
     pub(crate) base: Option<Base>,
     /// Adopted changes that are not recent and wait for their fingerprint to be held with.
@@ -64,7 +76,8 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
         if deciding.graph.leader(id).is_some() {
             continue;
         }
-        if let Some(plan) = deciding.open_change(id, facts, &decided) {
+        if let Some(mut plan) = deciding.open_change(id, facts, &decided) {
+            plan.compact();
             decided.insert(id.clone(), plan);
         }
     }
@@ -104,6 +117,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
         {
             let references = deciding.references(id);
             decided.insert(id.clone(), SubjectPlan { references, ..bare(id, decision) });
+            deciding.findings.borrow_mut().insert(id.clone(), Vec::new());
         }
     }
     for (id, state) in &deciding.changes.states {
@@ -189,18 +203,22 @@ impl Deciding<'_, '_> {
         if set.unknown.is_none() && set.unpaid.is_none() {
             self.hold(id, plain.1, facts);
         }
-        let gate = |set: &ChangeSet| self.not_now(id, open, set, (plain.0, plain), facts, decided);
+        let facts: &Facts = facts;
+        let gate = Gate {
+            not_now: &|set| {
+                self.not_now(&self.asking(id, open, set, plain), plain.0, facts, decided)
+            },
+            approval: &|set| self.approval(&self.asking(id, open, set, plain), facts),
+        };
         let standing = match candidate::because(self, &set, &gate) {
             Because::Nothing => {
-                return root.then(|| self.judged(id, open, set, None, facts, decided));
+                let judged = || self.judged(id, open, set, (None, plain), facts, decided);
+                return root.then(judged);
             }
             Because::Unknown(reason) => {
-                return Some(self.undecided(
-                    open,
-                    set,
-                    None,
-                    bare(id, Decision::Unknown { reason }),
-                ));
+                let unknown = bare(id, Decision::Unknown { reason });
+                let trusted = self.is_trusted(&self.asking(id, open, &set, plain), facts);
+                return Some(self.undecided(open, set, None, SubjectPlan { trusted, ..unknown }));
             }
             Because::Of(why) => candidate::candidate(self, id, why, set, &gate),
         };
@@ -217,7 +235,9 @@ impl Deciding<'_, '_> {
                 if !root && !sets::root(own.view, own.tracked, own.graph, id) {
                     return None;
                 }
-                let candidate = Some((settled.plan.clone(), plain));
+                let findings = own.graph.findings(id).cloned().collect();
+                self.findings.borrow_mut().insert(id.clone(), findings);
+                let candidate = (Some(settled.plan.clone()), plain);
                 Some(own.judged(id, open, settled.set.clone(), candidate, facts, decided))
             }
             Standing::Open(undecided) => {
@@ -225,9 +245,25 @@ impl Deciding<'_, '_> {
                 if matches!(decision, Decision::Unknown { .. }) {
                     self.undecided.set(true);
                 }
-                Some(self.undecided(open, set, Some(plan), bare(id, decision)))
+                // What its references lead to is for its manifest to say.
+                self.findings.borrow_mut().insert(id.clone(), Vec::new());
+                let trusted = self.is_trusted(&self.asking(id, open, &set, plain), facts);
+                let bare = SubjectPlan { trusted, ..bare(id, decision) };
+                Some(self.undecided(open, set, Some(plan), bare))
             }
         }
+    }
+
+    /// A set whose manifest is not known: built already if a build had these members.
+    fn asking<'s>(
+        &self,
+        id: &'s ChangeId,
+        open: &'s Open<'s>,
+        set: &'s ChangeSet,
+        plain: Plain,
+    ) -> Asking<'s> {
+        let built = attempts::had(self.view, &Subject::Change(id.clone()), &set.members);
+        Asking { id, open, set, built, plain }
     }
 
     /// The plan of a set that has no fingerprint while its manifest is not known.
@@ -241,7 +277,6 @@ impl Deciding<'_, '_> {
         SubjectPlan {
             packages: bare.subject.change().map(|id| self.packages(id)).unwrap_or_default(),
             overrides: overrides(self.view, self.tracked, self.graph, &set),
-            trusted: self.is_trusted(&set.members),
             candidate,
             references: open.references.references.clone(),
             findings: set.findings,
@@ -251,12 +286,10 @@ impl Deciding<'_, '_> {
         }
     }
 
-    /// The fingerprint of a set without what its candidate adds: in this epoch, and in the first, since
-    /// an epoch builds again what was built.
     fn plain(&self, set: &ChangeSet) -> Plain {
         let (view, members) = (self.view, &set.members);
         let in_epoch = |epoch| fingerprint::of_set_in(view, members, None, epoch);
-        (in_epoch(view.settings.epoch), in_epoch(0))
+        Plain(in_epoch(view.settings.epoch), in_epoch(0))
     }
 
     /// An adopted change that is not recent is held with this fingerprint.
@@ -275,24 +308,23 @@ impl Deciding<'_, '_> {
         id: &ChangeId,
         open: &Open<'_>,
         set: ChangeSet,
-        candidate: Option<(CandidatePlan, Plain)>,
+        (candidate, plain): (Option<CandidatePlan>, Plain),
         facts: &Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> SubjectPlan {
         let subject = Subject::Change(id.clone());
         let overrides = overrides(self.view, self.tracked, self.graph, &set);
-        let difference = candidate.as_ref().and_then(|(plan, _)| plan.difference.as_ref());
+        let difference = candidate.as_ref().and_then(|plan| plan.difference.as_ref());
         let difference = difference.and_then(|difference| difference.digest);
         let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members, difference);
-        let trusted = self.is_trusted(&set.members);
         let known = set.unknown.is_none() && set.unpaid.is_none();
         let fingerprint = known.then_some(fingerprint);
+        let built = fingerprint.is_some_and(|print| attempts::known(self.view, &subject, print));
+        let asking = Asking { id, open, set: &set, built, plain };
+        let trusted = self.is_trusted(&asking, facts);
         let (decision, due) = match fingerprint {
             Some(fingerprint) => {
-                let plain =
-                    candidate.as_ref().map_or_else(|| self.plain(&set), |(_, plain)| *plain);
-                let fingerprints = (fingerprint, plain);
-                self.known_change(id, open, &set, fingerprints, &parts, facts, decided)
+                self.known_change(&asking, fingerprint, &parts, trusted, facts, decided)
             }
             None => (undecided(&set), Vec::new()),
         };
@@ -311,7 +343,7 @@ impl Deciding<'_, '_> {
             packages: self.packages(id),
             overrides,
             trusted,
-            candidate: candidate.map(|(plan, _)| plan),
+            candidate,
             fingerprint,
             parts,
             references: open.references.references.clone(),
@@ -325,27 +357,22 @@ impl Deciding<'_, '_> {
         plan
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decision looks at everything about a change"
-    )]
     fn known_change(
         &self,
-        id: &ChangeId,
-        open: &Open<'_>,
-        set: &ChangeSet,
-        fingerprints: (Fingerprint, Plain),
+        asking: &Asking<'_>,
+        fingerprint: Fingerprint,
         parts: &[crate::model::plan::FingerprintPart],
+        trusted: bool,
         facts: &Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> (Decision, Vec<Due>) {
         let view = self.view;
-        let (fingerprint, _) = fingerprints;
+        let &Asking { id, open, set, .. } = asking;
         let subject = Subject::Change(id.clone());
-        if let Some(decision) = self.not_now(id, open, set, fingerprints, facts, decided) {
+        if let Some(decision) = self.not_now(asking, fingerprint, facts, decided) {
             return (decision, Vec::new());
         }
-        let again = self.again(id, open, set, self.is_trusted(&set.members), facts);
+        let again = self.again(id, open, set, trusted, facts);
         let standing = attempts::standing(view, &subject, fingerprint, parts, again.as_ref());
         if view.settings.changes.dependencies == Dependencies::Tops
             && !attempts::alone(view, &subject, fingerprint)
@@ -360,18 +387,16 @@ impl Deciding<'_, '_> {
         (standing.decision, standing.due)
     }
 
-    /// Why a set is not built now, whatever became of its builds; `adopted_as` is the fingerprint that
-    /// it is held with if it was open before we watched.
+    /// Why a set is not built now, whatever became of its builds.
     fn not_now(
         &self,
-        id: &ChangeId,
-        open: &Open<'_>,
-        set: &ChangeSet,
-        (fingerprint, adopted_as): (Fingerprint, Plain),
+        asking: &Asking<'_>,
+        fingerprint: Fingerprint,
         facts: &Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> Option<Decision> {
         let view = self.view;
+        let &Asking { id, open, set, plain, .. } = asking;
         let rules = &view.settings.changes;
         let subject = Subject::Change(id.clone());
         let held = |why, reason: String, until| Some(Decision::Held { why, reason, until });
@@ -400,7 +425,7 @@ impl Deciding<'_, '_> {
         if let Some(decision) = self.not_ready(id, open).filter(|_| waits) {
             return Some(decision);
         }
-        if let Some(decision) = self.approval(&subject, &set.members).filter(|_| !known) {
+        if let Some(decision) = self.approval(asking, facts).filter(|_| !known) {
             return Some(decision);
         }
         if !waits {
@@ -412,7 +437,7 @@ impl Deciding<'_, '_> {
                 let reason = "it was open before we watched; its commits are being read".to_owned();
                 return held(Held::Adopted, reason, None);
             }
-            Some(Adopted::Held(adopted)) if adopted == adopted_as.0 || adopted == adopted_as.1 => {
+            Some(Adopted::Held(adopted)) if plain.is(adopted) => {
                 let reason = format!(
                     "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
                     view.settings.name
@@ -442,18 +467,24 @@ impl Deciding<'_, '_> {
     }
 
     /// Why code of a set must not run: a head of it is not trusted, and nobody approved exactly this.
-    pub(crate) fn approval(&self, subject: &Subject, set: &[SetMember]) -> Option<Decision> {
-        (!self.is_trusted(set) && !self.approved(subject, set)).then(|| {
-            let reason = format!(
-                "a head of its set is not trusted; `crosswatch approve {} {subject}` releases exactly this set",
-                self.view.settings.name
-            );
-            Decision::Held { why: Held::Approval, reason, until: None }
-        })
+    fn approval(&self, asking: &Asking<'_>, facts: &Facts) -> Option<Decision> {
+        let subject = Subject::Change(asking.id.clone());
+        if self.approved(&subject, &asking.set.members) {
+            return None;
+        }
+        let why = match self.authors(asking, facts) {
+            Authors::Trusted => return None,
+            Authors::No(why) => why.map(|why| format!(" ({why})")).unwrap_or_default(),
+        };
+        let reason = format!(
+            "a head of its set is not trusted{why}; `crosswatch approve {} {subject}` releases exactly this set",
+            self.view.settings.name
+        );
+        Some(Decision::Held { why: Held::Approval, reason, until: None })
     }
 
-    fn is_trusted(&self, set: &[SetMember]) -> bool {
-        set.iter().all(|member| trusted(self.view, &member.change))
+    fn is_trusted(&self, asking: &Asking<'_>, facts: &Facts) -> bool {
+        matches!(self.authors(asking, facts), Authors::Trusted)
     }
 
     pub(crate) fn approved(&self, subject: &Subject, set: &[SetMember]) -> bool {

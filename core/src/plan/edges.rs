@@ -218,7 +218,8 @@ impl Drawing<'_, '_> {
     }
 
     fn since(&self, id: &ChangeId, other: &ChangeId) -> Option<Timestamp> {
-        self.view.ledger.changes.get(id)?.awaited.get(other).copied()
+        let since = self.view.ledger.changes.get(id)?.awaited.get(other)?;
+        Some((*since).min(self.view.at()))
     }
 
     /// The open change of the same repository that has `branch` as its source.
@@ -231,10 +232,13 @@ impl Drawing<'_, '_> {
     }
 }
 
-/// One wording whatever the truth is, so that nobody learns what exists where.
 fn not_watched(reference: &Written) -> Finding {
-    let name = &reference.as_written;
-    at(reference, format!("{name} is not a change that this workspace watches"))
+    at(reference, unwatched(&reference.as_written))
+}
+
+/// One wording whatever the truth is, so that nobody learns what exists where.
+pub(crate) fn unwatched(name: &str) -> String {
+    format!("{name} is not a change that this workspace watches")
 }
 
 fn at(reference: &Written, text: String) -> Finding {

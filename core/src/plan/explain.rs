@@ -9,7 +9,7 @@ use super::look::View;
 use super::tracked::{Tracked, tracked};
 use super::trust;
 use crate::model::build::{PackageHead, SetMember};
-use crate::model::change::OpenRef;
+use crate::model::change::{OpenRef, Rights};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView, WorkspaceLedger};
 use crate::model::observed::Purpose;
@@ -273,7 +273,10 @@ impl<'a> Explainer<'a> {
                     let pull = self.listed(change, *head).and_then(|listed| listed.forge.as_ref());
                     let commit = self.view.last_commit(repository, *head, Purpose::Display);
                     let references = match (pull, commit) {
-                        (Some(pull), _) => &pull.references.references[..],
+                        (Some(pull), _) => {
+                            let reading = &self.view.settings.changes.reading;
+                            pull.references.by(reading).map_or(&[][..], |read| &read.references)
+                        }
                         (None, Some(commit)) => &commit.references.references,
                         (None, None) => &[],
                     };
@@ -291,17 +294,32 @@ impl<'a> Explainer<'a> {
         let chosen = subject.overrides.iter().find(|entry| entry.change == *change);
         let listed = self.listed(change, member.head);
         let kind = self.view.settings.changes.ref_kind;
+        let facts = self.view.ledger.changes.get(change).and_then(|facts| facts.forge.as_ref());
+        let last = facts.and_then(|facts| facts.choice);
+        let writes = !trusted && self.may_write(change);
         Member {
             member: member.clone(),
-            trusted,
+            trusted: trusted || writes,
             trust: match listed.and_then(|listed| listed.forge.as_deref()) {
+                Some(_) if writes => {
+                    "trusted: its author may write to the repository, and owns the \
+                                      one that its head comes from"
+                        .to_owned()
+                }
                 Some(pull) => trust::why(&self.view.settings.changes, change, pull),
                 None => words::trust(trusted, forge.map(|forge| &**forge)),
             },
             ref_name: chosen.map(|entry| entry.ref_name.clone()),
-            ref_choice: words::ref_choice(kind, chosen, listed),
+            ref_choice: words::ref_choice(kind, chosen, listed, last),
             packages: chosen.map(|entry| entry.packages.clone()).unwrap_or_default(),
         }
+    }
+
+    /// Whether the forge was asked about its author and said so.
+    fn may_write(&self, change: &ChangeId) -> bool {
+        let Some(login) = trust::asked_for(&self.view, change) else { return false };
+        let rights = self.view.rights(&change.repository, &login);
+        matches!(rights, Ok(Rights::Write) | Err((_, Some(Rights::Write))))
     }
 
     fn listed(&self, change: &ChangeId, head: Oid) -> Option<&OpenRef> {

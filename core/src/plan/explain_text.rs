@@ -3,6 +3,7 @@
 use crate::model::build::Override;
 use crate::model::change::OpenRef;
 use crate::model::identity::{Fingerprint, Subject};
+use crate::model::ledger_view::RefChoice;
 use crate::model::manifest::Pin;
 use crate::model::plan::{Blocked, CandidatePlan, Decision, Held, SubjectPlan};
 use crate::model::settings::{
@@ -235,19 +236,24 @@ pub(super) fn ref_choice(
     kind: RefKind,
     chosen: Option<&Override>,
     listed: Option<&OpenRef>,
+    last: Option<RefChoice>,
 ) -> String {
     if chosen.is_none() {
         return "another member of its repository contains it".to_owned();
     }
     let pull = listed.and_then(|listed| listed.forge.as_deref());
     if let (RefKind::Auto, Some(pull)) = (kind, pull) {
-        let why = match (pull.mergeable, pull.draft) {
-            (Some(false), _) => "it conflicts with its base",
-            (_, true) => "it is a draft",
-            (Some(true), false) => "the forge can merge it; a stacked change is built at its head",
-            (None, false) => {
-                "the forge has not said whether it can be merged, so it stays as it was"
-            }
+        let known = pull.mergeable.or(match last {
+            Some(RefChoice::Merge) => Some(true),
+            Some(RefChoice::Conflict) => Some(false),
+            Some(RefChoice::Head) | None => None,
+        });
+        let why = match (known, pull.draft, last) {
+            (Some(false), ..) => "it conflicts with its base",
+            (_, true, _) => "it is a draft",
+            (Some(true), ..) => "the forge can merge it; a stacked change is built at its head",
+            (None, _, Some(_)) => "it is stacked, or was a draft when that was chosen",
+            (None, _, None) => "the forge has not said whether it can be merged",
         };
         return format!("`ref: auto`, and {why}");
     }

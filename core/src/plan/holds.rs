@@ -13,7 +13,7 @@ use super::sets::ChangeSet;
 use super::trust::bot;
 
 /// How long a new change waits for the forge to say whether it can be merged.
-const MERGEABILITY: Span = Span::seconds(60);
+pub(super) const MERGEABILITY: Span = Span::seconds(60);
 
 impl Deciding<'_, '_> {
     /// Until when the set is quiet enough, and why.
@@ -120,7 +120,7 @@ fn of(by_bot: bool) -> &'static str {
 }
 
 /// When head, references, base or draft last moved while we watched.
-fn moved_at(facts: &ChangeFacts) -> Timestamp {
+pub(super) fn moved_at(facts: &ChangeFacts) -> Timestamp {
     let seen = facts.head_moved_at.max(facts.references_moved_at);
     facts.forge.as_ref().map_or(seen, |forge| seen.max(forge.moved_at))
 }

@@ -76,10 +76,12 @@ fn holds(
     (before, view): (&Snapshot, &LedgerView),
     (now, ledger): (&Snapshot, &LedgerView),
 ) -> bool {
-    // Facts and triggers of a plan name its time; they are made again until the ledger has them.
+    // Facts and triggers of a plan name its time; these and reports are made again until the ledger
+    // has them.
     let settled = plan.facts.is_empty()
         && plan.looks.is_empty()
         && plan.mainline.is_none()
+        && plan.reports.is_empty()
         && plan.subjects.iter().all(|subject| subject.triggers.is_empty());
     settled
         && before.at <= now.at

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::candidate::Candidate;
-use crate::model::change::{CommitFacts, Fate, Files, OpenRef};
-use crate::model::identity::{ChangeId, Oid, RepositoryId};
+use crate::model::change::{CommitFacts, Fate, Files, OpenRef, Rights};
+use crate::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::observed::{Observed, Purpose};
 use crate::model::question::{Answer, Question};
@@ -193,6 +193,44 @@ impl<'a> View<'a> {
             return Err(format!("the files of {change}: its base branch is not known"));
         };
         Ok(Question::Files { repository, number: change.number, head: listed.head, base })
+    }
+
+    /// Whether the forge can merge a change whose base branch has the head `base`; nothing while it
+    /// tries. Or why that is not known.
+    pub(crate) fn mergeable(
+        &self,
+        change: &ChangeId,
+        head: Oid,
+        base: Oid,
+    ) -> Result<Option<bool>, String> {
+        let (repository, number) = (change.repository.clone(), change.number);
+        match self.ask(Question::Mergeable { repository, number, head, base }) {
+            Ok(Answer::Mergeable(mergeable)) => Ok(*mergeable),
+            Ok(_) => Err("an answer of the wrong kind".to_owned()),
+            Err(why) => Err(format!("whether {change} can be merged: {why}")),
+        }
+    }
+
+    /// What an account may do in a repository, or why that is not known; then also what it was last.
+    pub(crate) fn rights(
+        &self,
+        repository: &RepositoryId,
+        login: &Name,
+    ) -> Result<Rights, (String, Option<Rights>)> {
+        let (repository, login) = (repository.clone(), login.clone());
+        let question = Question::Rights { repository, login };
+        let rights = |answer: &Answer| match answer {
+            Answer::Rights(rights) => Some(*rights),
+            _ => None,
+        };
+        match self.ask(question.clone()) {
+            Ok(answer) => rights(answer).ok_or_else(|| (String::new(), None)),
+            Err(why) => {
+                let answer = self.snapshot.answers.get(&question);
+                let last = answer.and_then(|answer| answer.last_known(Purpose::Hiding));
+                Err((why, last.and_then(|last| rights(last))))
+            }
+        }
     }
 
     /// Whether that was ever answered, without asking for it.

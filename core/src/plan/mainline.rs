@@ -96,6 +96,10 @@ pub(crate) fn facts(view: &View<'_>, mainline: &Mainline) -> MainlineFacts {
         },
         Some(known) => {
             let mut facts = known.clone();
+            // A clock that was put back makes nobody wait for a time that comes again.
+            let back = facts.moved_at.max(facts.gathering_since).since(at);
+            facts.moved_at = facts.moved_at - back;
+            facts.gathering_since = facts.gathering_since - back;
             if facts.fingerprint != mainline.fingerprint {
                 let built = facts.fingerprint == facts.recorded
                     || attempts::known(view, &Subject::Mainline, facts.fingerprint);

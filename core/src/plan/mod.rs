@@ -22,11 +22,14 @@ pub mod incremental;
 mod look;
 mod mainline;
 mod matching;
+mod mergeable;
 mod merged;
 mod openness;
 mod overrides;
 mod partly;
+mod report;
 mod request;
+mod rights;
 mod sets;
 mod stack;
 mod tracked;
@@ -42,12 +45,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::build::Priority;
-use crate::model::identity::{RepositoryId, Subject};
+use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
 use crate::model::plan::{Decision, Plan, SubjectPlan, Trigger, Watched, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
+use crate::references::Finding;
 
 pub use tracked::update_inputs;
 
@@ -103,6 +107,7 @@ fn workspace(
     }
     let mainline_facts = turn.mainline_facts.take();
     let subjects = std::mem::take(&mut turn.subjects);
+    let reports = report::reports(&view, &turn.findings, &subjects);
     let repositories = tracked.repositories.iter();
     let watched = repositories
         .chain(&beyond)
@@ -124,6 +129,7 @@ fn workspace(
         looks: turn.looks,
         facts: turn.facts.moved(workspace_ledger),
         mainline: mainline_facts.filter(|facts| workspace_ledger.mainline.as_ref() != Some(facts)),
+        reports,
         wanted: noted.wanted,
         consulted: noted.consulted,
         next_at: noted.next_at,
@@ -136,6 +142,8 @@ struct Turn {
     subjects: Vec<SubjectPlan>,
     looks: Vec<Look>,
     facts: look::Facts,
+    /// Clear references that fail, of each change itself.
+    findings: BTreeMap<ChangeId, Vec<Finding>>,
     discovered: BTreeMap<RepositoryId, TrackedRepository>,
 }
 
@@ -147,14 +155,20 @@ fn turn(
 ) -> Turn {
     let mut changes = openness::changes(view, tracked, beyond);
     let to_hold = adoption::adopt(view, &mut changes);
+    mergeable::learn(view, &mut changes);
     let graph = sets::graph(view, tracked, &changes);
-    let partly = partly::partly(view, tracked, &changes);
+    // While the mainline is not known nothing of it is kept, so nothing of it may wait either.
+    let partly = match mainline {
+        Ok(_) => partly::partly(view, tracked, &changes),
+        Err(_) => partly::Partly::default(),
+    };
     let (mainline_plan, mainline_facts) = mainline_subject(view, mainline, partly);
     let heads = mainline.map_or(&[][..], |mainline| &mainline.heads);
     let mut facts = std::mem::take(&mut changes.facts);
     graph.remember(&mut facts);
     let below = cover::below(view, &changes, &graph);
     let (discovered, undecided) = (RefCell::default(), Cell::new(false));
+    let findings = RefCell::new(graph.findings_of_all());
     let deciding = Deciding {
         view,
         tracked,
@@ -167,6 +181,7 @@ fn turn(
         beyond,
         discovered: &discovered,
         undecided: &undecided,
+        findings: &findings,
         to_hold: &to_hold,
         below: &below,
     };
@@ -177,6 +192,7 @@ fn turn(
         subjects,
         looks: changes.looks,
         facts,
+        findings: findings.into_inner(),
         discovered: discovered.into_inner(),
     }
 }

@@ -8,7 +8,7 @@ use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Sub
 use crate::model::ledger_view::{Adopted, AttemptView, ChangeFacts, ForgeFacts, Look, RefChoice};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
-use crate::model::time::Timestamp;
+use crate::model::time::{Span, Timestamp};
 use crate::references::References;
 
 use super::body;
@@ -172,6 +172,10 @@ fn state<'a>(
 ) -> State<'a> {
     if let (Some(forge), Some(own)) = (&listed.forge, base(listing, listed)) {
         let change = id.change(listed.number);
+        if forge.references.by(&view.settings.changes.reading).is_none() {
+            let why = "its body was not read yet by the `grammar` and `phrases` of this workspace";
+            return State::Unknown(format!("{change}: {why}"));
+        }
         let stacked = stack.below(listed);
         let known = view.ledger.changes.get(&change).and_then(|facts| facts.forge.as_ref());
         return State::Open(Open {
@@ -180,7 +184,12 @@ fn state<'a>(
             below: stacked.map(|(below, _)| below.number),
             references: body::references(view, tracked, &change, forge),
             dated: forge.created_at,
-            choice: choose(forge, stacked.is_some(), known.and_then(|known| known.choice)),
+            choice: choose(
+                forge,
+                forge.mergeable,
+                stacked.is_some(),
+                known.and_then(|known| known.choice),
+            ),
         });
     }
     let Some(base) = base(listing, listed) else {
@@ -247,7 +256,7 @@ fn facts(
             asked: None,
         };
     };
-    let mut facts = known.clone();
+    let mut facts = brought_back(known.clone(), at);
     if facts.head != listed.head {
         facts.head = listed.head;
         facts.head_moved_at = at;
@@ -261,8 +270,20 @@ fn facts(
         facts.references = Some(references);
     }
     if let Some(open) = open {
-        facts.forge = forge_facts(open, known.forge.as_ref(), at);
+        facts.forge = forge_facts(open, facts.forge.as_ref(), at);
     }
+    facts
+}
+
+/// Times that a clock wrote which was put back since are put back with it, so that the last of them is
+/// now: nobody waits for a time that comes again.
+fn brought_back(mut facts: ChangeFacts, at: Timestamp) -> ChangeFacts {
+    let forge = facts.forge.as_mut().map(|forge| &mut forge.moved_at);
+    let seen = [&mut facts.first_seen, &mut facts.head_moved_at, &mut facts.references_moved_at];
+    let mut times: Vec<&mut Timestamp> = seen.into_iter().chain(forge).collect();
+    let latest = times.iter().map(|time| **time).max();
+    let back = latest.map_or(Span(0), |latest| latest.since(at));
+    times.iter_mut().for_each(|time| **time = **time - back);
     facts
 }
 
@@ -272,7 +293,8 @@ fn forge_facts(open: &Open<'_>, known: Option<&ForgeFacts>, at: Timestamp) -> Op
     let base = open.listed.base.as_ref().unwrap_or(open.base);
     let still = known.filter(|known| known.draft == draft && known.base == *base);
     let moved_at = still.map_or(at, |known| known.moved_at);
-    Some(ForgeFacts { draft, base: base.clone(), moved_at, choice: open.choice })
+    let tried = known.and_then(|known| known.tried);
+    Some(ForgeFacts { draft, base: base.clone(), moved_at, choice: open.choice, tried })
 }
 
 /// Digest of the changes that references name, in their order of identity.

@@ -3,6 +3,7 @@
 use crate::model::build::{BuildRequest, Cause, Primary, Priority, RequestId};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::plan::SubjectPlan;
+use crate::model::time::Timestamp;
 
 use super::again;
 use super::attempts::Due;
@@ -38,7 +39,7 @@ pub(crate) fn of_change(
         cause: due.cause,
         reason: due.reason.clone(),
         mainline: again::mainline(view, &due.ci),
-        decided_at: view.at(),
+        decided_at: decided_at(view, &plan.subject, due),
         set: plan.set.clone(),
         overrides: plan.overrides.clone(),
         spellings: view.settings.spellings.clone(),
@@ -66,6 +67,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
     let changed = mainline::changed(before, &mainline.heads);
     let first = mainline.heads.iter().find(|head| changed.contains(&head.package));
     let source = view.settings.source.as_ref();
+    let decided_at = decided_at(view, &subject, due);
     BuildRequest {
         request_id: request_id(view, &subject, mainline.fingerprint, due),
         workspace: view.settings.name.clone(),
@@ -75,7 +77,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         cause: due.cause,
         reason: due.reason.clone(),
         mainline: again::mainline(view, &due.ci),
-        decided_at: view.at(),
+        decided_at,
         set: Vec::new(),
         overrides: Vec::new(),
         spellings: view.settings.spellings.clone(),
@@ -98,6 +100,13 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
     }
 }
 
+/// Never before a rebuild was asked for that this carries out: a clock that was put back meanwhile must
+/// not make it look unanswered.
+fn decided_at(view: &View<'_>, subject: &Subject, due: &Due) -> Timestamp {
+    let asked = view.ledger.rebuilds.get(subject).filter(|_| due.cause == Cause::Person);
+    asked.map_or(view.at(), |rebuild| rebuild.at.max(view.at()))
+}
+
 /// Who is served first: a person before all others, what only fills idle time after them.
 pub(crate) fn priority(cause: Cause, usual: Priority) -> Priority {
     match cause {
@@ -117,7 +126,8 @@ fn request_id(
     RequestId::new(view.ledger_id, workspace, subject, &due.ci, &fingerprint, due.attempt)
 }
 
-fn page(view: &View<'_>, subject: &Subject) -> Option<String> {
+/// Page of a subject, if the daemon has a public address.
+pub(crate) fn page(view: &View<'_>, subject: &Subject) -> Option<String> {
     let public = view.snapshot.settings.public_url.as_ref()?;
     let name = &view.settings.name;
     Some(match subject {

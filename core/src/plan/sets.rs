@@ -116,6 +116,17 @@ impl Graph<'_> {
         self.leaders.get(id).filter(|leader| *leader != id)
     }
 
+    /// Clear references of `id` itself that fail.
+    pub(crate) fn findings(&self, id: &ChangeId) -> impl Iterator<Item = &Finding> {
+        self.edges.get(id).into_iter().flat_map(|edges| &edges.findings)
+    }
+
+    /// The same of every change that has some.
+    pub(crate) fn findings_of_all(&self) -> BTreeMap<ChangeId, Vec<Finding>> {
+        let some = self.edges.iter().filter(|(_, edges)| !edges.findings.is_empty());
+        some.map(|(id, edges)| (id.clone(), edges.findings.clone())).collect()
+    }
+
     /// What `id` depends on directly.
     pub(crate) fn members(&self, id: &ChangeId) -> impl Iterator<Item = &ChangeId> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.members)

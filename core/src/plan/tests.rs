@@ -1,17 +1,22 @@
 //! Tables of the rules; worlds are built by [`world::World`].
 
 mod adoption;
+mod asked;
 mod asking;
 mod attempts;
 mod candidates;
+mod clock;
 mod explain;
 mod hosted;
 mod mainline;
+mod moving;
 mod open_pulls;
 mod paths;
 mod play;
 mod properties;
 mod pulls;
+mod readings;
+mod reports;
 mod saved;
 mod sets;
 pub(crate) mod settings;

@@ -1,7 +1,7 @@
 //! Whose heads need no approval: rules under "Trust".
 
 use crate::model::change::{Association, Author, ForgeChange};
-use crate::model::identity::ChangeId;
+use crate::model::identity::{ChangeId, Name};
 use crate::model::observed::Purpose;
 use crate::model::settings::{Authors, ChangeRules, ForgeKind};
 
@@ -26,6 +26,18 @@ pub(crate) fn trusted(view: &View<'_>, change: &ChangeId) -> bool {
 /// the head comes from a repository of the author's own: nobody else pushes there.
 pub(crate) fn by_author(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> bool {
     judge(rules, change, forge).0
+}
+
+/// Of whom it has to be asked whether they may write there: of an author whose standing says nothing
+/// and who owns the repository that the head comes from.
+pub(crate) fn asked_for(view: &View<'_>, change: &ChangeId) -> Option<Name> {
+    let part = view.repository(&change.repository);
+    let listing = part.and_then(|part| part.listing.last_known(Purpose::Hiding))?;
+    let forge = listing.change(change.number)?.forge.as_deref()?;
+    let (author, source) = (forge.author.as_ref()?, forge.source.as_ref()?);
+    let own = source.owner.eq_ignore_ascii_case(&author.login);
+    let ask = own && !author.bot && author.association == Association::None;
+    ask.then(|| author.login.to_lowercase().into())
 }
 
 /// The same in words.

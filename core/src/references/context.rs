@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::identity::{ChangeId, Name, RepositoryId};
 use crate::model::locator::Locator;
 use crate::model::settings::{ForgeKind, Settings};
@@ -31,11 +33,22 @@ impl<'a> Context<'a> {
     }
 }
 
+/// How a workspace wants bodies to be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Reading {
+    /// Which texts are references.
+    pub grammar: Grammar,
+    /// Phrases besides ours, as they are written.
+    pub phrases: Vec<String>,
+}
+
 /// Which texts are references.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Grammar {
     /// Ours.
     #[default]
+    #[serde(rename = "crosswatch")]
     Default,
     /// What autoproj-daemon reads, no more and no less.
     Autoproj,

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use crate::model::identity::{ChangeId, Name};
 
-pub use context::{Context, Forges, Grammar, Spelling};
+pub use context::{Context, Forges, Grammar, Reading, Spelling};
 pub use reference::{Reference, parse};
 pub use trailers::from_trailers;
 
@@ -76,6 +76,38 @@ pub struct References {
     pub findings: Vec<Finding>,
     /// Things that only our own page shows.
     pub notes: Vec<Finding>,
+    /// What the same body says to workspaces that read it otherwise; in order, none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub otherwise: Vec<(Reading, References)>,
+}
+
+impl References {
+    /// What workspaces of that reading see; nothing if the body was not read for them.
+    pub fn by(&self, reading: &Reading) -> Option<&Self> {
+        if *reading == Reading::default() {
+            return Some(self);
+        }
+        let at = self.otherwise.binary_search_by(|(known, _)| known.cmp(reading)).ok()?;
+        self.otherwise.get(at).map(|(_, references)| references)
+    }
+}
+
+/// The same body by the default reading and by each of `readings`.
+pub fn read_for(
+    body: &str,
+    of: &ChangeId,
+    forges: &Forges<'_>,
+    readings: &BTreeSet<Reading>,
+) -> References {
+    let context = Context::new(of, forges);
+    let mut references = read(body, &context);
+    let others = readings.iter().filter(|reading| **reading != Reading::default());
+    let otherwise = others.map(|reading| {
+        let Reading { grammar, phrases } = reading;
+        (reading.clone(), read(body, &Context { grammar: *grammar, phrases, ..context }))
+    });
+    references.otherwise = otherwise.collect();
+    references
 }
 
 /// A reference and where it stands.

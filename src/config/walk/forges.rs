@@ -58,7 +58,8 @@ pub(super) fn forge(
     let (identity, also, kind) = if is_github {
         let host = host(walk, &url, fields.get("url"));
         let api_url = top::web_url(walk, fields.get("api_url")).unwrap_or_else(|| api_of(&url));
-        let kind = GitHubForge { api_url, webhook_secrets: Vec::new() };
+        let webhook_secrets = walk.secrets(fields.get("webhook_secret"));
+        let kind = GitHubForge { api_url, webhook_secrets };
         (Name::from(host.as_str()), also.unwrap_or_else(|| by_ssh(&host)), ForgeKind::GitHub(kind))
     } else {
         let kind = ForgeKind::Git(GitForge {

@@ -374,6 +374,17 @@ impl Walk<'_> {
         }
     }
 
+    /// One secret, or a list of them.
+    pub(super) fn secrets(&mut self, at: Option<At<'_>>) -> Vec<SecretRef> {
+        let Some(at) = at else { return Vec::new() };
+        if !matches!(at.node.value, Value::List(_)) {
+            return self.secret(Some(at)).into_iter().collect();
+        }
+        let items = self.items(Some(at)).unwrap_or_default();
+        let at = |node, path| At { node, path, kind: &Kind::Secret, name: at.name };
+        items.iter().filter_map(|(node, path)| self.secret(Some(at(node, path)))).collect()
+    }
+
     pub(super) fn secret(&mut self, at: Option<At<'_>>) -> Option<SecretRef> {
         const MEND: &str = "say where it is: {file: PATH}, {env: NAME} or {credential: NAME}";
         let at = at?;

@@ -35,15 +35,7 @@ pub(super) fn settings(walk: &mut Walk<'_>, root: &Node) -> Settings {
         .into_iter()
         .map(|(name, node, path)| (name.clone(), (ci::ci(walk, name, node, &path), node)))
         .collect();
-    let names = workspaces::Known {
-        forges: forges
-            .iter()
-            .map(|(name, forge)| {
-                (name.clone(), forge.as_ref().map_or_else(|| name.clone(), |f| f.identity.clone()))
-            })
-            .collect(),
-        ci: cis.keys().cloned().collect(),
-    };
+    let names = workspaces::Known { forges: forges.clone(), ci: cis.keys().cloned().collect() };
     let workspaces = workspaces::workspaces(walk, &fields, &names);
     let forges: BTreeMap<_, _> =
         forges.into_iter().filter_map(|(name, forge)| Some((name, forge?))).collect();

@@ -5,13 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
+use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::settings::{
-    Adopt, Bounds, CandidateRules, ChangeRules, Dependencies, Drafts, Limits, MainlineRules,
-    Mirror, OnClosed, OnConflict, OutputLimit, RebuildOnBase, RefKind, SameRepository, Source,
-    Step, Tool, UpdateOn, WorkspaceSettings,
+    Adopt, Bounds, CandidateRules, ChangeRules, Dependencies, Drafts, ForgeSettings, Limits,
+    MainlineRules, Mirror, OnClosed, OnConflict, OutputLimit, RebuildOnBase, RefKind,
+    SameRepository, Source, Step, Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
+use crosswatch_core::references::{Grammar, Reading};
 
 use super::super::error::Place;
 use super::super::keys::{self, Kind};
@@ -21,11 +23,14 @@ use super::super::tree::{Entry, Node, Value};
 use super::{At, Fields, Walk, ci, forges, tools, top, values};
 
 const MAX_WORKSPACES: usize = 1000;
+/// Phrases of a workspace, and bytes of one.
+const MAX_PHRASES: usize = 20;
+const MAX_PHRASE: usize = 64;
 
 /// Names that a workspace may refer to.
 pub(super) struct Known {
-    /// Of forges, each with its identity.
-    pub(super) forges: Vec<(Name, Name)>,
+    /// Of forges, each with its settings if they are right.
+    pub(super) forges: BTreeMap<Name, Option<Arc<ForgeSettings>>>,
     /// Of CIs.
     pub(super) ci: Vec<Name>,
 }
@@ -362,6 +367,10 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         same_repository: walk.choice(get("same_repository"), SameRepository::Block),
         pinned_roots: walk.word(get("pinned")).is_some_and(|word| word == "roots"),
         branch_matching: walk.bool(get("branch_matching"), false),
+        reading: Reading {
+            grammar: walk.choice(get("grammar"), Grammar::Default),
+            phrases: phrases(walk, get("phrases")),
+        },
         paths: patterns(walk, get("paths")),
         ignore_paths: patterns(walk, get("ignore_paths")),
         rebuild_on_base: walk.choice(get("rebuild_on_base"), RebuildOnBase::None),
@@ -379,6 +388,32 @@ fn candidates(walk: &mut Walk<'_>, at: Option<At<'_>>) -> CandidateRules {
         read_only: read_only.iter().map(|path| walk.folder.join(path)).collect(),
         max_size: walk.bytes(fields.get("max_size"), default.max_size),
     }
+}
+
+/// In one spelling and order, so that workspaces that say the same share what is read.
+fn phrases(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Vec<String> {
+    let mut phrases = Vec::new();
+    for (node, path) in walk.items(at).unwrap_or_default() {
+        let at = At { node, path: &path, kind: &Kind::Text, name: "phrases" };
+        let Some(text) = walk.text(Some(at)) else { continue };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let phrase = words.join(" ").to_lowercase();
+        let fits = phrase.chars().any(char::is_alphabetic) && phrase.len() <= MAX_PHRASE;
+        if fits && !phrase.contains([':', '#', '!']) {
+            phrases.push(phrase);
+        } else {
+            let what = format!("{} is no phrase", shown(&text));
+            walk.error(node, &path, what, "write words such as requires, without the colon");
+        }
+    }
+    if phrases.len() > MAX_PHRASES
+        && let Some(at) = at
+    {
+        walk.wrong(at, "at most 20 phrases", "leave some out");
+    }
+    phrases.sort();
+    phrases.dedup();
+    phrases
 }
 
 fn patterns(walk: &mut Walk<'_>, at: Option<At<'_>>) -> PathPatterns {
@@ -410,25 +445,44 @@ fn report(walk: &mut Walk<'_>, at: Option<At<'_>>, known: &Known) -> Vec<Reposit
                 node,
                 &path,
                 format!("{} is not a repository", shown(&text)),
-                "write FORGE/path, such as mirror/owner/name",
+                "write FORGE/path, such as github/owner/name",
             );
             continue;
         };
-        let forge = known
-            .forges
-            .iter()
-            .find(|(name, identity)| [name, identity].contains(&&repository.forge));
-        if let Some((_, identity)) = forge {
-            all.push(RepositoryId { forge: identity.clone(), ..repository });
-        } else {
-            let names: Vec<Name> = known.forges.iter().map(|(name, _)| name.clone()).collect();
-            let mend = unknown(&repository.forge, &names, "forges");
-            walk.error(
+        let right = known.forges.values().flatten();
+        let forge =
+            right.clone().find(|forge| [&forge.name, &forge.identity].contains(&&repository.forge));
+        match forge {
+            Some(forge) if forge.kind.git().is_some() => walk.error(
                 node,
                 &path,
-                format!("there is no forge {}", shown(&repository.forge)),
-                mend,
-            );
+                format!("{} is plain git, where nothing can be reported", shown(&forge.name)),
+                "name repositories of a forge with pull requests",
+            ),
+            Some(forge) => {
+                let locator = Locator::of_forges([&**forge]);
+                match locator.on_forge(&forge.name, &repository.path) {
+                    Some(Ok(repository)) => all.push(repository),
+                    Some(Err(_)) | None => walk.error(
+                        node,
+                        &path,
+                        format!("{} is not a repository", shown(&text)),
+                        "write FORGE/path, such as github/owner/name",
+                    ),
+                }
+            }
+            // What is wrong with the forge is said where it stands.
+            None if known.forges.contains_key(&repository.forge) => {}
+            None => {
+                let names: Vec<Name> = known.forges.keys().cloned().collect();
+                let mend = unknown(&repository.forge, &names, "forges");
+                walk.error(
+                    node,
+                    &path,
+                    format!("there is no forge {}", shown(&repository.forge)),
+                    mend,
+                );
+            }
         }
     }
     all

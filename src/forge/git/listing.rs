@@ -68,7 +68,8 @@ pub fn listing(refs: &RefList, rules: &ListingRules) -> Listing {
             });
         }
     }
-    Listing { default_branch, archived: false, branches, changes: changes.into_values().collect() }
+    let changes = changes.into_values().collect();
+    Listing { default_branch, branches, changes, ..Listing::default() }
 }
 
 fn branch(name: &str) -> Option<Name> {

@@ -1,7 +1,7 @@
 //! What REST says of one change when it is asked about that change alone.
 
-use crosswatch_core::model::change::Files;
-use crosswatch_core::model::identity::{Oid, RepositoryId};
+use crosswatch_core::model::change::{Files, Rights};
+use crosswatch_core::model::identity::{Name, Oid, RepositoryId};
 use serde::Deserialize;
 use url::Url;
 
@@ -23,13 +23,54 @@ pub(super) async fn files(
     let mut moved = entries().any(|file| file.head.is_some_and(|of| of != head));
     // Where the list does not say whose it is, the change does.
     if !moved && entries().next().is_none_or(|file| file.head.is_none()) {
-        moved = *inner.value(repository, &change, head_of).await? != head;
+        moved = inner.value(repository, &change, pull).await?.head != head;
     }
     if moved {
-        let why = format!("{repository}#{number}: its head is not {} any more", head.short());
-        return Err(Failure::new(Reason::Unavailable, why));
+        return Err(other_head(repository, number, head));
     }
     Ok(Files::of(entries().count(), entries().flat_map(|file| file.names.iter().cloned())))
+}
+
+/// Whether a change can be merged while `head` is its head; asking makes the forge try.
+pub(super) async fn mergeable(
+    inner: &Inner,
+    repository: &RepositoryId,
+    number: u64,
+    head: Oid,
+) -> Result<Option<bool>, Failure> {
+    let at = format!("repos/{}/pulls/{number}", name::of(repository)?);
+    let pull = inner.value(repository, &at, pull).await?;
+    match pull.head == head {
+        true => Ok(pull.mergeable),
+        false => Err(other_head(repository, number, head)),
+    }
+}
+
+/// What an account may do.
+pub(super) async fn rights(
+    inner: &Inner,
+    repository: &RepositoryId,
+    login: &Name,
+) -> Result<Rights, Failure> {
+    // Anything else would be another address.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if login.is_empty() || !login.chars().all(plain) {
+        return Ok(Rights::Less);
+    }
+    let at = format!("repos/{}/collaborators/{login}/permission", name::of(repository)?);
+    match inner.value(repository, &at, permission).await {
+        Ok(rights) => Ok(*rights),
+        // Only who may write there is told, and of those who are nobody there nothing is told.
+        Err(failure) if matches!(failure.reason, Reason::Forbidden | Reason::NotFound) => {
+            Ok(Rights::Untold)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn other_head(repository: &RepositoryId, number: u64, head: Oid) -> Failure {
+    let why = format!("{repository}#{number}: its head is not {} any more", head.short());
+    Failure::new(Reason::Unavailable, why)
 }
 
 /// One entry of a list of files.
@@ -61,16 +102,41 @@ fn touched(body: &[u8]) -> Result<Vec<Touched>, String> {
     Ok(files.into_iter().map(file).collect())
 }
 
-fn head_of(body: &[u8]) -> Result<Oid, String> {
+/// A change alone.
+#[derive(Debug, PartialEq, Eq)]
+struct Pull {
+    head: Oid,
+    mergeable: Option<bool>,
+}
+
+fn pull(body: &[u8]) -> Result<Pull, String> {
     #[derive(Deserialize)]
-    struct Pull {
+    struct Answer {
         head: Head,
+        #[serde(default)]
+        mergeable: Option<bool>,
     }
     #[derive(Deserialize)]
     struct Head {
         sha: String,
     }
-    rest::read::<Pull>(body)?.head.sha.parse()
+    let answer: Answer = rest::read(body)?;
+    Ok(Pull { head: answer.head.sha.parse()?, mergeable: answer.mergeable })
+}
+
+/// A word that we do not know, such as of a role that an organisation made up, is no right: the other
+/// one says what that role amounts to.
+fn permission(body: &[u8]) -> Result<Rights, String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        permission: String,
+        #[serde(default)]
+        role_name: Option<String>,
+    }
+    let answer: Answer = rest::read(body)?;
+    let writes = |word: &str| matches!(word, "admin" | "maintain" | "write");
+    let write = writes(&answer.permission) || answer.role_name.as_deref().is_some_and(writes);
+    Ok(if write { Rights::Write } else { Rights::Less })
 }
 
 #[cfg(test)]
@@ -93,5 +159,21 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert!(touched(b"[{}]").is_err());
+    }
+
+    #[test]
+    fn rights_are_read_in_whatever_words_they_are_said() {
+        for (permission_, role, expected) in [
+            ("admin", Some("admin"), Rights::Write),
+            ("write", Some("maintain"), Rights::Write),
+            ("write", Some("our-own-role"), Rights::Write),
+            ("read", Some("triage"), Rights::Less),
+            ("none", None, Rights::Less),
+            ("word of tomorrow", None, Rights::Less),
+        ] {
+            let body = serde_json::json!({"permission": permission_, "role_name": role});
+            assert_eq!(permission(body.to_string().as_bytes()), Ok(expected), "{body}");
+        }
+        assert!(permission(b"{}").is_err());
     }
 }

@@ -34,6 +34,7 @@ pub(super) enum Reason {
     Limited,
     Unavailable,
     Nonsense,
+    Refused,
 }
 
 impl Failure {
@@ -101,6 +102,7 @@ impl From<Failure> for ForgeError {
             Reason::Limited => Self::Limited(why),
             Reason::Unavailable => Self::Unavailable(why),
             Reason::Nonsense => Self::Nonsense(why),
+            Reason::Refused => Self::Refused(why),
         }
     }
 }

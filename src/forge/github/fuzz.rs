@@ -61,3 +61,9 @@ pub(super) fn mutations(example: &str, count: usize, seed: usize) -> impl Iterat
         body
     })
 }
+
+/// Inputs of one target: so many, or as many as `CROSSWATCH_FUZZ` says.
+pub(super) fn inputs(usual: usize) -> usize {
+    let wanted = std::env::var("CROSSWATCH_FUZZ").ok().and_then(|count| count.parse().ok());
+    wanted.unwrap_or(usual)
+}

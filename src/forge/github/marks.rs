@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{Failure, Reason};
 use super::{BATCH, Inner, graphql};
+use crate::http::StatusCode;
 
 /// Below this many repositories a question is not made smaller: then it is not its weight.
 const LEAST: usize = 12;
@@ -21,7 +22,7 @@ const YOUNG: Span = Span::seconds(3);
 
 /// What differs after whatever we want to know of. A push to a change of a fork moves `pushedAt` too.
 /// One list only: each costs.
-const FIELDS: &str = "{databaseId nameWithOwner isArchived pushedAt defaultBranchRef{name} \
+const FIELDS: &str = "{databaseId nameWithOwner isArchived isPrivate pushedAt defaultBranchRef{name} \
     pullRequests(first:1,orderBy:{field:UPDATED_AT,direction:DESC}){nodes{number updatedAt}}}";
 
 pub(super) async fn marks(
@@ -51,12 +52,20 @@ pub(super) async fn marks(
                 waiting.push_front(second);
                 waiting.push_front(first);
             }
+            // A server that has no GraphQL has no marks: then everything is read at each interval.
+            Err(failure) if missing(&failure) => return Ok(BTreeMap::new()),
             // Others did answer, so it is something of these; whoever asks will read them.
             Err(failure) if failure.heavy && answered => {}
             Err(failure) => return Err(failure),
         }
     }
     Ok(found)
+}
+
+/// Whether there is nothing at that address.
+fn missing(failure: &Failure) -> bool {
+    let gone = [StatusCode::NOT_FOUND, StatusCode::GONE, StatusCode::METHOD_NOT_ALLOWED];
+    failure.status.is_some_and(|status| gone.contains(&status))
 }
 
 async fn sentinel(
@@ -73,6 +82,7 @@ struct Seen {
     database_id: Option<u64>,
     name_with_owner: String,
     is_archived: bool,
+    is_private: bool,
     pushed_at: Option<String>,
     default_branch_ref: Option<Branch>,
     pull_requests: Nodes,

@@ -3,33 +3,37 @@
 //! A repository is read whole or not at all: alone by REST with ETags, with others by GraphQL. Whether
 //! it has to be read is asked of GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
+mod deliveries;
 mod facts;
 mod failure;
 #[cfg(test)]
 mod fuzz;
 mod graphql;
+pub mod hook;
 mod marks;
 mod name;
 mod rest;
 mod whole;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crosswatch_core::model::change::{Fate, Files, Listing};
+use crosswatch_core::model::change::{Fate, Files, Listing, Rights};
 use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::locator::Locator;
+use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
-use crosswatch_core::model::time::Span;
-use crosswatch_core::references::{self, Context, Forges, References};
+use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::references::{self, Forges, References};
 use futures_util::future::{BoxFuture, try_join};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{BATCH, ForgeApi, ForgeError, Listed};
+use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};
 use crate::http::conditional::{AskError, Conditional, Reply};
-use crate::http::{Api, HttpError, HttpRequest, Method, Pages, StatusCode, Urgency};
+use crate::http::{Api, HttpError, HttpRequest, Method, Pages, StatusCode, Toll, Urgency};
 use failure::{Failure, Reason};
 
 /// How long an answer may take; GitHub itself gives up after ten seconds.
@@ -38,12 +42,13 @@ const DEADLINE: Span = Span::seconds(30);
 /// Reads the references of a change's body.
 pub type BodyReader = Arc<dyn Fn(&ChangeId, &str) -> References + Send + Sync>;
 
-/// The reader of bodies by the forges of a configuration.
+/// The reader of bodies by the forges of a configuration, once for each way in which its workspaces read.
 pub fn body_reader(settings: Arc<Settings>) -> BodyReader {
     let locator = Locator::new(&settings);
+    let readings = settings.readings();
     Arc::new(move |change, body| {
         let forges = Forges::of(&settings, &locator);
-        references::read(body, &Context::new(change, &forges))
+        references::read_for(body, change, &forges, &readings)
     })
 }
 
@@ -163,12 +168,55 @@ impl ForgeApi for GitHub {
         Box::pin(async move { Ok(facts::files(&inner, &repository, number, head).await?) })
     }
 
+    fn mergeable(
+        &self,
+        repository: RepositoryId,
+        number: u64,
+        head: Oid,
+    ) -> BoxFuture<'static, Result<Option<bool>, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(facts::mergeable(&inner, &repository, number, head).await?) })
+    }
+
+    fn rights(
+        &self,
+        repository: RepositoryId,
+        login: Name,
+    ) -> BoxFuture<'static, Result<Rights, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(facts::rights(&inner, &repository, &login).await?) })
+    }
+
     fn marks(
         &self,
         repositories: Vec<RepositoryId>,
     ) -> BoxFuture<'static, Result<BTreeMap<RepositoryId, String>, ForgeError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { Ok(marks::marks(&inner, repositories).await?) })
+    }
+
+    fn deliveries(
+        &self,
+        place: String,
+        hook: u64,
+        since: Timestamp,
+    ) -> BoxFuture<'static, Result<Vec<Delivered>, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(deliveries::read(&inner, &place, hook, since).await?) })
+    }
+
+    fn toll_of_writes(&self, _: &RepositoryId) -> Toll {
+        write::toll(&self.0)
+    }
+
+    fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { write::status(&inner, &key, &status).await })
+    }
+
+    fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { write::comment(&inner, &sticky).await })
     }
 }
 
@@ -182,7 +230,8 @@ impl Inner {
         let at = if moved { format!("repositories/{}", about.id) } else { format!("repos/{name}") };
         let (branches, changes) =
             try_join(self.branches(&repository, &at), self.changes(&repository, &at)).await?;
-        let mut listing = Listing { archived: about.archived, ..Listing::default() };
+        let public = about.private == Some(false);
+        let mut listing = Listing { archived: about.archived, public, ..Listing::default() };
         for (branch, head) in branches.iter().flat_map(|page| page.iter()) {
             listing.branches.insert(branch.clone(), *head);
         }

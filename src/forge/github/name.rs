@@ -14,14 +14,16 @@ pub(super) fn of(repository: &RepositoryId) -> Result<String, Failure> {
 
 /// Owner and name.
 pub(super) fn parts(repository: &RepositoryId) -> Result<(&str, &str), Failure> {
-    let found = repository.path.split_once('/').filter(|(owner, name)| fits(owner) && fits(name));
+    let found =
+        repository.path.split_once('/').filter(|(owner, name)| is_part(owner) && is_part(name));
     found.ok_or_else(|| {
         let why = format!("{repository}: a repository of GitHub is written OWNER/NAME");
         Failure::new(Reason::NotFound, why)
     })
 }
 
-fn fits(part: &str) -> bool {
+/// Whether it may be an owner or a name.
+pub(super) fn is_part(part: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !matches!(part, "" | "." | "..") && part.len() <= LONGEST && part.chars().all(plain)
 }

@@ -26,6 +26,8 @@ pub(super) struct About {
     pub(super) default_branch: Option<String>,
     #[serde(default)]
     pub(super) archived: bool,
+    /// Of a server that does not say it, nobody knows.
+    pub(super) private: Option<bool>,
 }
 
 /// Heads of branches, as one page has them.

@@ -31,7 +31,7 @@ const AT_ONCE: usize = 4;
 const LISTS: usize = 2 + 15;
 
 /// Whether a change can be merged is not asked: REST does not say it in lists.
-const FIELDS: &str = "{databaseId nameWithOwner isArchived defaultBranchRef{name} \
+const FIELDS: &str = "{databaseId nameWithOwner isArchived isPrivate defaultBranchRef{name} \
     refs(refPrefix:\"refs/heads/\",first:100){pageInfo{hasNextPage} nodes{name target{oid}}} \
     pullRequests(states:OPEN,first:15){pageInfo{hasNextPage} nodes{number headRefOid baseRefName \
     headRefName body isDraft createdAt authorAssociation author{login __typename} \
@@ -136,6 +136,7 @@ struct Seen {
     database_id: u64,
     name_with_owner: String,
     is_archived: bool,
+    is_private: bool,
     default_branch_ref: Option<Named>,
     refs: Option<List<Ref>>,
     pull_requests: List<Pull>,
@@ -209,7 +210,8 @@ impl<T> List<T> {
 impl Seen {
     /// Nothing where anything is missing or odd: then REST has to say it.
     fn listed(self, of: &RepositoryId, reader: &BodyReader) -> Option<Listed> {
-        let mut listing = Listing { archived: self.is_archived, ..Listing::default() };
+        let mut listing =
+            Listing { archived: self.is_archived, public: !self.is_private, ..Listing::default() };
         for branch in self.refs.map_or_else(|| Some(Vec::new()), List::whole)? {
             listing.branches.insert(Name::from(branch.name), branch.target.oid.parse().ok()?);
         }

@@ -4,6 +4,7 @@
 
 mod acting;
 mod commands;
+mod import;
 mod logs;
 mod offline;
 mod pages;

@@ -56,6 +56,7 @@ impl Scene {
         let main = git(&dir, &["rev-parse", "refs/heads/main"]).parse().expect("an oid");
         Listing {
             archived: false,
+            public: false,
             default_branch: Some("main".into()),
             branches: [("main".into(), main)].into(),
             changes: Vec::new(),

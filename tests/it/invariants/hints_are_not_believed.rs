@@ -1,9 +1,11 @@
-//! Invariant 6: payloads of CIs are hints: verified, never believed, they only bring looks forward.
+//! Invariant 6: payloads of CIs and forges are hints: verified, never believed, they only bring looks forward.
 
 use crosswatch::http::{HttpClient, HttpRequest, Method, StatusCode};
 use crosswatch_core::model::time::Span;
 use secrecy::SecretString;
+use serde_json::json;
 
+use crate::main_job::webhooks::{ONLY_HOOKS, SECRET, counted, deliver, hub};
 use crate::support::eventually;
 use crate::support::site::Site;
 
@@ -57,4 +59,38 @@ async fn a_push_without_the_secret_is_refused_and_one_with_it_is_not_believed() 
         .await;
     }
     assert_eq!(site.builds()[0]["stage"], "running", "the payload was believed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_without_the_secret_is_refused_and_one_with_it_is_not_believed() {
+    let hub = hub("true", "ref: head", ONLY_HOOKS).await;
+    let _daemon = hub.site.start().await;
+    hub.site.settled(&["one"]).await;
+    let http = HttpClient::new().expect("a client");
+    // A change that there is not, with a head that nobody pushed, and a branch that is not deleted.
+    let repository =
+        json!({"id": hub.model.state().named("rock/types").id, "full_name": "rock/types"});
+    let opened = json!({"action": "opened", "repository": repository, "pull_request":
+        {"number": 5, "state": "open", "head": {"sha": "b".repeat(40)}}});
+    let deleted = json!({"ref": "refs/heads/main", "after": "0".repeat(40), "deleted": true,
+        "repository": repository});
+    let lies = [("pull_request", opened.to_string()), ("push", deleted.to_string())];
+    hub.model.forget_requests();
+    for secret in [None, Some("wrong"), Some("")] {
+        for (event, lie) in &lies {
+            let status = deliver(&http, &hub.site, (event, event), lie, secret).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{event} {secret:?}");
+        }
+    }
+    assert_eq!((counted(&hub.site, "refused"), counted(&hub.site, "taken")), (6, 0));
+    for (event, lie) in &lies {
+        let status = deliver(&http, &hub.site, (event, event), lie, Some(SECRET)).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "nothing of the same id was stored");
+    }
+    // It is looked for again and again, and what is there counts.
+    eventually("it was looked for", async || hub.model.requests().of("/pulls").requests >= 4).await;
+    let rows = hub.site.ask(&["changes"]).expect("an answer").to_string();
+    assert!(!rows.contains("types#5"), "the payload was believed: {rows}");
+    assert!(hub.site.decision("one", "mainline").starts_with("unchanged"), "{}", hub.site.log());
+    assert!(hub.site.builds().is_empty());
 }

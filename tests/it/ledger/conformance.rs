@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crosswatch::clock::Clock;
-use crosswatch::ledger::{BuildFilter, Ledger, LedgerError};
+use crosswatch::ledger::{BuildFilter, Came, DeliveryRow, HookRow, Ledger, LedgerError, Stop};
 use crosswatch::store::Store;
 use crosswatch_core::model::build::{Cause, RequestId, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::ledger_view::{Approval, AttemptView};
 use crosswatch_core::model::plan::Superseded;
+use crosswatch_core::model::report::{Status, StatusKey, StatusState};
 use crosswatch_core::model::time::{Span, Timestamp};
 
 use super::plans::{AT, build, change, plan, set};
@@ -157,6 +158,141 @@ async fn what_is_remembered_survives(ledger: Ledger, store: Store, clock: Clock)
     assert!(Arc::ptr_eq(&before.workspaces["w"], &ledger.view().workspaces["w"]));
 }
 
+async fn a_delivery_counts_once_and_a_missed_one_when_it_comes(
+    ledger: Ledger,
+    _: Store,
+    clock: Clock,
+) {
+    let term = ledger.lead("a").await.expect("leads");
+    let row = |guid: &str, at| DeliveryRow {
+        forge: Name::from("hub"),
+        guid: guid.to_owned(),
+        hook: 7,
+        event: "push".to_owned(),
+        repository_id: 12,
+        at,
+    };
+    let take = async |came, guids: &[&str], at| {
+        let rows: Vec<DeliveryRow> = guids.iter().map(|guid| row(guid, at)).collect();
+        ledger.deliveries(&term, came, &rows, &[]).await.expect("stored")
+    };
+    for (came, guids, new, why) in [
+        (Came::Taken, &["a", "b", "a"][..], &[true, true, false][..], "twice in one"),
+        (Came::Taken, &["b", "c"], &[false, true], "taken before"),
+        (Came::Missed, &["c", "d"], &[false, true], "what was taken is not missed"),
+        (Came::Missed, &["d"], &[false], "missed once"),
+        (Came::Taken, &["d", "d"], &[true, false], "delivered after all"),
+        (Came::Missed, &["d"], &[false], "and not missed again"),
+    ] {
+        assert_eq!(take(came, guids, AT).await, new, "{why}");
+    }
+    let other = DeliveryRow { forge: Name::from("other"), ..row("a", AT) };
+    let stored = ledger.deliveries(&term, Came::Taken, &[other], &[]).await.expect("stored");
+    assert_eq!(stored, [true], "another forge's");
+
+    let hook = HookRow {
+        forge: Name::from("hub"),
+        hook: 7,
+        target: "organization".to_owned(),
+        place: "orgs/rock".to_owned(),
+        events: ["push".to_owned(), "ping".to_owned()].into(),
+        first_at: AT,
+        last_at: AT,
+        log_read_to: AT,
+    };
+    let later = AT + Span::minutes(9);
+    let again = HookRow { first_at: later, last_at: later, log_read_to: later, ..hook.clone() };
+    for hook in [&hook, &again] {
+        ledger
+            .deliveries(&term, Came::Taken, &[], std::slice::from_ref(hook))
+            .await
+            .expect("stored");
+    }
+    ledger.log_read(&term, &hook.forge, 7, AT + Span::minutes(3)).await.expect("stored");
+    let kept = HookRow { last_at: later, log_read_to: AT + Span::minutes(3), ..hook };
+    assert_eq!(ledger.hooks().await.expect("hooks"), [kept]);
+
+    clock.advance(Span::days(8));
+    take(Came::Taken, &["new"], clock.now()).await;
+    ledger.forget_deliveries(&term).await.expect("forgotten");
+    assert_eq!(take(Came::Taken, &["a", "new"], clock.now()).await, [true, false], "by age");
+}
+
+async fn what_is_said_is_due_until_it_is_written(ledger: Ledger, store: Store, clock: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let key = StatusKey {
+        repository: change(1).repository,
+        head: set(1)[0].head,
+        context: "crosswatch/w".into(),
+    };
+    let status = |state: StatusState| Status {
+        state,
+        description: state.word().to_owned(),
+        target: (state == StatusState::Success).then(|| "https://ci.example".to_owned()),
+    };
+    let wanted = |state, remarks: &[&str]| {
+        let mut wanted = plan(Vec::new());
+        let part = Arc::make_mut(&mut wanted.workspaces[0]);
+        part.reports.statuses = vec![(key.clone(), status(state))];
+        let remarks = remarks.iter().map(|text| (*text).to_owned()).collect();
+        part.reports.remarks = vec![(change(1), remarks)];
+        wanted
+    };
+    let commit = async |plan| ledger.commit(&term, &plan).await.expect("committed").reports;
+    let due = async || {
+        let due = ledger.due_statuses().await.expect("rows");
+        due.into_iter().map(|due| due.status.state).collect::<Vec<_>>()
+    };
+    let mark = async |state| {
+        ledger.mark_status(&term, &workspace(), &key, &status(state)).await.expect("marked");
+    };
+    let (pending, success) = (StatusState::Pending, StatusState::Success);
+    assert_eq!(commit(wanted(pending, &["x"])).await, 2);
+    assert_eq!(ledger.view().workspaces["w"].said.statuses[&key], status(pending));
+    assert_eq!(ledger.view().workspaces["w"].said.remarks[&change(1)], ["x"]);
+    // The verdict takes its place before it is written.
+    commit(wanted(success, &["x", "y"])).await;
+    assert_eq!(due().await, [success]);
+    // A mark of what is no longer wanted leaves it due; going back to what is written does not.
+    mark(pending).await;
+    assert_eq!(due().await, [success]);
+    commit(wanted(pending, &["y"])).await;
+    assert_eq!(due().await, []);
+    commit(wanted(success, &["y"])).await;
+    let same = Ledger::open(store, clock.clone()).await.expect("opened");
+    assert_eq!(same.view().workspaces["w"].said.statuses[&key], status(success));
+    mark(success).await;
+    assert_eq!(due().await, []);
+
+    let comment = ledger.due_comments().await.expect("rows").remove(0);
+    assert_eq!(comment.remarks[&workspace()], ["y"]);
+    commit(wanted(success, &[])).await;
+    let digest = || Some("d".to_owned());
+    ledger.mark_comment(&term, &comment, Some("7".to_owned()), digest()).await.expect("marked");
+    let comment = ledger.due_comments().await.expect("rows").remove(0);
+    assert!(comment.remarks.is_empty() && ledger.view().workspaces["w"].said.remarks.is_empty());
+    assert_eq!((comment.comment_id.as_deref(), comment.digest.as_deref()), (Some("7"), Some("d")));
+    ledger.mark_comment(&term, &comment, Some("7".to_owned()), digest()).await.expect("marked");
+    assert!(ledger.due_comments().await.expect("rows").is_empty());
+
+    let stop = |why: &str, ends_at| Stop {
+        place: "github.com/o/a".to_owned(),
+        why: why.to_owned(),
+        since: AT,
+        ends_at,
+    };
+    ledger.stop(&term, &stop("once", AT + Span::hours(1))).await.expect("stopped");
+    ledger.stop(&term, &stop("twice", AT + Span::hours(2))).await.expect("stopped");
+    let stops = ledger.stops(AT + Span::hours(1)).await.expect("rows");
+    assert_eq!(stops, [stop("twice", AT + Span::hours(2))]);
+    assert!(ledger.stops(AT + Span::hours(2)).await.expect("rows").is_empty());
+    ledger.clear_stops(&term).await.expect("cleared");
+    assert!(ledger.stops(AT).await.expect("rows").is_empty());
+    clock.advance(Span::seconds(1));
+    ledger.prune(&term, clock.now()).await.expect("pruned");
+    assert!(ledger.due_comments().await.expect("rows").is_empty());
+}
+
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -194,4 +330,6 @@ on_both!(
     an_approval_is_for_exactly_its_set,
     pruning_leaves_what_is_open_and_the_newest,
     what_is_remembered_survives,
+    a_delivery_counts_once_and_a_missed_one_when_it_comes,
+    what_is_said_is_due_until_it_is_written,
 );

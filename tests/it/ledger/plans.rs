@@ -11,6 +11,7 @@ use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look};
 use crosswatch_core::model::plan::{
     Decision, FingerprintPart, Plan, SubjectPlan, Trigger, WorkspacePlan,
 };
+use crosswatch_core::model::report::Reports;
 use crosswatch_core::model::time::Timestamp;
 
 pub(super) const AT: Timestamp = Timestamp(1_700_000_000_000);
@@ -113,6 +114,7 @@ pub(super) fn plan(subjects: Vec<SubjectPlan>) -> Plan {
         unwatched: Vec::new(),
         looks: vec![Look { repository, branch: Name::from("master") }],
         mainline: None,
+        reports: Reports::default(),
         wanted: BTreeSet::new(),
         consulted: BTreeSet::new(),
         next_at: None,

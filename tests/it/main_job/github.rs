@@ -10,13 +10,13 @@ const TOKEN: &str = "github-canary";
 const REPOSITORIES: [&str; 4] = ["conf", "types", "drivers", "gui"];
 
 /// A site whose repositories are those of a GitHub.
-struct Hub {
-    site: Site,
-    model: Model,
+pub(crate) struct Hub {
+    pub(crate) site: Site,
+    pub(crate) model: Model,
 }
 
 impl Hub {
-    async fn new(script: &str, changes: &str, workspaces: &[&str]) -> Self {
+    pub(crate) async fn new(script: &str, changes: &str, workspaces: &[&str]) -> Self {
         let (site, model) = (Site::new(), Model::start().await);
         model.token("main", TOKEN);
         let url = format!("{}/rock", model.url);
@@ -55,14 +55,23 @@ impl Hub {
         self.site.write_config(&text.replace(settle, &none));
     }
 
+    /// Replaces how often the forge is looked at, and adds `more` keys to it.
+    pub(crate) fn forge(&self, poll: &str, more: &str) {
+        let path = self.site.path().join("workspaces.yaml");
+        let text = std::fs::read_to_string(&path).expect("the configuration");
+        let text = text.replace("poll: {interval: 1s}", &format!("poll: {{{poll}}}"));
+        let kind = "kind: github\n";
+        self.site.write_config(&text.replace(kind, &format!("{kind}    {more}\n")));
+    }
+
     /// Identity of a change.
-    fn change(&self, name: &str, number: u64) -> String {
+    pub(crate) fn change(&self, name: &str, number: u64) -> String {
         let host = self.model.url.trim_start_matches("http://");
         format!("{host}/rock/{name}#{number}")
     }
 
     /// Opens a change with a commit of its own; its number.
-    fn open(&self, name: &str, new: NewChange) -> u64 {
+    pub(crate) fn open(&self, name: &str, new: NewChange) -> u64 {
         let repo = self.site.repo(name);
         let main = git(&repo, &["rev-parse", "refs/heads/main"]);
         let head = commit(&repo, "refs/heads/new", &format!("{new:?}"), &[&main]);
@@ -70,11 +79,21 @@ impl Hub {
         self.model.open(&format!("rock/{name}"), NewChange { head: Some(head), ..new })
     }
 
-    fn edit(&self, name: &str, number: u64, edit: Edit) {
+    /// Pushes a commit to a change.
+    pub(crate) fn push(&self, name: &str, number: u64) {
+        let repo = self.site.repo(name);
+        let before =
+            self.model.state().named(&format!("rock/{name}")).changes[&number].head.clone();
+        let head = commit(&repo, "refs/heads/new", "more", &[&before]);
+        git(&repo, &["update-ref", "-d", "refs/heads/new"]);
+        self.model.push_change(&format!("rock/{name}"), number, Some(&head));
+    }
+
+    pub(crate) fn edit(&self, name: &str, number: u64, edit: Edit) {
         self.model.edit(&format!("rock/{name}"), number, edit);
     }
 
-    async fn decided(&self, change: &str, word: &str) {
+    pub(crate) async fn decided(&self, change: &str, word: &str) {
         let site = &self.site;
         eventually(&format!("{change} is {word}:\n{}", site.log()), async || {
             let decision = site.decision("one", change);
@@ -83,7 +102,7 @@ impl Hub {
         .await;
     }
 
-    async fn built(&self, change: &str, times: usize) {
+    pub(crate) async fn built(&self, change: &str, times: usize) {
         let site = &self.site;
         eventually(&format!("{change} is built {times} times:\n{}", site.log()), async || {
             site.succeeded("one", change) == times
@@ -92,7 +111,7 @@ impl Hub {
     }
 }
 
-fn saying(body: &str) -> NewChange {
+pub(super) fn saying(body: &str) -> NewChange {
     NewChange { body: Some(body.to_owned()), ..NewChange::default() }
 }
 

@@ -1,9 +1,12 @@
 //! The main job, end to end: the built program, real git, real builds.
 
+mod asked;
 mod builds;
 mod command_line;
 mod frozen_git;
-mod github;
+pub(crate) mod github;
 mod ledger_faults;
 mod mirrors;
+mod reports;
 mod wakes;
+pub(crate) mod webhooks;

@@ -48,6 +48,7 @@ async fn ten_thousand_wakes_a_second_make_at_most_twenty_passes() {
         term,
         wake: wake.clone(),
         outbox: Wake::new(),
+        reporter: Wake::new(),
         publish,
         board: Board::default(),
         clock: clock.clone(),

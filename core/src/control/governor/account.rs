@@ -15,6 +15,8 @@ const WRITE_GAP: Span = Span::seconds(1);
 const WRITES_A_MINUTE: usize = 80;
 const WRITES_AN_HOUR: usize = 500;
 const HOUR: Span = Span::minutes(60);
+/// After this it is looked again at what waits for an end that nobody knows.
+const UNKNOWN: Span = Span::seconds(1);
 /// Two resets as far apart as this may be the same one.
 const SAME_RESET: Span = Span::seconds(5);
 /// Time in which one more request in flight is allowed while sending begins again.
@@ -308,6 +310,13 @@ impl Account {
             return Some((Why::Writes, Some(until)));
         }
         self.next_point(use_for, now).map(|until| (Why::Minute, Some(until)))
+    }
+
+    pub(super) fn free_at(&self, use_for: Use, pool: &str, now: Timestamp) -> Timestamp {
+        match self.held(use_for, pool, 1, now) {
+            None => now,
+            Some((_, until)) => until.unwrap_or(now + UNKNOWN).max(now),
+        }
     }
 
     fn next_write(&self, now: Timestamp) -> Option<Timestamp> {

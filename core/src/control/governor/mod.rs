@@ -243,6 +243,17 @@ pub fn stretched(span: Span, percent: u64) -> Span {
     Span(span.0.saturating_mul(percent) / 100)
 }
 
+/// When a request that is asked for now would go at the earliest, as far as that is known. Nothing is
+/// taken by asking: who has to choose what to send can wait until then, and choose with what is known
+/// then.
+pub fn free_at(state: &State, key: &Key, use_for: Use, now: Timestamp) -> Timestamp {
+    state
+        .accounts
+        .get(&key.host)
+        .and_then(|all| all.get(&key.credential))
+        .map_or(now, |account| account.free_at(use_for, &key.pool, now))
+}
+
 /// What is left of a pool's budget, as far as it is known: (remaining, limit).
 pub fn budget(state: &State, key: &Key) -> Option<(u32, u32)> {
     state.accounts.get(&key.host)?.get(&key.credential)?.budget(&key.pool)

@@ -37,6 +37,17 @@ fn attempt(state: &mut State, end: End) -> (Vec<Effect>, Vec<Effect>) {
 }
 
 #[test]
+fn a_clock_that_goes_back_delays_no_retry() {
+    let mut state = State::default();
+    let day = 86_400_000;
+    go(&mut state, Event::Tick(None), day);
+    go(&mut state, Event::Granted(None), day);
+    go(&mut state, Event::Ended(End::Failed), day);
+    assert!(go(&mut state, Event::Tick(None), day).is_empty(), "the retry waits");
+    assert_eq!(go(&mut state, Event::Tick(None), 0), [Effect::Request(Priority::Usual)]);
+}
+
+#[test]
 fn a_workspace_is_bootstrapped_once_and_updated_when_its_inputs_move() {
     let mut state = State::default();
     assert_eq!(go(&mut state, Event::Tick(None), 0), vec![Effect::Request(Priority::Usual)]);

@@ -81,7 +81,7 @@ pub(super) fn answered(
     marks: Option<&BTreeMap<RepositoryId, String>>,
     now: Timestamp,
 ) -> Vec<Effect> {
-    let State { targets, detectors } = state;
+    let State { targets, detectors, .. } = state;
     let detector = detectors.entry(server.to_owned()).or_default();
     let mut effects = Vec::new();
     for id in asked {
@@ -127,7 +127,7 @@ pub(super) fn answered(
 
 /// Questions that are due: about everything, or about what is new.
 pub(super) fn due(state: &mut State, now: Timestamp) -> Vec<Effect> {
-    let State { targets, detectors } = state;
+    let State { targets, detectors, .. } = state;
     let mut ids: BTreeMap<String, Vec<RepositoryId>> = BTreeMap::new();
     for (id, target) in targets.iter_mut() {
         let Some(mark) = &mut target.mark else { continue };

@@ -30,6 +30,17 @@ fn a_server_that_hangs_keeps_only_its_own_waiting() {
 }
 
 #[test]
+fn a_clock_that_goes_back_delays_no_look() {
+    let mut state = State::default();
+    let id = RepositoryId::new("mirror", "a");
+    let day = 86_400_000;
+    step(&mut state, Event::Watch(vec![wanted("a", "one")]), Timestamp(day));
+    step(&mut state, Event::Looked { id, answered: true }, Timestamp(day + 10));
+    assert!(step(&mut state, Event::Tick, Timestamp(0)).is_empty(), "it was just looked at");
+    assert_eq!(step(&mut state, Event::Tick, Timestamp(70_000)).len(), 1);
+}
+
+#[test]
 fn a_hint_during_a_look_leads_to_another() {
     let mut state = State::default();
     let id = RepositoryId::new("mirror", "a");

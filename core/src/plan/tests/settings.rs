@@ -100,6 +100,7 @@ pub(crate) fn workspace() -> WorkspaceSettings {
             same_repository: SameRepository::Block,
             pinned_roots: false,
             branch_matching: false,
+            reading: Default::default(),
             paths: PathPatterns::default(),
             ignore_paths: PathPatterns::default(),
             rebuild_on_base: RebuildOnBase::None,

@@ -89,6 +89,11 @@ impl World {
     /// A repository that nobody has seen so far.
     pub(super) fn unseen(&mut self, path: &str) {
         self.repository(path);
+        self.unsee(path);
+    }
+
+    /// Nobody has looked at it so far, at whatever is there already.
+    pub(super) fn unsee(&mut self, path: &str) {
         let part = Arc::make_mut(&mut self.snapshot.repositories)
             .remove(&repository(path))
             .expect("a repository");

@@ -21,7 +21,8 @@ fn world(format: ManifestFormat, input: &Input<'_>, prefix: &str, paths: &[&str]
     Arc::make_mut(forge).also = vec![prefix.to_owned()];
     world.snapshot.locator = Arc::new(Locator::new(settings));
     let read = manifest::read_input(format, input).expect("a manifest");
-    (world.packages, world.definitions) = (read.manifest.packages, read.manifest.definitions);
+    let packages = read.manifest.packages.into_iter().map(std::sync::Arc::unwrap_or_clone);
+    (world.packages, world.definitions) = (packages.collect(), read.manifest.definitions);
     for path in paths {
         world.repository(path);
         world.listing(path, |listing| {

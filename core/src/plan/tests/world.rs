@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::build::{Stage, Verdict};
-use crate::model::change::{CommitFacts, Fate, Files, Listing, OpenRef};
+use crate::model::change::{CommitFacts, Fate, Files, Listing, OpenRef, Rights};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView, Rebuild, WorkspaceLedger};
 use crate::model::locator::Locator;
@@ -36,6 +36,10 @@ pub(super) struct World {
     pub(super) fates: BTreeMap<ChangeId, Fate>,
     /// Files that heads touch; of others nothing is answered.
     pub(super) files: BTreeMap<Oid, Files>,
+    /// Whether pull requests can be merged, where somebody asks; nothing while that is tried.
+    pub(super) mergeable: BTreeMap<ChangeId, Option<bool>>,
+    /// What people may do in every repository; about others nothing is answered.
+    pub(super) rights: BTreeMap<Name, Rights>,
     /// Questions about these commits get no answer.
     pub(super) silent: BTreeSet<Oid>,
     pub(super) planner: Planner,
@@ -119,6 +123,8 @@ impl World {
             ancestry: BTreeSet::new(),
             fates: BTreeMap::new(),
             files: BTreeMap::new(),
+            mergeable: BTreeMap::new(),
+            rights: BTreeMap::new(),
             silent: BTreeSet::new(),
             planner: Planner::new(),
             tool: super::tool::Tool::default(),
@@ -142,6 +148,7 @@ impl World {
             url: url(path),
             listing: Observed::known(Listing {
                 archived: false,
+                public: false,
                 default_branch: Some("main".into()),
                 branches: BTreeMap::from([("main".into(), head)]),
                 changes: Vec::new(),
@@ -321,6 +328,11 @@ impl World {
             Question::Candidate(recipe) => {
                 self.tool.answer(&self.packages, &self.definitions, recipe)
             }
+            Question::Mergeable { repository, number, .. } => {
+                let mergeable = self.mergeable.get(&repository.change(*number)).copied();
+                mergeable.map(Answer::Mergeable)
+            }
+            Question::Rights { login, .. } => self.rights.get(login).copied().map(Answer::Rights),
             _ => None,
         }
     }
@@ -368,6 +380,7 @@ impl World {
         if let Some(facts) = &workspace.mainline {
             ledger.mainline = Some(facts.clone());
         }
+        ledger.said.take_over(&workspace.reports);
         for planned in &workspace.subjects {
             for gone in &planned.superseded {
                 for attempt in ledger.attempts.values_mut().flatten() {

@@ -203,8 +203,9 @@ impl Edited {
             _ => None,
         });
         let known: Vec<_> = known.collect();
+        let answers = Arc::make_mut(&mut self.snapshot.answers);
         for (question, answer) in known {
-            Arc::make_mut(&mut self.snapshot.answers).entry(question).or_insert(answer);
+            answers.entry(question).or_insert(answer);
         }
     }
 

@@ -5,7 +5,7 @@ fn read(body: &[u8]) -> Result<BTreeMap<String, Seen>, Failure> {
     graphql::each(graphql::read(body)?)
 }
 
-const ANSWER: &str = r#"{"data":{"r0":{"databaseId":1296269,"nameWithOwner":"octocat/Hello-World","isArchived":false,"pushedAt":"2011-01-26T19:06:43Z","defaultBranchRef":{"name":"main"},"pullRequests":{"nodes":[{"number":1347,"updatedAt":"2011-01-26T19:01:12Z"}]}},"r1":{"databaseId":2,"nameWithOwner":"octocat/empty","isArchived":true,"pushedAt":null,"defaultBranchRef":null,"pullRequests":{"nodes":[]}},"r2":null},"errors":[{"type":"NOT_FOUND","path":["r2"],"locations":[{"line":7,"column":3}],"message":"Could not resolve to a Repository with the name 'octocat/gone'."}]}"#;
+const ANSWER: &str = r#"{"data":{"r0":{"databaseId":1296269,"nameWithOwner":"octocat/Hello-World","isArchived":false,"isPrivate":false,"pushedAt":"2011-01-26T19:06:43Z","defaultBranchRef":{"name":"main"},"pullRequests":{"nodes":[{"number":1347,"updatedAt":"2011-01-26T19:01:12Z"}]}},"r1":{"databaseId":2,"nameWithOwner":"octocat/empty","isArchived":true,"isPrivate":true,"pushedAt":null,"defaultBranchRef":null,"pullRequests":{"nodes":[]}},"r2":null},"errors":[{"type":"NOT_FOUND","path":["r2"],"locations":[{"line":7,"column":3}],"message":"Could not resolve to a Repository with the name 'octocat/gone'."}]}"#;
 
 #[test]
 fn what_has_an_error_is_left_out_and_the_rest_is_believed() {

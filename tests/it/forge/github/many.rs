@@ -91,8 +91,8 @@ async fn a_question_that_is_too_heavy_is_asked_in_halves() {
     // An Enterprise Server may have no GraphQL.
     site.model.no_faults();
     site.model.fault(Fault::on("graphql", What::Status(404, Vec::new(), "{}".to_owned())));
-    let error = site.forge.marks(all()).await.expect_err("no GraphQL");
-    assert_eq!(variant(&error), "not found", "{error}");
+    let marks = site.forge.marks(all()).await.expect("a server without marks");
+    assert!(marks.is_empty(), "everything is read: {marks:?}");
     site.end().await;
 }
 

@@ -2,6 +2,7 @@
 
 mod facts;
 mod many;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -395,5 +396,6 @@ fn variant(error: &ForgeError) -> &'static str {
         ForgeError::Limited(_) => "limited",
         ForgeError::Unavailable(_) => "unavailable",
         ForgeError::Nonsense(_) => "nonsense",
+        ForgeError::Refused(_) => "refused",
     }
 }

@@ -3,8 +3,12 @@
 
     npm pack @octokit/openapi@23.0.2 @octokit/webhooks-schemas@7.6.1     and unpack both
     trim.py generated/api.github.com.json schema.json                    writes beside this script
+
+    npm pack @octokit/webhooks-examples@7.6.1                            and unpack it
+    trim.py --examples api.github.com/index.json                         writes webhook-examples.json.gz
 """
 
+import gzip
 import json
 import pathlib
 import sys
@@ -77,7 +81,16 @@ class Trimmed:
         (pathlib.Path(__file__).parent / file).write_text(text + "\n")
 
 
+def examples(file):
+    entries = [{"event": entry["name"], "examples": entry["examples"]} for entry in json.load(open(file))]
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False)
+    packed = gzip.compress(text.encode(), 9, mtime=0)
+    (pathlib.Path(__file__).parent / "webhook-examples.json.gz").write_bytes(packed)
+
+
 def main():
+    if sys.argv[1] == "--examples":
+        return examples(sys.argv[2])
     api = json.load(open(sys.argv[1]))
     trimmed, answers = Trimmed(api["components"]["schemas"]), {}
     for name, (path, method, status) in ANSWERS.items():

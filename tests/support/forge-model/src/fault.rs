@@ -62,6 +62,8 @@ pub enum HookWhat {
     Duplicate,
     /// It is sent later.
     Late(Duration),
+    /// It is sent at some time before this is over, each at another: they arrive in any order.
+    Shuffle(Duration),
     /// Its signature is made with another secret.
     BadSignature,
     /// It has no signature.

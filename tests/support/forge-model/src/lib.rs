@@ -18,10 +18,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use acts::{Edit, NewChange};
-pub use fault::{Fault, HookFault, What};
+pub use fault::{Fault, HookFault, HookWhat, What};
 pub use limit::{Limits, Meter};
 pub use log::{Count, Summary};
-pub use world::{Access, Permission, State, Token};
+pub use world::{Access, HookTarget, Permission, State, Token};
 
 /// A running model. It ends when it is dropped.
 pub struct Model {
@@ -98,9 +98,26 @@ impl Model {
         self.state().log.clear();
     }
 
-    /// A webhook for every repository, or for one, sent to `url` and signed with `secret`.
+    /// A webhook of one repository, or of an app that is told of all, sent to `url` and signed with
+    /// `secret`.
     pub fn hook(&self, repository: Option<&str>, url: &str, secret: &str) -> u64 {
-        self.state().add_hook(repository, url, secret)
+        let mut state = self.state();
+        let target = match repository {
+            Some(name) => HookTarget::Repository(state.named(name).id),
+            None => HookTarget::App,
+        };
+        state.add_hook(target, url, secret)
+    }
+
+    /// Sends a delivery once more; whether there is one of that id.
+    pub fn deliver_again(&self, id: u64) -> bool {
+        github::hooks::again(&self.shared, &mut self.state(), id)
+    }
+
+    /// A webhook for the repositories of an owner.
+    pub fn org_hook(&self, owner: &str, url: &str, secret: &str) -> u64 {
+        let target = HookTarget::Organization(owner.to_lowercase());
+        self.state().add_hook(target, url, secret)
     }
 
     /// A repository backed by a bare one on disk, served over git's own protocol.

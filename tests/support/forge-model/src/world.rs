@@ -216,12 +216,34 @@ pub enum Access {
 pub struct Hook {
     /// Of its own.
     pub id: u64,
-    /// All repositories when left out.
-    pub repository: Option<u64>,
+    /// What it belongs to, and whose events it tells.
+    pub target: HookTarget,
     /// `http://HOST:PORT/PATH`.
     pub url: String,
     /// Signs.
     pub secret: String,
+}
+
+/// What a hook belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookTarget {
+    /// One repository, by id.
+    Repository(u64),
+    /// The repositories of an owner, in lower case.
+    Organization(String),
+    /// An app, which is told of all repositories.
+    App,
+}
+
+impl HookTarget {
+    /// As the forge names its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Repository(_) => "repository",
+            Self::Organization(_) => "organization",
+            Self::App => "integration",
+        }
+    }
 }
 
 /// A webhook that was to be sent.
@@ -233,6 +255,8 @@ pub struct Delivery {
     pub guid: String,
     /// Whose.
     pub hook: u64,
+    /// What the hook belongs to, by id.
+    pub target: u64,
     /// Such as `pull_request`.
     pub event: String,
     /// Such as `opened`.
@@ -363,10 +387,9 @@ impl State {
         }
     }
 
-    pub(crate) fn add_hook(&mut self, repository: Option<&str>, url: &str, secret: &str) -> u64 {
+    pub(crate) fn add_hook(&mut self, target: HookTarget, url: &str, secret: &str) -> u64 {
         let id = self.fresh();
-        let repository = repository.map(|name| self.named(name).id);
-        self.hooks.push(Hook { id, repository, url: url.to_owned(), secret: secret.to_owned() });
+        self.hooks.push(Hook { id, target, url: url.to_owned(), secret: secret.to_owned() });
         id
     }
 

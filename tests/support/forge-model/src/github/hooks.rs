@@ -12,7 +12,7 @@ use super::json;
 use crate::Shared;
 use crate::acts::Told;
 use crate::fault::{HookWhat, strike_hook};
-use crate::world::{Delivery, Hook, State};
+use crate::world::{Delivery, Hook, HookTarget, State};
 
 /// GitHub's time for an answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -38,7 +38,12 @@ pub(crate) fn send(shared: &Arc<Shared>, state: &mut State, id: u64, told: Told)
             }
             payload.extend(extra.clone());
         }
-        let listens = |hook: &&Hook| hook.repository.is_none_or(|only| only == repository_id);
+        let owner = repository.owner.to_lowercase();
+        let listens = |hook: &&Hook| match &hook.target {
+            HookTarget::Repository(only) => *only == repository_id,
+            HookTarget::Organization(only) => *only == owner,
+            HookTarget::App => true,
+        };
         let hooks: Vec<Hook> = state.hooks.iter().filter(listens).cloned().collect();
         for hook in hooks {
             let number = state.fresh();
@@ -49,6 +54,7 @@ pub(crate) fn send(shared: &Arc<Shared>, state: &mut State, id: u64, told: Told)
                 event: event.to_owned(),
                 action: action.map(str::to_owned),
                 repository: repository_id,
+                target: target_id(state, &hook.target),
                 delivered_at: state.now(),
                 status: 0,
                 redelivery: false,
@@ -92,14 +98,28 @@ pub(crate) fn entry(delivery: &Delivery) -> Value {
     })
 }
 
+/// The forge's own id of what a hook belongs to.
+fn target_id(state: &mut State, target: &HookTarget) -> u64 {
+    match target {
+        HookTarget::Repository(id) => *id,
+        HookTarget::Organization(owner) => state.user(owner).id,
+        HookTarget::App => 1,
+    }
+}
+
 fn go(shared: &Arc<Shared>, hook: Hook, delivery: Delivery, what: Option<HookWhat>) {
     if what == Some(HookWhat::Lose) {
         return;
     }
     let back = Arc::clone(shared);
     let _sender = shared.runtime.spawn(async move {
-        if let Some(HookWhat::Late(wait)) = what {
-            tokio::time::sleep(wait).await;
+        match what {
+            Some(HookWhat::Late(wait)) => tokio::time::sleep(wait).await,
+            Some(HookWhat::Shuffle(within)) => {
+                let part = Sha256::digest(&delivery.guid)[0];
+                tokio::time::sleep(within * u32::from(part) / 256).await;
+            }
+            _ => {}
         }
         let times = if what == Some(HookWhat::Duplicate) { 2 } else { 1 };
         for _ in 0..times {
@@ -127,12 +147,15 @@ async fn post(
         "POST {} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\n\
          user-agent: GitHub-Hookshot/model\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nx-github-event: {}\r\nx-github-delivery: {}\r\n\
-         x-github-hook-id: {}\r\n",
+         x-github-hook-id: {}\r\nx-github-hook-installation-target-type: {}\r\n\
+         x-github-hook-installation-target-id: {}\r\n",
         url.path(),
         delivery.payload.len(),
         delivery.event,
         delivery.guid,
         hook.id,
+        hook.target.kind(),
+        delivery.target,
     );
     let secret = match what {
         Some(HookWhat::BadSignature) => "another secret",

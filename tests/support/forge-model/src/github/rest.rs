@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::serve::{Ask, Reply, token};
 use super::{hooks, json, write};
 use crate::Shared;
-use crate::world::{Change, ChangeState, Comment, Repository, State};
+use crate::world::{Change, ChangeState, Comment, Hook, HookTarget, Repository, State};
 
 pub(crate) fn answer(shared: &Arc<Shared>, state: &mut State, ask: &Ask) -> Reply {
     let parts: Vec<&str> = ask.path.split('/').filter(|part| !part.is_empty()).collect();
@@ -21,8 +21,15 @@ pub(crate) fn answer(shared: &Arc<Shared>, state: &mut State, ask: &Ask) -> Repl
             repositories(state, ask, None)
         }
         ("GET", ["orgs", org, "repos"]) => repositories(state, ask, Some(org)),
-        ("GET", ["app", "hook", "deliveries"]) => deliveries(state, ask, None),
-        ("GET", ["orgs", _, "hooks", id, "deliveries"]) => deliveries(state, ask, id.parse().ok()),
+        ("GET", ["app", "hook", "deliveries"]) => {
+            let of_app = |hook: &&Hook| hook.target == HookTarget::App;
+            let hook = state.hooks.iter().find(of_app).map(|hook| hook.id);
+            deliveries(state, ask, hook, &HookTarget::App)
+        }
+        ("GET", ["orgs", owner, "hooks", id, "deliveries"]) => {
+            let target = HookTarget::Organization(owner.to_lowercase());
+            deliveries(state, ask, id.parse().ok(), &target)
+        }
         ("POST", ["app", "hook", "deliveries", id, "attempts"]) => attempt(shared, state, id),
         ("POST", ["app", "installations", id, "access_tokens"]) => write::access_token(state, id),
         (_, ["repos", owner, name, rest @ ..]) => {
@@ -163,7 +170,9 @@ fn inside(
             user["role_name"] = Value::from(role);
             Reply::json(200, &json!({"permission": permission, "role_name": role, "user": user}))
         }
-        ["hooks", hook, "deliveries"] => deliveries(state, ask, hook.parse().ok()),
+        ["hooks", hook, "deliveries"] => {
+            deliveries(state, ask, hook.parse().ok(), &HookTarget::Repository(id))
+        }
         _ => Reply::message(404, "Not Found"),
     }
 }
@@ -253,8 +262,10 @@ fn repositories(state: &State, ask: &Ask, owner: Option<&str>) -> Reply {
     reply
 }
 
-fn deliveries(state: &State, ask: &Ask, hook: Option<u64>) -> Reply {
-    let of_hook = |hook_id: u64| hook.is_none_or(|hook| hook == hook_id);
+fn deliveries(state: &State, ask: &Ask, hook: Option<u64>, target: &HookTarget) -> Reply {
+    let known = |hook: &u64| state.hooks.iter().any(|of| of.id == *hook && of.target == *target);
+    let Some(hook) = hook.filter(known) else { return Reply::message(404, "Not Found") };
+    let of_hook = |other: u64| other == hook;
     let failed = |status: u16| !(200..300).contains(&status);
     let all = state.deliveries.iter().rev().filter(|delivery| of_hook(delivery.hook));
     let all = all.filter(|delivery| match ask.param("status") {

@@ -179,11 +179,12 @@ async fn what_happens_is_told_by_signed_webhooks() {
     let model = world().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/hooks/github", listener.local_addr().unwrap());
-    let hook = model.hook(None, &url, "s3cret");
+    let hook = model.hook(Some("org/a"), &url, "s3cret");
     let number = model.open("org/a", NewChange::default());
     let (head, body) = received(&listener).await;
     let payload: Value = serde_json::from_slice(&body).unwrap();
     assert!(head.contains("x-github-event: pull_request") && signed(&head, &body, "s3cret"));
+    assert!(head.contains("x-github-hook-installation-target-type: repository"), "{head}");
     assert_eq!((&payload["action"], &payload["number"]), (&json!("opened"), &json!(number)));
     let head_sha = model.push_change("org/a", number, None);
     let mut seen = Vec::new();
