@@ -5,6 +5,7 @@ mod asked;
 mod asking;
 mod attempts;
 mod candidates;
+mod candidates_of_pulls;
 mod clock;
 mod explain;
 mod hosted;

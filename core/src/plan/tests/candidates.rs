@@ -2,12 +2,11 @@
 
 use super::world::{World, change, repository, subject};
 use crate::model::build::Verdict;
-use crate::model::change::{Files, Rights};
+use crate::model::change::Files;
 use crate::model::identity::Subject;
 use crate::model::ledger_view::Approval;
 use crate::model::paths::PathPatterns;
 use crate::model::plan::SubjectPlan;
-use crate::model::question::Question;
 use crate::model::settings::{Authors, Drafts};
 use crate::model::time::Span;
 
@@ -15,7 +14,7 @@ fn members(plan: &SubjectPlan) -> Vec<String> {
     plan.set.iter().map(|m| super::world::short(&Subject::Change(m.change.clone()))).collect()
 }
 
-fn watches(world: &mut World, path: &str) -> bool {
+pub(super) fn watches(world: &mut World, path: &str) -> bool {
     world.plan().workspaces[0].watched.contains_key(&repository(path))
 }
 
@@ -197,102 +196,6 @@ fn a_draft_that_is_held_has_no_candidate() {
     assert_eq!(world.run(900), [""; 0]);
     assert_eq!(world.decision("o/conf#1"), "held: Draft");
     assert!(world.tool_ran().is_empty());
-}
-
-/// The same on a forge with pull requests, in a workspace whose source is `o/conf`.
-fn new_package_by_pull_requests() -> World {
-    let mut world = World::fresh(&["o/a"]);
-    world.settings(|w| {
-        w.report_to = vec![repository("o/conf"), repository("o/new")];
-        w.source = Some(crate::model::settings::Source {
-            url: super::world::url("o/conf"),
-            branch: Some("main".into()),
-        });
-    });
-    world.repository("o/conf");
-    world.run(0);
-    world.repository("o/new");
-    world.push("o/new#1", &[]);
-    world.unsee("o/new");
-    world.brings("o/conf#1", "o/new");
-    world.push("o/conf#1", &["o/new#1"]);
-    world
-}
-
-#[test]
-fn who_may_write_needs_no_approval_for_a_candidate() {
-    for (rights, decision) in [
-        (Some(Rights::Write), "build"),
-        (Some(Rights::Less), "held: Approval"),
-        (Some(Rights::Untold), "held: Approval"),
-        (None, "held: Approval"),
-    ] {
-        let mut world = new_package_by_pull_requests();
-        world.stranger("o/conf#1");
-        if let Some(rights) = rights {
-            world.rights.insert("eve".into(), rights);
-        }
-        world.run(0);
-        let built = world.run(90);
-        assert_eq!(world.decision("o/conf#1"), decision, "{rights:?}");
-        assert_eq!(world.planned("o/conf#1").trusted, decision == "build", "{rights:?}");
-        if rights != Some(Rights::Write) {
-            assert!(built.is_empty() && world.tool_ran().is_empty(), "{rights:?}");
-            assert!(!watches(&mut world, "o/new"), "{rights:?}");
-            let reason = world.planned("o/conf#1").decision.reason().to_owned();
-            assert!(
-                reason.contains("what eve may do") || reason.contains("eve may not"),
-                "{reason}"
-            );
-            continue;
-        }
-        assert_eq!(world.tool_ran(), ["o/new#1 o/conf#1"]);
-        world.finish(Verdict::Success);
-        world.run(0);
-        // While rights cannot be read what was built stays, and what would be new is not made.
-        let at = world.snapshot.at;
-        for (question, answer) in std::sync::Arc::make_mut(&mut world.snapshot.answers) {
-            if matches!(question, Question::Rights { .. }) {
-                *answer = answer.failed("status 502", at);
-            }
-        }
-        world.rights.clear();
-        assert_eq!(world.run(60), [""; 0]);
-        assert_eq!(world.decision("o/conf#1"), "unchanged");
-        assert_eq!(world.decision("o/new#1"), "covered: o/conf#1");
-        world.push("o/new#1", &[]);
-        world.run(0);
-        assert_eq!(world.run(90), [""; 0]);
-        assert_eq!(world.decision("o/conf#1"), "held: Approval");
-        assert!(world.tool_ran().is_empty());
-    }
-}
-
-#[test]
-fn reports_tell_of_what_its_own_manifest_lacks_and_of_a_failed_candidate() {
-    let mut world = new_package_by_pull_requests();
-    world.repository("o/gone");
-    world.push("o/gone#1", &[]);
-    world.unsee("o/gone");
-    let text = "o/gone#1 is not a change that this workspace watches";
-    let remarks = |world: &mut World| {
-        world.ledger().said.remarks.get(&change("o/conf#1")).cloned().unwrap_or_default()
-    };
-    world.run(0);
-    world.run(90);
-    assert_eq!(world.decision("o/conf#1"), "build");
-    assert!(remarks(&mut world).is_empty(), "its manifest has what it refers to");
-    world.push("o/conf#1", &["o/new#1", "o/gone#1"]);
-    world.run(0);
-    world.run(90);
-    assert_eq!(remarks(&mut world), [text]);
-    world.tool.fails.insert(change("o/conf#1"));
-    world.push("o/conf#1", &["o/new#1"]);
-    world.run(0);
-    world.run(90);
-    assert_eq!(world.decision("o/conf#1"), "blocked: CandidateFailed");
-    let said = remarks(&mut world).join("; ");
-    assert!(said.starts_with("not built: with it the workspace's tool") && !said.contains("gone"));
 }
 
 #[test]
