@@ -122,6 +122,39 @@ pub struct ForgeStatus {
     /// Why something is not said there, if something is not.
     #[serde(default)]
     pub reports: Vec<String>,
+    /// How they are noticed by each credential, by its name, which is empty where it has none.
+    #[serde(default)]
+    pub credentials: BTreeMap<String, CredentialStatus>,
+}
+
+/// How changes are noticed by one credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialStatus {
+    /// What notices that something moved.
+    pub detector: String,
+    /// When it is used next.
+    pub next_at: Option<Timestamp>,
+    /// Why it does not work now.
+    pub failure: Option<String>,
+    /// Why the forge does not know it, or gives it no token.
+    pub broken: Option<String>,
+    /// Percent of their usual length that its intervals have.
+    pub stretch: u64,
+}
+
+impl ForgeStatus {
+    /// Says of the whole what holds of its credentials.
+    pub fn sum_up(&mut self) {
+        let all = || self.credentials.values();
+        let detectors: BTreeSet<&str> =
+            all().map(|one| one.detector.as_str()).filter(|text| !text.is_empty()).collect();
+        let detector = detectors.into_iter().collect::<Vec<_>>().join("; ");
+        let next_at = all().filter_map(|one| one.next_at).min();
+        let failure = all().find_map(|one| one.broken.clone().or_else(|| one.failure.clone()));
+        let stretch = all().map(|one| one.stretch).max().unwrap_or(100);
+        (self.detector, self.next_at, self.failure, self.stretch) =
+            (detector, next_at, failure, stretch);
+    }
 }
 
 impl Board {

@@ -73,22 +73,43 @@ impl World {
         listing: Result<Listing, String>,
         at: Timestamp,
     ) {
+        self.looked(id, (url, spelling), listing.is_ok(), at, |observed| match listing {
+            Ok(listing) => observed.replaced_by(Observed::known(listing)),
+            Err(why) => observed.failed(why, at),
+        });
+    }
+
+    /// A look at a repository was answered: it is not there, and that was the answer since `since`.
+    pub fn absent(
+        &self,
+        id: &RepositoryId,
+        place: (&str, &str),
+        (why, since): (&str, Timestamp),
+        at: Timestamp,
+    ) {
+        self.looked(id, place, false, at, |observed| observed.absent(why, since, at));
+    }
+
+    fn looked(
+        &self,
+        id: &RepositoryId,
+        (url, spelling): (&str, &str),
+        read: bool,
+        at: Timestamp,
+        now: impl FnOnce(Observed<Listing>) -> Observed<Listing>,
+    ) {
         let mut parts = self.parts();
-        if listing.is_ok() {
+        if read {
             Arc::make_mut(&mut parts.times).entry(id.clone()).or_default().read_at = Some(at);
         }
         let before = parts.repositories.get(id).cloned();
         let observed =
             before.as_ref().map_or_else(|| Observed::not_read_yet(at), |part| part.listing.clone());
-        let listing = match listing {
-            Ok(listing) => observed.replaced_by(Observed::known(listing)),
-            Err(why) => observed.failed(why, at),
-        };
         let part = RepositoryPart {
             id: id.clone(),
             spelling: spelling.to_owned(),
             url: url.to_owned(),
-            listing,
+            listing: now(observed),
         };
         if before.as_deref() != Some(&part) {
             Arc::make_mut(&mut parts.repositories).insert(id.clone(), Arc::new(part));

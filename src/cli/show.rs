@@ -196,8 +196,8 @@ pub(super) async fn forges(client: &Client, json: bool) -> Result<(), CliError> 
     let forges: Vec<Vec<String>> = view
         .forges
         .into_iter()
-        .map(|row| {
-            vec![
+        .flat_map(|row| {
+            let forge = vec![
                 row.name.to_string(),
                 row.kind.clone(),
                 row.repositories.to_string(),
@@ -205,7 +205,14 @@ pub(super) async fn forges(client: &Client, json: bool) -> Result<(), CliError> 
                 time(row.next_at),
                 row.budget(),
                 row.state(),
-            ]
+            ];
+            let credentials = row.credentials.into_iter().map(|credential| {
+                let failure = credential.failure.unwrap_or_else(|| "ok".to_owned());
+                let (none, detector) = (String::new(), credential.detector);
+                let name = credential.name;
+                vec![name, none.clone(), none.clone(), detector, none, credential.budget, failure]
+            });
+            std::iter::once(forge).chain(credentials).collect::<Vec<_>>()
         })
         .collect();
     let head = ["forge", "kind", "repositories", "asked by", "next", "budget left", "state"];

@@ -155,7 +155,16 @@ pub static FORGE: Table = Table(&[
         TEXTS,
         "Other prefixes of the same server; those of ssh for kind github when left out.",
     ),
-    key("token", Kind::Secret, "Where the token is."),
+    key(
+        "token",
+        Kind::Secrets,
+        "Where the token is; for kind github a list of them too, among which the repositories are shared out.",
+    ),
+    key(
+        "app",
+        Kind::Table(&APP),
+        "github: the application that it is asked as, beside the tokens.",
+    ),
     key("poll", Kind::Table(&POLL), "How often it is looked at."),
     key(
         "api_url",
@@ -172,9 +181,24 @@ pub static FORGE: Table = Table(&[
     key("authors", Kind::Words(&["any", "none"]), "git: whether every head is trusted, or none."),
 ]);
 
+/// Keys of `app`.
+pub static APP: Table = Table(&[
+    key("id", Kind::Count(1, 1 << 53), "Number of the application."),
+    key(
+        "installation",
+        Kind::Count(1, 1 << 53),
+        "Number of the installation that reads everything; that of each repository's owner when left out.",
+    ),
+    key("key", Kind::Secret, "Where the application's private key is, in PEM."),
+]);
+
 /// Keys of [`FORGE`] that only forges of another kind take.
 pub fn foreign_forge_keys(kind: &str) -> &'static [&'static str] {
-    if kind == "github" { &["changes", "base", "authors"] } else { &["api_url", "webhook_secret"] }
+    if kind == "github" {
+        &["changes", "base", "authors"]
+    } else {
+        &["api_url", "webhook_secret", "app"]
+    }
 }
 
 /// Keys of `poll`.

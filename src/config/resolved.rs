@@ -57,8 +57,16 @@ fn span(span: Span) -> String {
 }
 
 fn forge(forge: &ForgeSettings) -> Value {
+    let token = match forge.tokens.as_slice() {
+        [] => Value::Null,
+        [token] => json!(token),
+        tokens => json!(tokens),
+    };
+    let app = forge.app.as_ref();
+    let app =
+        app.map(|app| json!({"id": app.id, "installation": app.installation, "key": app.key}));
     let mut value = json!({
-        "url": forge.url, "also": forge.also, "token": forge.token,
+        "url": forge.url, "also": forge.also, "token": token, "app": app,
         "poll": {"interval": span(forge.interval), "reconcile": span(forge.reconcile)},
     });
     add(

@@ -44,7 +44,7 @@ fn kind(kind: &Kind) -> Value {
         Kind::Words(words) => json!({"enum": words}),
         Kind::Secret => secret(),
         Kind::Secrets => {
-            json!({"anyOf": [secret(), {"type": "array", "items": secret()}]})
+            json!({"anyOf": [secret(), {"type": "array", "minItems": 1, "items": secret()}]})
         }
         Kind::WordsOrSecret(words) => json!({"anyOf": [{"enum": words}, secret()]}),
         Kind::List(inner) => json!({"type": "array", "items": self::kind(inner)}),

@@ -48,7 +48,7 @@ proxy: {url: "http://proxy.example:3128", except: [localhost, .example.org], use
 forges:
   m: {kind: git, url: "https://git.example.org/", authors: none, token: {file: token}}
   g: {kind: github, token: {file: g}, poll: {reconcile: 5m}, webhook_secret: {env: HOOK}}
-  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: [], webhook_secret: [{file: new}, {file: old}]}
+  e: {kind: github, url: "https://GitHub.Example.org:8443/", also: [], webhook_secret: [{file: new}, {file: old}], token: [{env: A}, {file: b}], app: {id: 7, installation: 8, key: {credential: k}}}
 ci:
   bb: {kind: buildbot, url: "http://bb:8010/", user: change, password: {credential: bb}}
   web:
@@ -142,7 +142,7 @@ fn defaults_and_presets_fill_in_what_is_left_out() {
 }
 
 /// What replaces what in the right configuration, where it is refused, and what is said.
-const WRONG: [(&str, &str, &str, &str); 64] = [
+const WRONG: [(&str, &str, &str, &str); 67] = [
     ("ci: [here]\n", "ci: [here]\n    changes: {ignore_paths: [a, 'b[']}\n", "10:33", "docs/**"),
     (
         "ci: [here]\n",
@@ -220,6 +220,9 @@ const WRONG: [(&str, &str, &str, &str); 64] = [
     ("authors: any", "authors: any, token: hunter2-canary", "3:63", "{file: PATH}"),
     ("authors: any", "authors: any, tokn: hunter2-canary", "3:56", "did you mean \"token\"?"),
     ("authors: any", "authors: any, token: {value: hunter2-canary}", "3:64", "{file: PATH}"),
+    ("authors: any", "authors: any, token: [{env: A}]", "3:63", "takes one token"),
+    ("authors: any", "authors: any, app: {id: 1, key: {env: A}}", "3:56", "has no key \"app\""),
+    ("kind: git,", "kind: github, token: [],", "3:28", "at least one token"),
     ("'file:///srv/git'", "'https://u:hunter2-canary@h/'", "3:23", "form of a secret"),
     ("run: [./ci.sh]", "run: [./ci.sh, ghp_hunter2-canary]", "5:38", "form of a secret"),
     (

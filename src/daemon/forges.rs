@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crosswatch_core::model::identity::Name;
-use crosswatch_core::model::settings::{ForgeKind, Settings};
+use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 
 use crate::board::Board;
 use crate::clock::Clock;
+use crate::config::Secrets;
 use crate::forge::Apis;
-use crate::forge::github::{GitHub, body_reader};
+use crate::forge::github::{App, BodyReader, DEADLINE, GitHub, body_reader};
 use crate::forge::governor::Governor;
-use crate::http::HttpClient;
+use crate::forge::several::{Installations, Member, Several};
 use crate::http::conditional::{Bounds, Conditional};
+use crate::http::{Bearer, HttpClient};
 use crate::task::Tasks;
-use crate::watch::TokenReader;
 
 /// What all of them share.
 pub(super) struct Means {
@@ -23,7 +24,7 @@ pub(super) struct Means {
     pub(super) clock: Clock,
     pub(super) tasks: Tasks,
     pub(super) governor: Governor,
-    pub(super) token: TokenReader,
+    pub(super) secrets: Arc<Secrets>,
 }
 
 impl Means {
@@ -53,11 +54,7 @@ impl Means {
         let reader = body_reader(Arc::clone(settings));
         for (name, forge) in &settings.forges {
             let ForgeKind::GitHub(_) = &forge.kind else { continue };
-            let made = (self.token)(forge).and_then(|token| {
-                GitHub::new(forge, token, ask.clone(), Arc::clone(&reader))
-                    .map_err(|error| error.to_string())
-            });
-            match made {
+            match self.github(forge, &ask, &reader) {
                 Ok(api) => {
                     apis.insert(forge.identity.to_string(), Arc::new(api));
                 }
@@ -74,5 +71,60 @@ impl Means {
             }
         });
         apis
+    }
+
+    /// A GitHub with all its credentials. A token that cannot be read is no reason to do without the
+    /// others, but without any there is no forge: it would be asked as anybody.
+    fn github(
+        &self,
+        forge: &ForgeSettings,
+        ask: &Conditional,
+        reader: &BodyReader,
+    ) -> Result<Several, String> {
+        let text = |error: &dyn std::error::Error| error.to_string();
+        let with = |credential| {
+            let api = GitHub::by(DEADLINE, forge, credential, ask.clone(), Arc::clone(reader));
+            api.map_err(|error| text(&error))
+        };
+        let (mut members, mut broken) = (Vec::new(), None);
+        for token in &forge.tokens {
+            // One alone is called by the forge's name.
+            let alone = forge.tokens.len() == 1 && forge.app.is_none();
+            let name =
+                if alone { forge.name.to_string() } else { format!("{}: {token}", forge.name) };
+            match self.secrets.resolve(token).map_err(|error| text(&error)) {
+                Ok(token) => {
+                    let api = Arc::new(with(Some((name.clone(), Bearer::new(token))))?);
+                    members.push(Member { name, api, renewal: None });
+                }
+                Err(why) => {
+                    tracing::error!(forge = %forge.name, why, "a credential cannot be used");
+                    broken = Some(why);
+                }
+            }
+        }
+        let app = forge.app.as_ref().map(|app| {
+            let key = self.secrets.resolve(&app.key).map_err(|error| text(&error))?;
+            let (clock, ask) = (self.clock.clone(), ask.clone());
+            App::new(forge, app, &key, clock, ask, Arc::clone(reader)).map_err(|error| text(&error))
+        });
+        let app = match app.transpose() {
+            Ok(app) => app,
+            Err(why) if members.is_empty() => return Err(why),
+            Err(why) => {
+                tracing::error!(forge = %forge.name, why, "an application cannot be used");
+                None
+            }
+        };
+        let app = app.map(|app| Arc::new(app) as Arc<dyn Installations>);
+        match broken {
+            Some(why) if members.is_empty() && app.is_none() => return Err(why),
+            None if members.is_empty() && app.is_none() => {
+                let api = Arc::new(with(None)?);
+                members.push(Member { name: String::new(), api, renewal: None });
+            }
+            _ => {}
+        }
+        Ok(Several::new(self.clock.clone(), members, app))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crosswatch_core::control::absence::Absence;
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::observed::Observed;
@@ -31,7 +32,7 @@ pub(super) async fn recall(
     ledger: &Ledger,
     world: &World,
     clock: &Clock,
-) -> Result<BTreeMap<RepositoryId, SeenAs>, LedgerError> {
+) -> Result<Recalled, LedgerError> {
     let mut seen = BTreeMap::new();
     let mut known = BTreeSet::new();
     for (place, kept) in parsed::<Place, Kept>(ledger, "listing").await? {
@@ -46,7 +47,17 @@ pub(super) async fn recall(
     }
     world.remember_answers(parsed::<Question, Answer>(ledger, "answer").await?, clock.now());
     world.remember_answers(candidates(ledger).await?, clock.now());
-    Ok(seen)
+    let absences = parsed::<RepositoryId, Option<Absence>>(ledger, "absence").await?;
+    let absences = absences.into_iter().filter_map(|(id, absence)| Some((id, absence?))).collect();
+    Ok(Recalled { seen, absences })
+}
+
+/// What an earlier run knew and is not on the board.
+pub(super) struct Recalled {
+    /// What forges showed beside listings.
+    pub(super) seen: BTreeMap<RepositoryId, SeenAs>,
+    /// Repositories that are not there.
+    pub(super) absences: BTreeMap<RepositoryId, Absence>,
 }
 
 /// The same for a look without a daemon, which has nothing newer: listings count as known.

@@ -146,31 +146,29 @@ impl Daemon {
         .await?;
 
         let (memory_sender, memory_receiver) = mpsc::channel(10_000);
-        let seen = memory::recall(&ledger, &world, &clock).await?;
+        let recalled = memory::recall(&ledger, &world, &clock).await?;
         let keeper = memory::keep(ledger.clone(), term.clone(), memory_receiver);
         tasks.spawn("memory", keeper);
 
         let (publish, publications) = watch::channel(None);
-        let token: TokenReader = {
-            let secrets = Arc::clone(&secrets);
-            Arc::new(move |forge: &crosswatch_core::model::settings::ForgeSettings| {
-                forge
-                    .token
-                    .as_ref()
-                    .map(|token| secrets.resolve(token).map_err(|error| error.to_string()))
-                    .transpose()
-            })
-        };
         let limits = settings.state_dir.join("governor.json");
         let means = Means {
             client: http.clone(),
             clock: clock.clone(),
             tasks: tasks.clone(),
             governor: Governor::start(clock.clone(), &tasks, Some(limits)).await,
-            token: Arc::clone(&token),
+            secrets: Arc::clone(&secrets),
         };
         let kept = settings.state_dir.join("answers");
         let apis = watch::Sender::new(means.forge_apis(&settings, Some(kept), &board).await);
+        let plain = {
+            let secrets = Arc::clone(&secrets);
+            move |forge: &crosswatch_core::model::settings::ForgeSettings| {
+                let token = forge.tokens.first().map(|token| secrets.resolve(token));
+                token.transpose().map_err(|error| error.to_string())
+            }
+        };
+        let token = TokenReader { plain: Arc::new(plain), apis: apis.subscribe() };
         let readers = Readers {
             apis: apis.subscribe(),
             governor: means.governor.clone(),
@@ -187,14 +185,15 @@ impl Daemon {
             hints,
             readers: readers.clone(),
             memory: memory.clone(),
-            seen,
+            seen: recalled.seen,
+            absences: recalled.absences,
             clock: clock.clone(),
         };
         tasks.spawn("registry", registry.run());
         let mirroring = Mirroring::new(
             world.clone(),
             publications.clone(),
-            Arc::clone(&readers.token),
+            readers.token.clone(),
             SharedMirrors::new(
                 supervisor.clone(),
                 settings.state_dir.join("mirrors"),

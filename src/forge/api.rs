@@ -8,6 +8,7 @@ use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::time::Timestamp;
 use futures_util::future::BoxFuture;
+use secrecy::SecretString;
 
 use crate::http::Toll;
 
@@ -65,14 +66,26 @@ pub trait ForgeApi: Send + Sync {
         since: Timestamp,
     ) -> BoxFuture<'static, Result<Vec<Delivered>, ForgeError>>;
 
-    /// What a write to this repository is paid from.
-    fn toll_of_writes(&self, repository: &RepositoryId) -> Toll;
+    /// What a write to this repository is paid from; nothing while it is not known who would write.
+    fn toll_of_writes(&self, repository: &RepositoryId) -> Option<Toll>;
 
     /// Writes a status in place of the one that was there.
     fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>>;
 
     /// Writes the one comment on a change; what the forge calls it, if there is one now.
     fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>>;
+
+    /// Which credential a question about this repository belongs to; nothing where it is asked as anybody.
+    fn asker(&self, repository: &RepositoryId) -> Option<String>;
+
+    /// The token that git is given for this repository.
+    fn token(
+        &self,
+        repository: RepositoryId,
+    ) -> BoxFuture<'static, Result<Option<SecretString>, ForgeError>>;
+
+    /// Names of the credentials, each with why it is of no use, if it is not.
+    fn credentials(&self) -> BTreeMap<String, Option<String>>;
 }
 
 /// A delivery in a forge's log.
@@ -136,6 +149,9 @@ pub enum ForgeError {
     /// 404 or 410.
     #[error("not found, or not visible to the credential: {0}")]
     NotFound(String),
+    /// The same, to a credential that lately read others there: so it is not the credential's fault.
+    #[error("not found, by a credential that reads others there: {0}")]
+    Absent(String),
     /// A limit of the forge; when it is over is known to the governor.
     #[error("the forge's limit is reached: {0}")]
     Limited(String),

@@ -4,5 +4,6 @@ mod api;
 pub mod git;
 pub mod github;
 pub mod governor;
+pub mod several;
 
 pub use api::{Apis, BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};

@@ -1,9 +1,10 @@
 //! The API of one server: where its token may go, and nowhere else.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::Method;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::gate::{Toll, Urgency};
@@ -18,6 +19,35 @@ pub struct Api {
     base: Url,
     credential: String,
     headers: Vec<(String, SecretString)>,
+    bearer: Option<Bearer>,
+}
+
+/// A token that may be replaced while it is in use: whoever holds it sends the newest.
+#[derive(Clone, Default)]
+pub struct Bearer(Arc<Mutex<SecretString>>);
+
+impl Bearer {
+    /// A token, which may be empty as long as there is none.
+    pub fn new(token: SecretString) -> Self {
+        Self(Arc::new(Mutex::new(token)))
+    }
+
+    /// The token of now.
+    pub fn token(&self) -> SecretString {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another one in its place.
+    pub fn replace(&self, token: SecretString) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+}
+
+impl fmt::Debug for Bearer {
+    /// Without the value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer")
+    }
 }
 
 impl Api {
@@ -36,7 +66,7 @@ impl Api {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        Ok(Self { base, credential: String::new(), headers: Vec::new() })
+        Ok(Self { base, credential: String::new(), headers: Vec::new(), bearer: None })
     }
 
     /// With this value of `Authorization`; `name` says which credential it is and is shown to people.
@@ -48,6 +78,13 @@ impl Api {
     ) -> Self {
         self.credential = name.into();
         self.header("authorization", value)
+    }
+
+    /// With this token on every request; `name` says which credential it is and is shown to people.
+    #[must_use]
+    pub fn bearer(mut self, name: impl Into<String>, bearer: Bearer) -> Self {
+        (self.credential, self.bearer) = (name.into(), Some(bearer));
+        self
     }
 
     /// With a header on every request.
@@ -91,6 +128,10 @@ impl Api {
         };
         let mut request = HttpRequest::new(method, url);
         request.headers.clone_from(&self.headers);
+        if let Some(bearer) = &self.bearer {
+            let value = format!("Bearer {}", bearer.token().expose_secret());
+            request = request.header("authorization", value);
+        }
         Ok(request)
     }
 

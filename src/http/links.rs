@@ -67,6 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::fuzz::target;
 
     #[test]
     fn next_is_found_as_servers_write_it() {
@@ -93,6 +94,18 @@ mod tests {
             assert_eq!(next([header]), found, "{header}");
         }
         assert_eq!(next(["<a>; rel=prev", "<b>; rel=next"]), Some("b"));
+    }
+
+    #[test]
+    fn no_answer_makes_a_reader_fall() {
+        const REAL: &str = "<https://api.github.com/repositories/1296269/pulls?state=open&page=2>; \
+            rel=\"next\", <https://api.github.com/repositories/1296269/pulls?state=open&page=7>; \
+            rel=\"last\"";
+        let read = target("Link", &[REAL.as_bytes()], |header| {
+            let header = String::from_utf8_lossy(header);
+            next([&*header]).is_some_and(|target| header.contains(target))
+        });
+        assert!(read > 1_000, "{read}");
     }
 
     const PARTS: [&str; 15] = [

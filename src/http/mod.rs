@@ -3,6 +3,8 @@
 mod api;
 pub mod conditional;
 mod error;
+#[cfg(test)]
+pub(crate) mod fuzz;
 mod gate;
 mod links;
 mod pages;
@@ -15,7 +17,7 @@ use reqwest::header::{HeaderMap, LOCATION};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-pub use api::Api;
+pub use api::{Api, Bearer};
 pub use error::HttpError;
 pub use gate::{Closed, Gate, Pass, Toll, Urgency};
 pub use pages::Pages;

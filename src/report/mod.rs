@@ -116,7 +116,7 @@ impl Reporter {
         let mut rows = Vec::new();
         for (key, due) in &due {
             let Some(api) = apis.get(&*key.repository().forge) else { continue };
-            let toll = api.toll_of_writes(key.repository());
+            let Some(toll) = api.toll_of_writes(key.repository()) else { continue };
             let account = account(&toll);
             ready.entry(account.clone()).or_insert_with(|| self.governor.free_at(&toll));
             rows.push(Row { key: key.clone(), account, turn: due.turn(), since: due.since });
@@ -125,7 +125,8 @@ impl Reporter {
         for Write(key) in report::step(state, Event::Rows(rows, ready), now) {
             let api = apis.get(&*key.repository().forge).cloned();
             let (Some(api), Some(due)) = (api, due.get(&key).cloned()) else { continue };
-            let account = account(&api.toll_of_writes(key.repository()));
+            let Some(toll) = api.toll_of_writes(key.repository()) else { continue };
+            let account = account(&toll);
             let (ledger, term, clock) = (self.ledger.clone(), term.clone(), self.clock.clone());
             writes.push(Box::pin(async move {
                 let written = write(&ledger, &term, &key, due, api).await;
@@ -241,7 +242,7 @@ async fn ended(
     let place = match &error {
         // Of no right: that is so for all of the repository. Of what is no status to the forge, such as
         // a commit that is gone: for that alone.
-        ForgeError::Forbidden(_) | ForgeError::NotFound(_) => places.last(),
+        ForgeError::Forbidden(_) | ForgeError::NotFound(_) | ForgeError::Absent(_) => places.last(),
         ForgeError::Refused(_) => places.first(),
         ForgeError::Credential(_)
         | ForgeError::Limited(_)

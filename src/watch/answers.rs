@@ -158,9 +158,10 @@ impl Answers {
             }
             let part = snapshot.repositories.get(&id);
             let url = part.map(|part| part.url.clone());
-            let token = settings
-                .ok_or_else(|| "no forge is configured for it".to_owned())
-                .and_then(|settings| (readers.token)(&settings));
+            let token = match &settings {
+                Some(settings) => readers.token.token(settings, &id).await,
+                None => Err("no forge is configured for it".to_owned()),
+            };
             let (url, token) = match (url, token) {
                 (Some(url), Ok(token)) => (url, token),
                 (_, Err(why)) => {

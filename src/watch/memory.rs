@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 /// Something worth keeping over a restart.
 #[derive(Clone, Debug)]
 pub struct Remembered {
-    /// What it is: `listing`, `answer` or `candidate`.
+    /// What it is: `listing`, `answer`, `candidate` or `absence`.
     pub kind: &'static str,
     /// The repository or question, as text, or a digest of it.
     pub key: String,

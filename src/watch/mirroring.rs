@@ -213,7 +213,7 @@ impl Mirroring {
         cancel: &CancellationToken,
     ) -> Result<Held, String> {
         let forge = snapshot.settings.forge(&id.forge).ok_or("its forge is not configured")?;
-        let auth = (self.token)(forge)?;
+        let auth = self.token.token(forge, id).await?;
         let (origin, read_at) =
             self.origin(snapshot, id, auth).ok_or("it needs no mirror, or was not read yet")?;
         let listing = snapshot.repositories.get(id).and_then(|part| part.listing.value().cloned());
@@ -239,7 +239,7 @@ impl Mirroring {
             let origin = Origin {
                 id: id.clone(),
                 forge_url: forge.url.clone(),
-                credential: forge.token.as_ref().map(ToString::to_string),
+                credential: self.token.credential(forge, id),
                 url: part.url.clone(),
                 auth,
             };

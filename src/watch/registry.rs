@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crosswatch_core::control::absence::{self, Absence, Look};
 use crosswatch_core::control::polling::{self, Effect, Event, Marks, Wanted};
+use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::settings::Settings;
@@ -17,7 +19,7 @@ use tokio::sync::mpsc;
 
 use super::hearing::Hearing;
 use super::looking::{Done, Looked, look, marks};
-use super::{Kept, Memory, Readers, SeenAs, server};
+use super::{Kept, Memory, Readers, SeenAs, scheduled, server};
 use crate::board::{Board, World};
 use crate::clock::Clock;
 use crate::forge::github::hook::Moved;
@@ -65,6 +67,8 @@ pub struct Registry {
     pub memory: Memory,
     /// What forges with an API showed beside the listings that are remembered.
     pub seen: BTreeMap<RepositoryId, SeenAs>,
+    /// Repositories that are not there, as far as that is remembered.
+    pub absences: BTreeMap<RepositoryId, Absence>,
     /// The time.
     pub clock: Clock,
 }
@@ -75,7 +79,7 @@ impl Registry {
         let mut state = polling::State::default();
         let mut list = WatchList::default();
         let mut of: Option<Arc<Settings>> = None;
-        let mut stretches: BTreeMap<Name, u64> = BTreeMap::new();
+        let mut stretches: BTreeMap<String, u64> = BTreeMap::new();
         // How bodies are to be read, by these settings.
         let mut readings: BTreeSet<Reading> = BTreeSet::new();
         let mut read_by: Option<Arc<Settings>> = None;
@@ -86,6 +90,7 @@ impl Registry {
             let now = self.clock.now();
             let next = polling::next_at(&state).into_iter().chain(hearing.next_at()).min();
             let wait = next.map_or(Span::hours(1), |next| next.since(now));
+            let mut before = None;
             let event = tokio::select! {
                 // What is watched is known before hints of it are taken.
                 biased;
@@ -106,8 +111,12 @@ impl Registry {
                     self.targets(settings, &list)
                 }
                 Some(done) = looks.next(), if !looks.is_empty() => match done {
-                    Done::Looked(looked) => self.looked(*looked, &mut hearing),
-                    Done::Marks { forge, asked, marks } => self.marked(forge, asked, marks),
+                    Done::Looked(looked) => {
+                        let (rests, event) = self.looked(*looked, &mut hearing);
+                        before = Some(rests);
+                        event
+                    }
+                    Done::Marks { server, asked, marks } => self.marked(server, asked, marks),
                 },
                 1.. = self.hints.recv_many(&mut hints, HINTS) => Event::Tick,
                 () = tokio::time::sleep(wait.to_std().max(Duration::from_millis(5))) => Event::Tick,
@@ -120,6 +129,9 @@ impl Registry {
                 read_by = Some(settings);
                 let lacks = |id: &&RepositoryId| !self.read_for(id, &readings);
                 events.extend(list.keys().filter(lacks).cloned().map(Event::Hint));
+            }
+            if let Some(settings) = of.as_ref().filter(|_| self.is_another_asker(&state, &event)) {
+                events.push(self.targets(settings, &list));
             }
             events.push(event);
             events.extend(hearing.due(now).into_iter().map(Event::Hint));
@@ -135,6 +147,8 @@ impl Registry {
                 };
                 events.extend(ids.into_iter().map(Event::Hint));
             }
+            // The last one is taken first.
+            events.extend(before);
             while let Some(event) = events.pop() {
                 for effect in polling::step(&mut state, event, now) {
                     let readers = self.readers.clone();
@@ -172,7 +186,11 @@ impl Registry {
                 let known = || self.seen.get(id).and_then(|seen| seen.mark.clone());
                 Some(Wanted {
                     id: id.clone(),
-                    server: if has_api { id.forge.to_string() } else { server(&repository.url) },
+                    server: if has_api {
+                        scheduled(&id.forge, &self.readers.asker(id))
+                    } else {
+                        server(&repository.url)
+                    },
                     interval: forge.interval,
                     marks: has_api.then(|| Marks { reconcile: forge.reconcile, known: known() }),
                 })
@@ -188,14 +206,30 @@ impl Registry {
         Event::Watch(wanted)
     }
 
+    /// Whether something was learned by which a repository belongs to another credential now.
+    fn is_another_asker(&self, state: &polling::State, event: &Event) -> bool {
+        let ids = match event {
+            Event::Looked { id, .. } => std::slice::from_ref(id),
+            Event::Marks { asked, .. } => asked.as_slice(),
+            _ => &[],
+        };
+        ids.iter().any(|id| {
+            let hosted = polling::mark_server(state, id);
+            hosted.is_some_and(|server| *server != *scheduled(&id.forge, &self.readers.asker(id)))
+        })
+    }
+
     /// Budgets that shrank or recovered since.
-    fn stretched(&self, known: &mut BTreeMap<Name, u64>) -> Vec<Event> {
+    fn stretched(&self, known: &mut BTreeMap<String, u64>) -> Vec<Event> {
         let settings = self.world.settings();
         let mut events = Vec::new();
         for forge in settings.forges.values().filter(|forge| forge.kind.git().is_none()) {
-            let percent = self.readers.stretch(forge);
-            if known.insert(forge.identity.clone(), percent) != Some(percent) {
-                events.push(Event::Stretch { server: forge.identity.to_string(), percent });
+            for credential in self.readers.credentials(forge).keys() {
+                let percent = self.readers.stretch(forge, credential);
+                let server = scheduled(&forge.identity, credential);
+                if known.insert(server.clone(), percent) != Some(percent) {
+                    events.push(Event::Stretch { server, percent });
+                }
             }
         }
         events
@@ -203,11 +237,13 @@ impl Registry {
 
     fn marked(
         &self,
-        forge: String,
+        server: String,
         asked: Vec<RepositoryId>,
         marks: Result<BTreeMap<RepositoryId, String>, String>,
     ) -> Event {
-        let name = self.world.settings().forge(&forge).map(|forge| forge.name.clone());
+        let identity = asked.first().map(|id| id.forge.to_string()).unwrap_or_default();
+        let name = self.world.settings().forge(&identity).map(|forge| forge.name.clone());
+        let credential = server.strip_prefix(identity.as_str()).unwrap_or_default().trim_start();
         let detector = match &marks {
             Ok(marks) if marks.is_empty() => "none: every repository is read".to_owned(),
             Ok(_) => format!("one question for {} repositories", polling::BATCH),
@@ -215,18 +251,19 @@ impl Registry {
         };
         let failure = marks.as_ref().err().cloned();
         if let Some(why) = &failure {
-            tracing::warn!(forge, why, "it was not learned what moved");
+            tracing::warn!(server, why, "it was not learned what moved");
         }
         if let Some(name) = name {
             self.board.update(|board| {
                 let status = board.forges.entry(name).or_default();
+                let status = status.credentials.entry(credential.to_owned()).or_default();
                 if failure.is_none() {
                     status.detector = detector;
                 }
                 status.failure = failure;
             });
         }
-        Event::Marks { server: forge, asked, marks: marks.ok() }
+        Event::Marks { server, asked, marks: marks.ok() }
     }
 
     fn confirmed(
@@ -259,9 +296,10 @@ impl Registry {
             .all(|forge| readings.iter().all(|reading| forge.references.by(reading).is_some()))
     }
 
-    fn looked(&mut self, looked: Looked, hearing: &mut Hearing) -> Event {
+    fn looked(&mut self, looked: Looked, hearing: &mut Hearing) -> (Event, Event) {
         let at = self.clock.now();
-        let Looked { id, watched, read } = looked;
+        let Looked { id, watched, shows, read } = looked;
+        let absent = self.absence(&id, shows, at);
         let read = read.and_then(|(listing, seen)| match self.other(&id, seen.as_ref()) {
             Some(why) => Err(why),
             None => Ok((listing, seen)),
@@ -281,6 +319,9 @@ impl Registry {
                 }
             }
         });
+        let archived = |read: &(Listing, Option<SeenAs>)| read.0.archived;
+        let rests = shows.is_absent() || read.as_ref().is_ok_and(archived);
+        let rests = Event::Rests { id: id.clone(), rests };
         let mut spelling = watched.spelling.clone();
         let listing = match read {
             Ok((listing, seen)) => {
@@ -305,8 +346,28 @@ impl Registry {
                 Err(why)
             }
         };
-        self.world.listed(&id, (&watched.url, &spelling), listing, at);
-        Event::Looked { id, answered }
+        let place = (watched.url.as_str(), spelling.as_str());
+        match (listing, absent) {
+            (Err(why), Some(absence)) if shows == Look::Absent => {
+                self.world.absent(&id, place, (&why, absence.since), at);
+            }
+            (listing, _) => self.world.listed(&id, place, listing, at),
+        }
+        (rests, Event::Looked { id, answered })
+    }
+
+    /// Since when a repository is not there, after a look that showed this.
+    fn absence(&mut self, id: &RepositoryId, shows: Look, at: Timestamp) -> Option<Absence> {
+        let before = self.absences.get(id).copied();
+        let now = absence::after(before, shows, at);
+        if now != before {
+            self.memory.keep("absence", id, &now, at);
+            match now {
+                Some(now) => drop(self.absences.insert(id.clone(), now)),
+                None => drop(self.absences.remove(id)),
+            }
+        }
+        now
     }
 
     /// Why what was read is not the repository that was known by this path, if it is another one.
@@ -321,7 +382,7 @@ impl Registry {
         })
     }
 
-    fn show(&self, state: &polling::State, stretches: &BTreeMap<Name, u64>) {
+    fn show(&self, state: &polling::State, stretches: &BTreeMap<String, u64>) {
         let settings = self.world.settings();
         let names: BTreeSet<&Name> = settings.forges.keys().collect();
         self.board.update(|board| {
@@ -333,9 +394,19 @@ impl Registry {
                 let status = board.forges.entry(forge.name.clone()).or_default();
                 if forge.kind.git().is_some() {
                     "one question for each repository".clone_into(&mut status.detector);
+                    status.stretch = 100;
+                    continue;
                 }
-                status.next_at = polling::detection(state, &forge.identity).map(|(at, _)| at);
-                status.stretch = stretches.get(&forge.identity).copied().unwrap_or(100);
+                let known = self.readers.credentials(forge);
+                status.credentials.retain(|name, _| known.contains_key(name));
+                for (name, broken) in known {
+                    let credential = status.credentials.entry(name.clone()).or_default();
+                    credential.broken = broken;
+                    let server = scheduled(&forge.identity, &name);
+                    credential.next_at = polling::detection(state, &server).map(|(at, _)| at);
+                    credential.stretch = stretches.get(&server).copied().unwrap_or(100);
+                }
+                status.sum_up();
             }
         });
     }

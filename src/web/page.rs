@@ -56,6 +56,15 @@ fn forge_table(forges: &[ForgeRow]) -> Markup {
                     td { (forge.budget()) }
                     td { (forge.state()) }
                 }
+                @for credential in &forge.credentials {
+                    tr {
+                        td { (credential.name) }
+                        td {}
+                        td { (credential.detector) }
+                        td { (credential.budget) }
+                        td { (credential.failure.as_deref().unwrap_or("ok")) }
+                    }
+                }
             }
         }
     }

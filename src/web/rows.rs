@@ -203,6 +203,9 @@ pub struct ForgeRow {
     pub stretch: u64,
     /// Budgets.
     pub budgets: Vec<BudgetRow>,
+    /// Credentials, where there are several.
+    #[serde(default)]
+    pub credentials: Vec<CredentialRow>,
     /// What waits, and for what.
     pub waits: Vec<String>,
     /// Why it cannot be asked.
@@ -210,6 +213,19 @@ pub struct ForgeRow {
     /// Why something is not said there, if something is not.
     #[serde(default)]
     pub reports: Vec<String>,
+}
+
+/// One of several credentials of a forge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRow {
+    /// Its name; never a secret.
+    pub name: String,
+    /// How it is noticed that something moved in what is read by it.
+    pub detector: String,
+    /// What is left of its budgets.
+    pub budget: String,
+    /// Why it is of no use, if it is not.
+    pub failure: Option<String>,
 }
 
 /// What is left of a budget.
@@ -228,8 +244,7 @@ pub struct BudgetRow {
 impl ForgeRow {
     /// The budgets in one line.
     pub fn budget(&self) -> String {
-        let one = |budget: &BudgetRow| format!("{} {} of {}", budget.pool, budget.left, budget.of);
-        self.budgets.iter().map(one).collect::<Vec<_>>().join(", ")
+        if self.credentials.is_empty() { in_words(self.budgets.iter()) } else { String::new() }
     }
 
     /// How it is, in one line.
@@ -249,6 +264,12 @@ impl ForgeRow {
     }
 }
 
+/// Budgets in one line.
+fn in_words<'b>(budgets: impl Iterator<Item = &'b BudgetRow>) -> String {
+    let one = |budget: &BudgetRow| format!("{} {} of {}", budget.pool, budget.left, budget.of);
+    budgets.map(one).collect::<Vec<_>>().join(", ")
+}
+
 /// All forges of a configuration.
 pub fn forges(settings: &Settings, board: &BoardContent, governor: &Governor) -> Vec<ForgeRow> {
     let waits = governor.waits();
@@ -260,6 +281,15 @@ pub fn forges(settings: &Settings, board: &BoardContent, governor: &Governor) ->
             let (left, of) = governor.budget(&key)?;
             Some(BudgetRow { credential: key.credential, pool: key.pool, left, of })
         });
+        let budgets: Vec<BudgetRow> = budgets.collect();
+        let credentials = status.credentials.iter().filter(|_| status.credentials.len() > 1);
+        let credentials = credentials.map(|(name, one)| CredentialRow {
+            name: name.clone(),
+            detector: one.detector.clone(),
+            budget: in_words(budgets.iter().filter(|budget| budget.credential == *name)),
+            failure: one.broken.clone().or_else(|| one.failure.clone()),
+        });
+        let credentials = credentials.collect();
         let waits = waits.iter().filter(|waiting| Some(&waiting.key.host) == host.as_ref());
         let of = |id: &&RepositoryId| id.forge == forge.identity;
         ForgeRow {
@@ -270,7 +300,8 @@ pub fn forges(settings: &Settings, board: &BoardContent, governor: &Governor) ->
             detector: detector(status.detector, hook_rows::serves(board, &forge.name)),
             next_at: status.next_at,
             stretch: status.stretch,
-            budgets: budgets.collect(),
+            budgets,
+            credentials,
             waits: waits.map(ToString::to_string).collect(),
             failure: status.broken.or(status.failure),
             reports: status.reports,

@@ -50,7 +50,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["core::model"]),
     ("http", &["core::model"]),
     ("supervise", &["core::model"]),
-    ("config", &["core::model"]),
+    // How bodies are read is a word of the configuration.
+    ("config", &["core::model", "core::references::Grammar", "core::references::Reading"]),
     // Boxes
     ("board", &["core::model"]),
     ("ledger", &["core::model", "core::plan", "core::control", "store"]),

@@ -29,6 +29,9 @@ pub const READ_TOGETHER: usize = 50;
 /// Longest time between two looks at a repository that fails.
 const LONGEST: Span = Span::minutes(5);
 
+/// The same of one that rests; one that answers is looked at after this time.
+const RESTING: Span = Span::hours(1);
+
 /// What is watched, and when each is due.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -48,6 +51,8 @@ struct Target {
     again: bool,
     failures: u32,
     round: u64,
+    /// Archived, or not there: it is no part of the questions for marks either.
+    rests: bool,
     mark: Option<Mark>,
 }
 
@@ -86,6 +91,13 @@ pub enum Event {
         id: RepositoryId,
         /// Whether it answered.
         answered: bool,
+    },
+    /// A look is about to end that showed whether nothing much is to be expected of the repository.
+    Rests {
+        /// Which one.
+        id: RepositoryId,
+        /// Whether it is archived, or not there.
+        rests: bool,
     },
     /// Somebody thinks that a repository moved.
     Hint(RepositoryId),
@@ -135,6 +147,11 @@ pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
             if let Some(target) = targets.get_mut(&id) {
                 let stretch = detectors.get(&target.server).map_or(100, |found| found.stretch);
                 target.looked(&id, answered, stretch, now);
+            }
+        }
+        Event::Rests { id, rests } => {
+            if let Some(target) = state.targets.get_mut(&id) {
+                target.rests = rests;
             }
         }
         Event::Hint(id) => {
@@ -189,6 +206,12 @@ pub fn mark<'a>(state: &'a State, id: &RepositoryId) -> Option<&'a str> {
     state.targets.get(id)?.mark.as_ref()?.seen.as_deref()
 }
 
+/// Whom the marks of a repository are asked of, if it has any.
+pub fn mark_server<'a>(state: &'a State, id: &RepositoryId) -> Option<&'a str> {
+    let target = state.targets.get(id)?;
+    target.mark.as_ref().map(|_| target.server.as_str())
+}
+
 /// When a server is asked for marks next, and how often in a row it did not answer.
 pub fn detection(state: &State, server: &str) -> Option<(Timestamp, u32)> {
     state.detectors.get(server).map(|detector| (detector.next_at, detector.failures))
@@ -201,8 +224,10 @@ impl Target {
         self.failures = if answered { 0 } else { self.failures.saturating_add(1) };
         let key = id.to_string();
         let wait = if !answered {
-            let longest = LONGEST.max(self.interval);
-            delay(self.interval, longest, self.failures, &key)
+            let longest = if self.rests { RESTING } else { LONGEST };
+            delay(self.interval, longest.max(self.interval), self.failures, &key)
+        } else if self.rests {
+            jittered(RESTING.max(self.interval), &key, self.round)
         } else if let Some(mark) = &self.mark {
             mark.until_read(&key, self.round, stretch)
         } else {
@@ -255,6 +280,7 @@ fn watch(state: &mut State, wanted: Vec<Wanted>, now: Timestamp) {
                 again: false,
                 failures: 0,
                 round: 0,
+                rests: false,
                 mark: marks.map(Mark::new),
             },
         };

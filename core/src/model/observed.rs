@@ -27,6 +27,10 @@ pub struct Unknown<T> {
     pub why: String,
     /// Since when it has been unknown without a break.
     pub since: Timestamp,
+    /// Since when its source has answered, and answers now, that there is no such thing, to a
+    /// credential that reads others there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Timestamp>,
     last: Option<Arc<T>>,
 }
 
@@ -50,7 +54,7 @@ impl<T> Observed<T> {
 
     /// Never read so far.
     pub fn not_read_yet(since: Timestamp) -> Self {
-        Self::Unknown(Unknown { why: "not read yet".to_owned(), since, last: None })
+        Self::Unknown(Unknown::new("not read yet".to_owned(), since, None))
     }
 
     /// The value, if it is known now.
@@ -82,12 +86,19 @@ impl<T> Observed<T> {
     pub fn failed(&self, why: impl Into<String>, at: Timestamp) -> Self {
         let why = why.into();
         match self {
-            Self::Known(value) => {
-                Self::Unknown(Unknown { why, since: at, last: Some(Arc::clone(value)) })
-            }
+            Self::Known(value) => Self::Unknown(Unknown::new(why, at, Some(Arc::clone(value)))),
             Self::Unknown(unknown) => {
-                Self::Unknown(Unknown { why, since: unknown.since, last: unknown.last.clone() })
+                Self::Unknown(Unknown::new(why, unknown.since, unknown.last.clone()))
             }
+        }
+    }
+
+    /// The same where the attempt at `at` was answered: there is no such thing, and that was the
+    /// answer since `absent`. It is unknown all the same; how long that can be is for the plan to say.
+    pub fn absent(&self, why: impl Into<String>, absent: Timestamp, at: Timestamp) -> Self {
+        match self.failed(why, at) {
+            Self::Unknown(unknown) => Self::Unknown(Unknown { absent: Some(absent), ..unknown }),
+            known @ Self::Known(_) => known,
         }
     }
 
@@ -98,6 +109,7 @@ impl<T> Observed<T> {
             Self::Unknown(unknown) => Observed::Unknown(Unknown {
                 why: unknown.why.clone(),
                 since: unknown.since,
+                absent: unknown.absent,
                 last: unknown.last.as_ref().map(|last| Arc::new(map(last))),
             }),
         }
@@ -105,11 +117,14 @@ impl<T> Observed<T> {
 
     /// A value kept from an earlier run of the daemon: unknown now, of use only for a purpose.
     pub fn remembered(value: T, since: Timestamp) -> Self {
-        Self::Unknown(Unknown {
-            why: "not read yet since the start".to_owned(),
-            since,
-            last: Some(Arc::new(value)),
-        })
+        let why = "not read yet since the start".to_owned();
+        Self::Unknown(Unknown::new(why, since, Some(Arc::new(value))))
+    }
+}
+
+impl<T> Unknown<T> {
+    fn new(why: String, since: Timestamp, last: Option<Arc<T>>) -> Self {
+        Self { why, since, absent: None, last }
     }
 }
 
@@ -138,5 +153,9 @@ mod tests {
         assert_eq!(failed.value(), None);
         assert_eq!(failed.unknown().map(|unknown| unknown.since), Some(Timestamp(5)));
         assert_eq!(failed.last_known(Purpose::Hiding).map(|value| value.len()), Some(1));
+        let absent = failed.absent("404", Timestamp(7), Timestamp(10));
+        let unknown = absent.unknown().expect("it is not known");
+        assert_eq!((unknown.since, unknown.absent), (Timestamp(5), Some(Timestamp(7))));
+        assert_eq!(absent.failed("502", Timestamp(11)).unknown().and_then(|now| now.absent), None);
     }
 }

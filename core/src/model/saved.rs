@@ -186,7 +186,8 @@ fn planners(settings: &Settings) -> Settings {
             .iter()
             .map(|(name, forge)| {
                 let mut forge = (**forge).clone();
-                forge.token = None;
+                forge.tokens = Vec::new();
+                forge.app = None;
                 forge.url = without_secret(&forge.url);
                 forge.also = forge.also.iter().map(|also| without_secret(also)).collect();
                 (name.clone(), Arc::new(forge))

@@ -30,7 +30,7 @@ use crate::references::Reading;
 pub use changes::{
     Adopt, Dependencies, Drafts, OnClosed, OnConflict, RebuildOnBase, RefKind, SameRepository,
 };
-pub use service::{LogRules, ProxySettings};
+pub use service::{AppSettings, LogRules, ProxySettings};
 
 /// A whole configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,8 +123,11 @@ pub struct ForgeSettings {
     pub url: String,
     /// Other prefixes of the same server.
     pub also: Vec<String>,
-    /// Token, if it wants one.
-    pub token: Option<SecretRef>,
+    /// Tokens; none where it is asked as anybody.
+    pub tokens: Vec<SecretRef>,
+    /// The application that it is asked as, beside the tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppSettings>,
     /// Time between two looks at one repository.
     pub interval: Span,
     /// Time within which everything is read whole again.

@@ -529,9 +529,17 @@ impl Deciding<'_, '_> {
         if !attempts::of(self.view, subject).iter().any(|attempt| attempt.stage.open()) {
             return None;
         }
+        let gone = self.view.gone(&id.repository).map(|since| {
+            format!(
+                "its repository is gone: {} has answered 404 since {since}",
+                id.repository.forge
+            )
+        });
         let repositories = &self.tracked.repositories;
         let repository = repositories.get(&id.repository).or(self.beyond.get(&id.repository));
-        let why = if repository.is_none() {
+        let why = if let Some(gone) = &gone {
+            gone.as_str()
+        } else if repository.is_none() {
             if self.undecided.get() {
                 let reason = "a candidate that may have its repository is not known".to_owned();
                 return Some(bare(id, Decision::Unknown { reason }));

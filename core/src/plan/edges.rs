@@ -110,6 +110,13 @@ impl Drawing<'_, '_> {
                         self.merged(id, reference, repository, (commit, base.as_ref()), edges);
                     }
                     Fated::Closed => {
+                        if let Some(since) = self.view.gone(&other.repository) {
+                            let gone = format!(
+                                "{} counts as closed: its repository is gone, {} has answered 404 since {since}",
+                                reference.as_written, other.repository.forge
+                            );
+                            edges.notes.push(at(reference, gone));
+                        }
                         edges.closed.insert(other.clone());
                     }
                     Fated::Missing => edges.findings.push(not_watched(reference)),

@@ -20,6 +20,9 @@ pub(crate) enum Fated {
 
 /// Of a change whose repository was read and does not list it.
 pub(crate) fn fated(view: &View<'_>, repository: &TrackedRepository, change: &ChangeId) -> Fated {
+    if view.gone(&change.repository).is_some() {
+        return Fated::Closed;
+    }
     let known = view.ledger.changes.get(change).map(|facts| facts.head);
     if !view.hosted(&change.repository) {
         return match known {

@@ -12,7 +12,10 @@ use crate::model::observed::{Observed, Purpose};
 use crate::model::question::{Answer, Question};
 use crate::model::settings::{ForgeKind, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
-use crate::model::time::Timestamp;
+use crate::model::time::{Span, Timestamp};
+
+/// So long a repository must have been absent until its changes count as closed.
+const GONE_AFTER: Span = Span::days(14);
 
 /// What the rules of one workspace read, and what they missed.
 pub(crate) struct View<'a> {
@@ -64,6 +67,12 @@ impl<'a> View<'a> {
     pub(crate) fn hosted(&self, id: &RepositoryId) -> bool {
         let forge = self.snapshot.settings.forge(&id.forge);
         forge.is_some_and(|forge| matches!(forge.kind, ForgeKind::GitHub(_)))
+    }
+
+    /// Since when the repository is not there, if that is long enough to call it gone.
+    pub(crate) fn gone(&self, id: &RepositoryId) -> Option<Timestamp> {
+        let absent = self.repository(id)?.listing.unknown()?.absent?;
+        (self.hosted(id) && !self.until(absent + GONE_AFTER)).then_some(absent)
     }
 
     /// Notes that a decision holds until `time`; whether that is still to come.

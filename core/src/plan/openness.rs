@@ -75,6 +75,10 @@ pub(crate) fn changes<'a>(
             changes.unread.insert(id.clone(), format!("{id} was not read yet"));
             continue;
         };
+        if view.gone(id).is_some() {
+            // Nothing of it is open any more; `fate` says closed of each.
+            continue;
+        }
         if let Some(unknown) = part.listing.unknown() {
             let why = format!("{id} could not be read since {}: {}", unknown.since, unknown.why);
             if let Some(last) = part.listing.last_known(Purpose::Display) {

@@ -8,6 +8,7 @@ mod candidates;
 mod candidates_of_pulls;
 mod clock;
 mod explain;
+mod gone;
 mod hosted;
 mod mainline;
 mod moving;

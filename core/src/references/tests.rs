@@ -39,7 +39,8 @@ fn forge(name: &str, identity: &str, url: &str) -> ForgeSettings {
         kind: ForgeKind::Git(GitForge { changes: Vec::new(), base: None, authors: Authors::Any }),
         url: url.to_owned(),
         also: vec![format!("ssh://git@ssh.{identity}:443")],
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::seconds(60),
         reconcile: Span::seconds(900),
     }

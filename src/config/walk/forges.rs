@@ -1,7 +1,9 @@
 //! Forges.
 
 use crosswatch_core::model::identity::Name;
-use crosswatch_core::model::settings::{Authors, ForgeKind, ForgeSettings, GitForge, GitHubForge};
+use crosswatch_core::model::settings::{
+    AppSettings, Authors, ForgeKind, ForgeSettings, GitForge, GitHubForge, SecretRef,
+};
 use crosswatch_core::model::time::Span;
 
 use super::super::keys;
@@ -69,8 +71,53 @@ pub(super) fn forge(
         });
         (name.clone(), also.unwrap_or_default(), kind)
     };
-    let token = walk.secret(fields.get("token"));
-    Some(ForgeSettings { name, identity, kind, url, also, token, interval, reconcile })
+    let tokens = tokens(walk, fields.get("token"), is_github);
+    let app = app(walk, fields.get("app"));
+    Some(ForgeSettings { name, identity, kind, url, also, tokens, app, interval, reconcile })
+}
+
+/// One token, or a list of them where the forge has an API.
+fn tokens(walk: &mut Walk<'_>, at: Option<At<'_>>, many: bool) -> Vec<SecretRef> {
+    let Some(at) = at.filter(|at| matches!(at.node.value, Value::List(_))) else {
+        return walk.secret(at).into_iter().collect();
+    };
+    if !many {
+        let mend = "write one place of a token, without brackets";
+        walk.error(at.node, at.path, "a forge of kind git takes one token", mend);
+        return Vec::new();
+    }
+    let items = walk.items(Some(at)).unwrap_or_default();
+    if items.is_empty() {
+        walk.error(at.node, at.path, "expected at least one token", "remove the key to use none");
+    }
+    let mut tokens: Vec<SecretRef> = Vec::new();
+    for (node, path) in &items {
+        let at = At { node, path, kind: &keys::Kind::Secret, name: "token" };
+        let Some(token) = walk.secret(Some(at)) else { continue };
+        if tokens.contains(&token) {
+            walk.error(node, path, "this token stands here twice", "remove one of them");
+        }
+        tokens.push(token);
+    }
+    tokens
+}
+
+fn app(walk: &mut Walk<'_>, at: Option<At<'_>>) -> Option<AppSettings> {
+    let at = at?;
+    let fields = walk.fields(at.node, at.path, &keys::APP);
+    for (key, mend) in [
+        ("id", "write the number that the page of the application shows as its App ID"),
+        ("key", "say where the private key is that the page of the application gives"),
+    ] {
+        if !fields.has(key) && at.node.get(key).is_none() && matches!(at.node.value, Value::Map(_))
+        {
+            walk.missing(&fields, key, mend);
+        }
+    }
+    let installation = fields.get("installation");
+    let installation = installation.map(|at| walk.count(Some(at), 1));
+    let id = walk.count(fields.get("id"), 1);
+    Some(AppSettings { id, installation, key: walk.secret(fields.get("key"))? })
 }
 
 const GITHUB: &str = "https://github.com";

@@ -190,6 +190,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::fuzz::target;
 
     const A: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -248,6 +249,23 @@ mod tests {
         assert_eq!(ask(&lines(&[&format!("{A} HEAD\0multi_ack")])), Ok(None));
         assert!(ask(b"<!doctype html>").is_err());
         assert!(ask(&lines(&["ERR gone"])).is_err());
+    }
+
+    #[test]
+    fn no_answer_makes_a_reader_fall() {
+        let hello = lines(&["version 2\n", "agent=git/2.47\n", "ls-refs=unborn\n", "fetch\n"]);
+        let refs = lines(&[
+            &format!("{A} HEAD symref-target:refs/heads/main\n"),
+            &format!("{A} refs/heads/main\n"),
+            &format!("{A} refs/pull/1/head peeled:{A}\n"),
+        ]);
+        let listed = format!("ref: refs/heads/main\tHEAD\n{A}\tHEAD\n{A}\trefs/heads/main\n");
+        let read = target("pkt-lines", &[&hello, &refs, listed.as_bytes()], |bytes| {
+            let hello = capabilities(&mut Packets::new(bytes)).is_ok();
+            let refs = answer(&mut Packets::new(bytes), false).is_ok();
+            hello || refs || ls_remote(&String::from_utf8_lossy(bytes)).is_ok()
+        });
+        assert!(read > 500, "{read}");
     }
 
     proptest! {

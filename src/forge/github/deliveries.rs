@@ -3,10 +3,11 @@
 use crosswatch_core::model::time::Timestamp;
 use serde::Deserialize;
 
-use super::Inner;
+use super::DEADLINE;
 use super::failure::Failure;
 use crate::forge::Delivered;
-use crate::http::{Pages, Urgency};
+use crate::http::conditional::Conditional;
+use crate::http::{Api, Bearer, Method, Pages, Urgency};
 
 /// Pages that are read at most; what is older is found when everything is read again.
 const PAGES: usize = 10;
@@ -14,12 +15,21 @@ const PAGES: usize = 10;
 /// One page of the log.
 type Log = Vec<Delivered>;
 
+/// Who asks.
+pub(super) struct Asking<'a> {
+    pub(super) api: &'a Api,
+    pub(super) ask: &'a Conditional,
+    /// What is left out of everything that is said.
+    pub(super) token: Option<&'a Bearer>,
+}
+
 pub(super) async fn read(
-    inner: &Inner,
+    asking: Asking<'_>,
     place: &str,
     hook: u64,
     since: Timestamp,
 ) -> Result<Vec<Delivered>, Failure> {
+    let Asking { api, ask, token } = asking;
     let at = match place {
         "app" => "app/hook/deliveries?per_page=100".to_owned(),
         place => format!("{place}/hooks/{hook}/deliveries?per_page=100"),
@@ -27,17 +37,17 @@ pub(super) async fn read(
     let about = format!("the log of hook {hook}");
     let old = |page: &Log| page.last().is_some_and(|last| last.at < since);
     let asked = async {
-        let request = inner.request(&at)?;
-        let toll = inner.rest.toll("core", 1, Urgency::Poll);
-        inner.ask.first_pages(&inner.rest, &toll, request, log, (old, PAGES)).await
+        let request = api.request(Method::GET, &at)?.deadline(DEADLINE);
+        let toll = api.toll("core", 1, Urgency::Poll);
+        ask.first_pages(api, &toll, request, log, (old, PAGES)).await
     };
     match asked.await {
         Ok(Pages::Whole { pages, .. }) => {
             let all = pages.iter().flat_map(|page| page.iter());
             Ok(all.filter(|entry| entry.at >= since).cloned().collect())
         }
-        Ok(Pages::Status(answer)) => Err(Failure::status(about, &answer).without(&inner.token)),
-        Err(error) => Err(Failure::asking(about, &error).without(&inner.token)),
+        Ok(Pages::Status(answer)) => Err(Failure::status(about, &answer).without(token)),
+        Err(error) => Err(Failure::asking(about, &error).without(token)),
     }
 }
 

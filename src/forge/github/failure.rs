@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::forge::ForgeError;
 use crate::http::conditional::AskError;
-use crate::http::{HttpAnswer, HttpError, StatusCode};
+use crate::http::{Bearer, HttpAnswer, HttpError, StatusCode};
 
 /// What is repeated of a forge's words.
 const SHOWN: usize = 300;
@@ -82,10 +82,12 @@ impl Failure {
 
     /// The same, fit to be shown: a server may repeat what it was sent.
     #[must_use]
-    pub(super) fn without(mut self, token: &Option<SecretString>) -> Self {
-        let token = token.as_ref().map(ExposeSecret::expose_secret);
-        if let Some(token) = token.filter(|token| !token.is_empty()) {
-            self.why = self.why.replace(token, "…");
+    pub(super) fn without(mut self, bearer: Option<&Bearer>) -> Self {
+        if let Some(token) = bearer.map(Bearer::token) {
+            let token = token.expose_secret();
+            if !token.is_empty() {
+                self.why = self.why.replace(token, "…");
+            }
         }
         self.why = self.why.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
         self

@@ -44,7 +44,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
     let (data, now) = send(inner, &query, u32::try_from(points).unwrap_or(u32::MAX)).await?;
     let found = each(data).map_err(|mut failure| {
         failure.why = format!("{}: GraphQL: {}", inner.identity, failure.why);
-        failure.without(&inner.token)
+        failure.without(inner.token.as_ref())
     })?;
     let found = found.into_iter().filter_map(|(alias, one)| {
         let repository = asked.get(&alias)?;
@@ -68,13 +68,13 @@ async fn send(
     };
     let answer = sent
         .await
-        .map_err(|error: AskError| Failure::asking(&about, &error).without(&inner.token))?;
+        .map_err(|error: AskError| Failure::asking(&about, &error).without(inner.token.as_ref()))?;
     if answer.status != StatusCode::OK {
-        return Err(Failure::status(&about, &answer).without(&inner.token));
+        return Err(Failure::status(&about, &answer).without(inner.token.as_ref()));
     }
     let data = read(&answer.body).map_err(|mut failure| {
         failure.why = format!("{about}: {}", failure.why);
-        failure.without(&inner.token)
+        failure.without(inner.token.as_ref())
     })?;
     // Young by the forge's own clock.
     let date = answer.header("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());

@@ -3,6 +3,7 @@
 //! A repository is read whole or not at all: alone by REST with ETags, with others by GraphQL. Whether
 //! it has to be read is asked of GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
+mod app;
 mod deliveries;
 mod facts;
 mod failure;
@@ -29,15 +30,18 @@ use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::references::{self, Forges, References};
 use futures_util::future::{BoxFuture, try_join};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};
 use crate::http::conditional::{AskError, Conditional, Reply};
-use crate::http::{Api, HttpError, HttpRequest, Method, Pages, StatusCode, Toll, Urgency};
+use crate::http::{Api, Bearer, HttpError, HttpRequest, Method, Pages, StatusCode, Toll, Urgency};
+use deliveries::Asking;
 use failure::{Failure, Reason};
 
+pub use app::App;
+
 /// How long an answer may take; GitHub itself gives up after ten seconds.
-const DEADLINE: Span = Span::seconds(30);
+pub const DEADLINE: Span = Span::seconds(30);
 
 /// Reads the references of a change's body.
 pub type BodyReader = Arc<dyn Fn(&ChangeId, &str) -> References + Send + Sync>;
@@ -70,6 +74,32 @@ pub enum SetupError {
         #[source]
         why: HttpError,
     },
+    /// The key of its application is none.
+    #[error(
+        "forge {forge}: the key of its application cannot be used: {why}; name the file that the application's page gives"
+    )]
+    Key {
+        /// Its name.
+        forge: Name,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// The REST API of these settings, without a credential.
+fn rest_api(settings: &ForgeSettings) -> Result<Api, SetupError> {
+    let forge = &settings.name;
+    let ForgeKind::GitHub(github) = &settings.kind else {
+        return Err(SetupError::Kind { forge: forge.clone() });
+    };
+    api_at(forge, github.api_url.trim_end_matches('/'))
+}
+
+fn api_at(forge: &Name, url: &str) -> Result<Api, SetupError> {
+    let api = Api::new(url).map_err(|why| SetupError::Address { forge: forge.clone(), why })?;
+    Ok(api
+        .header("accept", "application/vnd.github+json".to_owned())
+        .header("x-github-api-version", "2022-11-28".to_owned()))
 }
 
 /// One GitHub with one credential.
@@ -80,7 +110,8 @@ struct Inner {
     identity: Name,
     rest: Api,
     graphql: Api,
-    token: Option<SecretString>,
+    /// What is left out of everything that is said.
+    token: Option<Bearer>,
     ask: Conditional,
     reader: BodyReader,
     deadline: Span,
@@ -109,31 +140,33 @@ impl GitHub {
         ask: Conditional,
         reader: BodyReader,
     ) -> Result<Self, SetupError> {
-        let forge = &settings.name;
+        let credential = token.map(|token| (settings.name.to_string(), Bearer::new(token)));
+        Self::by(deadline, settings, credential, ask, reader)
+    }
+
+    /// The same by a credential of this name, whose token may be replaced.
+    pub fn by(
+        deadline: Span,
+        settings: &ForgeSettings,
+        credential: Option<(String, Bearer)>,
+        ask: Conditional,
+        reader: BodyReader,
+    ) -> Result<Self, SetupError> {
         let ForgeKind::GitHub(github) = &settings.kind else {
-            return Err(SetupError::Kind { forge: forge.clone() });
-        };
-        let api = |url: &str| {
-            let api = Api::new(url)
-                .map_err(|why| SetupError::Address { forge: forge.clone(), why })?
-                .header("accept", "application/vnd.github+json".to_owned())
-                .header("x-github-api-version", "2022-11-28".to_owned());
-            Ok(match &token {
-                Some(token) => {
-                    let value = format!("Bearer {}", token.expose_secret());
-                    api.authorization(forge.as_str(), value)
-                }
-                None => api,
-            })
+            return Err(SetupError::Kind { forge: settings.name.clone() });
         };
         let url = github.api_url.trim_end_matches('/');
         // Of an Enterprise Server the one is at /api/v3, the other at /api/graphql.
-        let graphql = url.strip_suffix("/v3").unwrap_or(url);
+        let graphql = api_at(&settings.name, url.strip_suffix("/v3").unwrap_or(url))?;
+        let with = |api: Api| match &credential {
+            Some((name, token)) => api.bearer(name.clone(), token.clone()),
+            None => api,
+        };
         Ok(Self(Arc::new(Inner {
             identity: settings.identity.clone(),
-            rest: api(url)?,
-            graphql: api(graphql)?,
-            token,
+            rest: with(rest_api(settings)?),
+            graphql: with(graphql),
+            token: credential.as_ref().map(|(_, token)| token.clone()),
             ask,
             reader,
             deadline,
@@ -202,11 +235,14 @@ impl ForgeApi for GitHub {
         since: Timestamp,
     ) -> BoxFuture<'static, Result<Vec<Delivered>, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(deliveries::read(&inner, &place, hook, since).await?) })
+        Box::pin(async move {
+            let asking = Asking { api: &inner.rest, ask: &inner.ask, token: inner.token.as_ref() };
+            Ok(deliveries::read(asking, &place, hook, since).await?)
+        })
     }
 
-    fn toll_of_writes(&self, _: &RepositoryId) -> Toll {
-        write::toll(&self.0)
+    fn toll_of_writes(&self, _: &RepositoryId) -> Option<Toll> {
+        Some(write::toll(&self.0))
     }
 
     fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>> {
@@ -217,6 +253,22 @@ impl ForgeApi for GitHub {
     fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { write::comment(&inner, &sticky).await })
+    }
+
+    fn asker(&self, _repository: &RepositoryId) -> Option<String> {
+        self.0.token.as_ref().map(|_| self.0.rest.credential().to_owned())
+    }
+
+    fn token(
+        &self,
+        _repository: RepositoryId,
+    ) -> BoxFuture<'static, Result<Option<SecretString>, ForgeError>> {
+        let token = self.0.token.as_ref().map(Bearer::token);
+        Box::pin(std::future::ready(Ok(token)))
+    }
+
+    fn credentials(&self) -> BTreeMap<String, Option<String>> {
+        self.0.token.iter().map(|_| (self.0.rest.credential().to_owned(), None)).collect()
     }
 }
 
@@ -304,9 +356,9 @@ impl Inner {
         match asked.await {
             Ok(Reply::Value { value, .. }) => Ok(value),
             Ok(Reply::Status(answer)) => {
-                Err(Failure::status(repository, &answer).without(&self.token))
+                Err(Failure::status(repository, &answer).without(self.token.as_ref()))
             }
-            Err(error) => Err(Failure::asking(repository, &error).without(&self.token)),
+            Err(error) => Err(Failure::asking(repository, &error).without(self.token.as_ref())),
         }
     }
 
@@ -328,9 +380,9 @@ impl Inner {
         match asked.await {
             Ok(Pages::Whole { pages, .. }) => Ok(pages),
             Ok(Pages::Status(answer)) => {
-                Err(Failure::status(repository, &answer).without(&self.token))
+                Err(Failure::status(repository, &answer).without(self.token.as_ref()))
             }
-            Err(error) => Err(Failure::asking(repository, &error).without(&self.token)),
+            Err(error) => Err(Failure::asking(repository, &error).without(self.token.as_ref())),
         }
     }
 

@@ -270,7 +270,7 @@ impl Pull {
 mod tests {
     use crosswatch_core::references::References;
 
-    use super::super::fuzz::mutations;
+    use super::super::fuzz::target;
     use super::*;
 
     const ANSWER: &str = include_str!("examples/whole.json");
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn no_answer_makes_a_reader_fall() {
-        let read = mutations(ANSWER, 20_000, 11).filter(|body| read(body).is_some()).count();
+        let read = target("whole", &[ANSWER.as_bytes()], |body| read(body).is_some());
         assert!(read > 500, "{read}");
     }
 }

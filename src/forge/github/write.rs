@@ -127,11 +127,11 @@ async fn send(
         inner.ask.send(toll(inner), request.body(body.to_string()).deadline(inner.deadline)).await
     };
     let answer =
-        sent.await.map_err(|error| Failure::asking(about, &error).without(&inner.token))?;
+        sent.await.map_err(|error| Failure::asking(about, &error).without(inner.token.as_ref()))?;
     if answer.status.is_success() {
         return Ok(answer.body.to_vec());
     }
-    let mut failure = Failure::status(about, &answer).without(&inner.token);
+    let mut failure = Failure::status(about, &answer).without(inner.token.as_ref());
     if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
         failure.reason = Reason::Refused;
     }

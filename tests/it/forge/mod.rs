@@ -1,6 +1,7 @@
 //! Forges, against real servers.
 
 mod asking;
+mod credentials;
 mod git;
 mod github;
 mod mirror;

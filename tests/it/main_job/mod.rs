@@ -3,10 +3,12 @@
 mod asked;
 mod builds;
 mod command_line;
+mod credentials;
 mod frozen_git;
 pub(crate) mod github;
 mod ledger_faults;
 mod mirrors;
+mod outages;
 mod reports;
 mod wakes;
 pub(crate) mod webhooks;

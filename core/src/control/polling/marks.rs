@@ -133,7 +133,7 @@ pub(super) fn due(state: &mut State, now: Timestamp) -> Vec<Effect> {
         let Some(mark) = &mut target.mark else { continue };
         let detector = detectors.entry(target.server.clone()).or_default();
         let whole = detector.under_way == 0 && detector.next_at <= now;
-        if whole || !mark.asked {
+        if (whole && !target.rests) || !mark.asked {
             mark.asked = true;
             ids.entry(target.server.clone()).or_default().push(id.clone());
         }

@@ -190,3 +190,47 @@ fn a_small_budget_stretches_the_intervals() {
     assert!(step(&mut state, Event::Tick, Timestamp(200 * SECOND)).is_empty());
     assert_eq!(step(&mut state, Event::Tick, Timestamp(270 * SECOND)).len(), 1);
 }
+
+#[test]
+fn what_is_archived_or_not_there_is_asked_hourly() {
+    for (answered, first) in [(true, 3_600), (false, 60)] {
+        let mut state = State::default();
+        step(&mut state, Event::Watch(vec![marked("a", None), marked("b", None)]), Timestamp(0));
+        let asked = answer(&["a", "b"], Some(&[("a", "1"), ("b", "1")]));
+        step(&mut state, asked, Timestamp(SECOND));
+        step(&mut state, looked("b"), Timestamp(SECOND));
+        let mut now = SECOND;
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            step(&mut state, Event::Rests { id: id("a"), rests: true }, Timestamp(now));
+            step(&mut state, Event::Looked { id: id("a"), answered }, Timestamp(now));
+            let due = due_at(&state, &id("a")).expect("it is watched").0;
+            waits.push((due - now) / SECOND);
+            now = due;
+            let effects = step(&mut state, Event::Tick, Timestamp(now));
+            assert!(effects.contains(&Effect::Look(id("a"))));
+            let about = |effect: &Effect| matches!(effect, Effect::Ask { ids, .. } if ids.contains(&id("a")));
+            assert!(!effects.iter().any(about), "it takes no place in a question");
+            for effect in effects {
+                match effect {
+                    Effect::Ask { .. } => {
+                        let asked = answer(&["b"], Some(&[("b", "1")]));
+                        step(&mut state, asked, Timestamp(now));
+                    }
+                    Effect::Look(other) if other == id("b") => {
+                        step(&mut state, looked("b"), Timestamp(now));
+                    }
+                    Effect::Look(_) | Effect::Confirm(_) => {}
+                }
+            }
+        }
+        let near =
+            |wait: i64, expected: i64| (expected * 9 / 10..=expected * 11 / 10 + 1).contains(&wait);
+        assert!(near(waits[0], first), "{waits:?}");
+        assert!(near(waits[11], 3_600), "{waits:?}");
+        step(&mut state, Event::Hint(id("a")), Timestamp(now));
+        step(&mut state, Event::Rests { id: id("a"), rests: false }, Timestamp(now));
+        step(&mut state, looked("a"), Timestamp(now));
+        assert_eq!(due_at(&state, &id("a")), Some(Timestamp(now)), "somebody knew better");
+    }
+}

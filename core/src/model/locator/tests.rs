@@ -14,7 +14,8 @@ fn forge(name: &str, url: &str, also: &[&str]) -> ForgeSettings {
         kind: ForgeKind::Git(GitForge { changes: vec![], base: None, authors: Authors::Any }),
         url: url.to_owned(),
         also: also.iter().map(|also| (*also).to_owned()).collect(),
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::seconds(60),
         reconcile: Span::seconds(900),
     }

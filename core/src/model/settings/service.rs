@@ -32,3 +32,14 @@ impl LogRules {
     /// What holds when nothing is said.
     pub const DEFAULT: Self = Self { keep: Span::days(30), max_size: Size::gibibytes(2) };
 }
+
+/// An application of a forge, which reads what its installations were given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppSettings {
+    /// Its number.
+    pub id: u64,
+    /// The installation that reads everything; where none is named, that of each repository's owner.
+    pub installation: Option<u64>,
+    /// Its private key.
+    pub key: SecretRef,
+}

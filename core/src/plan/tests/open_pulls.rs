@@ -287,3 +287,36 @@ fn a_pull_request_is_stale_by_its_creation_and_by_what_we_saw() {
     world.run(0);
     assert_eq!(world.run(60), ["o/a#1"], "its author did something");
 }
+
+#[test]
+fn mergeability_that_flaps_while_the_base_moves_builds_no_change() {
+    let paths: Vec<String> = (0..10).map(|n| format!("o/r{n}")).collect();
+    let mut world = World::new(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let changes: Vec<String> =
+        paths.iter().flat_map(|path| (1..=10).map(move |n| format!("{path}#{n}"))).collect();
+    for change in &changes {
+        world.push(change, &[]);
+    }
+    world.run(0);
+    assert_eq!(world.run(90).len(), 100);
+    world.finish(Verdict::Success);
+    for round in 0..20 {
+        for path in &paths {
+            world.push_base(path);
+        }
+        // The forge tries anew after each push, and some of them conflict now and not then.
+        for (at, change) in changes.iter().enumerate() {
+            let after = [None, Some(true), Some(false)][(at * 7 + round) % 3];
+            for mergeable in [None, after] {
+                world.pull(change, |forge| forge.mergeable = mergeable);
+            }
+        }
+        for seconds in [1, 60, 600] {
+            let built = world.run(seconds);
+            assert!(built.iter().all(|name| !name.contains('#')), "{round}: {built:?}");
+        }
+    }
+    for change in &changes {
+        assert_eq!(world.decision(change), "unchanged", "{change}");
+    }
+}

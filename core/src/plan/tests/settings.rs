@@ -39,7 +39,8 @@ fn forge() -> ForgeSettings {
         }),
         url: "https://git.example.org".to_owned(),
         also: vec!["ssh://git@git.example.org".to_owned()],
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::minutes(1),
         reconcile: Span::minutes(15),
     }
@@ -55,7 +56,8 @@ fn hub() -> ForgeSettings {
         }),
         url: "https://github.com".to_owned(),
         also: Vec::new(),
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::minutes(1),
         reconcile: Span::minutes(15),
     }

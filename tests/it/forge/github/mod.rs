@@ -2,6 +2,7 @@
 
 mod facts;
 mod many;
+mod traps;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,7 @@ struct Site {
     forge: GitHub,
 }
 
-fn settings(model: &Model) -> ForgeSettings {
+pub(super) fn settings(model: &Model) -> ForgeSettings {
     let kind = GitHubForge { api_url: model.api_url(), webhook_secrets: Vec::new() };
     ForgeSettings {
         name: "main".into(),
@@ -40,13 +41,14 @@ fn settings(model: &Model) -> ForgeSettings {
         kind: ForgeKind::GitHub(kind),
         url: model.url.clone(),
         also: Vec::new(),
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: Span::seconds(60),
         reconcile: Span::minutes(15),
     }
 }
 
-fn reader(settings: &ForgeSettings) -> BodyReader {
+pub(super) fn reader(settings: &ForgeSettings) -> BodyReader {
     let locator = crosswatch_core::model::locator::Locator::of_forges([settings]);
     let identity = settings.identity.clone();
     Arc::new(move |change, body| {
@@ -66,7 +68,7 @@ async fn open(model: &Model, tasks: &Tasks, folder: &Path, token: Option<&str>) 
     GitHub::within(Span::seconds(2), &settings, token, ask, reader).expect("a reader")
 }
 
-fn id(path: &str) -> RepositoryId {
+pub(super) fn id(path: &str) -> RepositoryId {
     RepositoryId::new("127.0.0.1", path)
 }
 
@@ -393,6 +395,7 @@ fn variant(error: &ForgeError) -> &'static str {
         ForgeError::Credential(_) => "credential",
         ForgeError::Forbidden(_) => "forbidden",
         ForgeError::NotFound(_) => "not found",
+        ForgeError::Absent(_) => "absent",
         ForgeError::Limited(_) => "limited",
         ForgeError::Unavailable(_) => "unavailable",
         ForgeError::Nonsense(_) => "nonsense",

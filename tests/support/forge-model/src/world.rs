@@ -23,6 +23,10 @@ pub struct State {
     pub users: BTreeMap<String, User>,
     /// By secret.
     pub tokens: BTreeMap<String, Token>,
+    /// Applications, by their number.
+    pub apps: BTreeMap<u64, App>,
+    /// Where applications are installed, by the installation's number.
+    pub installations: BTreeMap<u64, Installation>,
     /// Where webhooks go.
     pub hooks: Vec<Hook>,
     /// Webhooks that were sent or should have been.
@@ -202,6 +206,28 @@ pub struct Token {
     pub expires_at: Option<i64>,
 }
 
+/// An application.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Its public key.
+    pub public: Vec<u8>,
+    /// What it may spend by itself.
+    pub meter: Meter,
+    /// Seconds that the tokens of its installations last.
+    pub token_lasts: i64,
+}
+
+/// Where an application is installed.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// The application's number.
+    pub app: u64,
+    /// Whose repositories it reaches.
+    pub owner: String,
+    /// Whether it gets no tokens.
+    pub suspended: bool,
+}
+
 /// Which repositories a token reaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -209,6 +235,8 @@ pub enum Access {
     All,
     /// These, by id.
     Only(BTreeSet<u64>),
+    /// Those of an owner.
+    Owner(String),
 }
 
 /// Where webhooks go.
@@ -288,6 +316,8 @@ impl State {
             moved: BTreeMap::new(),
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            installations: BTreeMap::new(),
             hooks: Vec::new(),
             deliveries: VecDeque::new(),
             faults: Vec::new(),
@@ -355,6 +385,7 @@ impl State {
             let reached = match &token.access {
                 Access::All => true,
                 Access::Only(ids) => ids.contains(&repository.id),
+                Access::Owner(owner) => owner.eq_ignore_ascii_case(&repository.owner),
             };
             reached || repository.collaborators.contains_key(&token.login)
         });

@@ -201,7 +201,8 @@ fn forge(name: &str, hosted: bool) -> ForgeSettings {
         kind,
         url: format!("https://{host}"),
         also: Vec::new(),
-        token: None,
+        tokens: Vec::new(),
+        app: None,
         interval: INTERVAL,
         reconcile: RECONCILE,
     }

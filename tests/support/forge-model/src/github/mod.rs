@@ -1,5 +1,6 @@
 //! The world as GitHub shows it.
 
+mod apps;
 pub(crate) mod git;
 pub(crate) mod graphql;
 pub(crate) mod hooks;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::serve::{Ask, Reply, token};
-use super::{hooks, json, write};
+use super::{apps, hooks, json, write};
 use crate::Shared;
 use crate::world::{Change, ChangeState, Comment, Hook, HookTarget, Repository, State};
 
@@ -31,7 +31,11 @@ pub(crate) fn answer(shared: &Arc<Shared>, state: &mut State, ask: &Ask) -> Repl
             deliveries(state, ask, id.parse().ok(), &target)
         }
         ("POST", ["app", "hook", "deliveries", id, "attempts"]) => attempt(shared, state, id),
-        ("POST", ["app", "installations", id, "access_tokens"]) => write::access_token(state, id),
+        ("POST", ["app", "installations", id, "access_tokens"]) => {
+            let app = apps::who(state, ask);
+            apps::access_token(state, app, id)
+        }
+        ("GET", ["app", "installations"]) => apps::installations(state, apps::who(state, ask), ask),
         (_, ["repos", owner, name, rest @ ..]) => {
             let full = format!("{owner}/{name}").to_lowercase();
             if let Some(id) = state.moved.get(&full).filter(|_| !state.names.contains_key(&full)) {

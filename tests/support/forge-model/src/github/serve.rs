@@ -12,7 +12,7 @@ use futures_util::stream;
 use sha2::{Digest, Sha256};
 
 use super::hooks::hex;
-use super::{git, graphql, rest};
+use super::{apps, git, graphql, rest};
 use crate::Shared;
 use crate::fault::{What, strike};
 use crate::limit::{Refusal, Toll};
@@ -103,6 +103,7 @@ async fn api(shared: &Arc<Shared>, ask: Ask, headers: &HeaderMap, line: &str) ->
         let name = match token(&state, &ask) {
             Some(token) if token.expires_at.is_none_or(|at| at > state.now()) => token.name.clone(),
             None if ask.secret.is_none() => "nobody".to_owned(),
+            None if apps::who(&state, &ask).is_some() => "app".to_owned(),
             _ => {
                 state.log.answered("unknown", line, 401, 0);
                 return response(Reply::message(401, "Bad credentials"));
@@ -174,6 +175,7 @@ async fn api(shared: &Arc<Shared>, ask: Ask, headers: &HeaderMap, line: &str) ->
     limits.charge(toll, now);
     let rate = limits.rate(is_graphql, now);
     let headers = &mut reply.headers;
+    headers.push(("date", date(now)));
     headers.push(("x-ratelimit-limit", rate.limit.to_string()));
     headers.push(("x-ratelimit-used", rate.used.to_string()));
     headers.push(("x-ratelimit-remaining", (rate.limit - rate.used).to_string()));
@@ -184,8 +186,17 @@ async fn api(shared: &Arc<Shared>, ask: Ask, headers: &HeaderMap, line: &str) ->
     finish(reply, what)
 }
 
+/// The forge's own time, as headers write it.
+fn date(seconds: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds).expect("a time");
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
 /// The limits of whoever asks.
 fn limits<'a>(state: &'a mut State, ask: &Ask) -> &'a mut crate::Meter {
+    if let Some(app) = apps::who(state, ask) {
+        return &mut state.apps.get_mut(&app).expect("it is known").meter;
+    }
     let known = ask.secret.as_ref().is_some_and(|secret| state.tokens.contains_key(secret));
     match ask.secret.as_ref().filter(|_| known) {
         Some(secret) => {

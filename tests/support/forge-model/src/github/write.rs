@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::serve::{Ask, Reply, token};
 use super::{hooks, json};
-use crate::world::{Access, State, Token};
-use crate::{Limits, Meter, Shared};
+use crate::Shared;
+use crate::world::State;
 
 /// Statuses of one commit and context, as GitHub limits them.
 const STATUSES: usize = 1000;
@@ -113,23 +113,4 @@ pub(super) fn answer(
         }
         _ => Reply::message(404, "Not Found"),
     }
-}
-
-/// A token of an installation, good for an hour. Whoever asks is taken for the app.
-pub(super) fn access_token(state: &mut State, installation: &str) -> Reply {
-    let number = state.fresh();
-    let secret = format!("ghs_model{number}");
-    let expires_at = state.now() + 3600;
-    let token = Token {
-        name: format!("installation {installation}"),
-        login: "crosswatch[bot]".to_owned(),
-        access: Access::All,
-        writes: true,
-        meter: Meter::new(Limits { core: 12_500, graphql: 12_500, ..Limits::github() }),
-        expires_at: Some(expires_at),
-    };
-    state.user("crosswatch[bot]");
-    state.tokens.insert(secret.clone(), token);
-    let expires_at = json::time(expires_at);
-    Reply::json(201, &json!({"token": secret, "expires_at": expires_at, "permissions": {}}))
 }
