@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crosswatch_core::model::build::SetMember;
+use crosswatch_core::model::candidate::{Recipe, digest};
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
@@ -153,6 +155,11 @@ impl World {
         }
     }
 
+    /// Whether the answer to a question is known.
+    pub fn knows(&self, question: &Question) -> bool {
+        self.parts().answers.get(question).is_some_and(|answer| answer.value().is_some())
+    }
+
     /// Answers of an earlier run of the daemon. Those about immutable objects are as good as new; what
     /// became of a change is asked again unless it was merged.
     pub fn remember_answers(
@@ -205,10 +212,38 @@ impl World {
             .filter(|part| part.listing.value().is_none())
             .map(|part| part.id.clone())
             .collect();
+        let repositories = Arc::clone(&parts.repositories);
+        let workspaces = parts.workspaces.clone();
         forget(&mut parts.answers, |question| {
-            questions.contains(question) || unread.contains(question.repository())
+            questions.contains(question)
+                || match question {
+                    Question::Candidate(recipe) => {
+                        may_be_wanted(recipe, &repositories, &workspaces)
+                    }
+                    other => other.repository().is_some_and(|id| unread.contains(id)),
+                }
         });
     }
+}
+
+/// Whether a candidate that no plan consulted may be consulted by the next: the changes in it are open
+/// as far as that is known, and the mainline's manifest is the one that it was compared with.
+fn may_be_wanted(
+    recipe: &Recipe,
+    repositories: &BTreeMap<RepositoryId, Arc<RepositoryPart>>,
+    workspaces: &BTreeMap<Name, Arc<WorkspacePart>>,
+) -> bool {
+    let open = |member: &SetMember| {
+        let part = repositories.get(&member.change.repository);
+        part.and_then(|part| part.listing.value()).is_none_or(|listing| {
+            let found = listing.change(member.change.number);
+            found.is_some_and(|found| found.head == member.head)
+        })
+    };
+    let part = workspaces.get(&recipe.workspace);
+    let manifest = part.and_then(|part| part.manifest.last_known(Purpose::ManifestInForce));
+    recipe.members.iter().all(open)
+        && manifest.is_none_or(|manifest| digest(manifest) == recipe.mainline)
 }
 
 /// Drops what is not kept, without a copy where that is nothing.

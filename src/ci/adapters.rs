@@ -62,6 +62,7 @@ impl Runner for Supervisor {
                 capture: (job.capture > 0).then_some(job.capture),
                 sandbox: job.cage.map(|cage| SandboxSpec {
                     writable: cage.writable,
+                    shown_at: None,
                     readable: cage.read_only,
                     hidden: cage.hidden,
                     network: cage.network,

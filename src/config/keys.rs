@@ -97,6 +97,11 @@ pub static TOP: Table = Table(&[
         "Updates and bootstraps that may run at once; as many as there are cores, two at least, when left out.",
     ),
     key(
+        "max_candidates",
+        Kind::Count(1, 1024),
+        "Copies of workspaces in which candidates are made at once; 1 when left out.",
+    ),
+    key(
         "max_load",
         Kind::Count(1, 100_000),
         "While the 1-minute load average is above it, no further update is started as long as one runs; no limit when left out.",
@@ -342,6 +347,11 @@ pub static WORKSPACE: Table = Table(&[
         "Whether git in its commands reads shared mirrors; on with autoproj, else off.",
     ),
     key(
+        "candidates",
+        Kind::Table(&CANDIDATES),
+        "How the manifest is found out that changes would give.",
+    ),
+    key(
         "rebootstrap_after",
         Kind::Count(0, 1000),
         "After so many failed updates in a row it is bootstrapped into a fresh directory; 5 when left out, 0 for never.",
@@ -380,6 +390,14 @@ pub static UPDATE: Table = Table(&[
     key("output", Kind::Table(&OUTPUT), "How much it may write."),
     key("limits", Kind::Table(&LIMITS), "What it may use."),
     key("on", Kind::Words(&["definitions", "any"]), "When it runs."),
+]);
+
+/// Keys of `candidates`.
+pub static CANDIDATES: Table = Table(&[
+    key("make", Kind::Bool, "false judges every change by the mainline's manifest."),
+    key("network", Kind::Bool, "Whether its commands reach the network; false when left out."),
+    key("read_only", TEXTS, "Paths that its commands may read besides the system's own."),
+    key("max_size", Kind::Size, "Largest copy of the workspace; 20GiB when left out."),
 ]);
 
 /// Keys of `manifest`.

@@ -22,7 +22,7 @@ pub fn resolved(settings: &Settings) -> String {
         },
         "listen": settings.listen,
         "public_url": settings.public_url,
-        "max_updates": settings.max_updates,
+        "max_updates": settings.max_updates, "max_candidates": settings.max_candidates,
         "max_load": settings.max_load,
         "logs": {
             "keep": span(settings.logs.keep), "max_size": settings.logs.max_size.to_string(),
@@ -225,6 +225,7 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
         },
         "epoch": workspace.epoch, "max_in_flight": workspace.max_in_flight,
         "report": {"to": workspace.report_to}, "env": workspace.env, "mirror": workspace.mirror,
+        "candidates": workspace.candidates,
         "paused": workspace.paused, "rebootstrap_after": workspace.rebootstrap_after,
         "max_shrink": workspace.max_shrink,
     })

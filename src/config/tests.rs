@@ -104,8 +104,8 @@ fn every_tool_has_a_preset_that_comes_back_from_its_own_writing() {
         let own = &own.workspaces[0];
         assert!(own.spellings.is_empty() && own.manifest.files.is_empty());
         assert_eq!(
-            (own.defining.clone(), &own.update.as_ref().unwrap().run[0]),
-            (vec!["x".into()], &"up".into())
+            (own.defining.texts(), &own.update.as_ref().unwrap().run[0]),
+            (&["x".to_owned()][..], &"up".into())
         );
     }
     for (lines, said) in [

@@ -1,6 +1,7 @@
 //! Last known answers and workspaces' states, between the ledger and the board.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crosswatch_core::control::absence::Absence;
@@ -16,8 +17,11 @@ use super::run::{KEEP_ANSWERS, remembered};
 use crate::board::World;
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerError, Term};
-use crate::watch::{Kept, Remembered, SeenAs};
-use crate::workspace::Saved;
+use crate::watch::{Kept, Memory, Remembered, SeenAs};
+use crate::workspace::{Keep, Saved};
+
+/// Under which candidates are kept.
+const CANDIDATE: &str = "candidate";
 
 type Place = (RepositoryId, String, String);
 
@@ -42,6 +46,7 @@ pub(super) async fn recall(
         }
     }
     world.remember_answers(parsed::<Question, Answer>(ledger, "answer").await?, clock.now());
+    world.remember_answers(candidates(ledger).await?, clock.now());
     let absences = parsed::<RepositoryId, Option<Absence>>(ledger, "absence").await?;
     let absences = absences.into_iter().filter_map(|(id, absence)| Some((id, absence?))).collect();
     Ok(Recalled { seen, absences })
@@ -61,10 +66,26 @@ pub(super) async fn recall_as_known(ledger: &Ledger, world: &World) -> Result<()
         world.remember_listing(remembered(place, Observed::known(listing)));
     }
     let answers = parsed::<Question, Answer>(ledger, "answer").await?;
-    for (question, answer) in answers {
+    for (question, answer) in answers.into_iter().chain(candidates(ledger).await?) {
         world.answered(question, Ok(answer), Timestamp(0));
     }
     Ok(())
+}
+
+/// What came of candidates. The key is a digest, since what one is made from has no bound that a key of
+/// a database has.
+async fn candidates(ledger: &Ledger) -> Result<Vec<(Question, Answer)>, LedgerError> {
+    let kept = parsed::<String, (Question, Answer)>(ledger, CANDIDATE).await?;
+    Ok(kept.into_iter().map(|(_, both)| both).collect())
+}
+
+/// Keeps what came of candidates.
+pub(super) fn keep_candidates(memory: Memory) -> Keep {
+    Arc::new(move |question, answer, at| {
+        let text = serde_json::to_vec(question).unwrap_or_default();
+        let key = blake3::hash(&text).to_hex().to_string();
+        memory.keep(CANDIDATE, &key, &(question, answer), at);
+    })
 }
 
 /// The kept state of a workspace, or a fresh one.
@@ -112,8 +133,10 @@ pub(super) async fn keep(
             at + KEEP_ANSWERS.min(crosswatch_core::model::time::Span::days(1)) < newest
         }) {
             forgotten_at = Some(newest);
-            if let Err(error) = ledger.forget(&term, "answer", newest - KEEP_ANSWERS).await {
-                tracing::warn!(%error, "old answers were not forgotten");
+            for kind in ["answer", CANDIDATE] {
+                if let Err(error) = ledger.forget(&term, kind, newest - KEEP_ANSWERS).await {
+                    tracing::warn!(%error, kind, "old answers were not forgotten");
+                }
             }
         }
         // Answers come in bursts; a moment later there are more of them for one transaction.

@@ -35,6 +35,7 @@ use crate::supervise::{Cgroups, Supervisor, environment};
 use crate::task::Tasks;
 use crate::watch::{Answers, Hint, Hints, Memory, Mirroring, Readers, Registry, TokenReader};
 use crate::web;
+use crate::workspace::{Candidates, Loan};
 
 /// How a daemon is started.
 #[derive(Clone, Debug)]
@@ -205,7 +206,7 @@ impl Daemon {
             world: world.clone(),
             publications: publications.clone(),
             readers,
-            memory,
+            memory: memory.clone(),
             clock: clock.clone(),
         };
         tasks.spawn("answers", answers.run());
@@ -256,6 +257,7 @@ impl Daemon {
 
         let sandboxes = sandbox::watch(supervisor.clone(), world.clone(), board.clone());
         tasks.spawn("sandbox", sandboxes);
+        let (lends, runs) = (mirroring.clone(), supervisor.clone());
         let mut workspaces = Workspaces::new(
             tasks.clone(),
             world.clone(),
@@ -270,6 +272,22 @@ impl Daemon {
             term.clone(),
             clock.clone(),
         );
+        let candidates = Candidates {
+            world: world.clone(),
+            publications: publications.clone(),
+            slots: workspaces.slots(),
+            supervisor: runs,
+            lender: Arc::new(move |workspace, recipe, folder| {
+                let lends = lends.clone();
+                Box::pin(async move {
+                    let lent = lends.lend_for_candidate(&workspace, &recipe, &folder).await;
+                    lent.map(|(lent, shown)| Loan { lent, shown })
+                })
+            }),
+            keep: memory::keep_candidates(memory),
+            clock: clock.clone(),
+        };
+        tasks.spawn("candidates", candidates.run());
         workspaces.adjust(&settings).await?;
 
         let runner = Runner {

@@ -70,6 +70,11 @@ impl Workspaces {
         }
     }
 
+    /// The slots that all share.
+    pub(super) fn slots(&self) -> Slots {
+        self.slots.clone()
+    }
+
     /// Starts workspaces that are new or other than before, and ends those that are gone.
     pub(super) async fn adjust(&mut self, settings: &Settings) -> Result<(), LedgerError> {
         let wanted: BTreeMap<&Name, &Arc<WorkspaceSettings>> =

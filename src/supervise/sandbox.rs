@@ -15,6 +15,9 @@ use super::supervisor::Supervisor;
 pub struct SandboxSpec {
     /// The only folder of the host that it may change; the run has to start in it.
     pub writable: PathBuf,
+    /// Where it sees that folder, if elsewhere than it is: tools write absolute paths into what they
+    /// make, so a copy of it has to stand in its place.
+    pub shown_at: Option<PathBuf>,
     /// Folders and files that it may read besides the system's.
     pub readable: Vec<PathBuf>,
     /// What it must not see even where `readable` or the system has it; folders in it that are named
@@ -161,9 +164,15 @@ impl SandboxSpec {
         for path in inner {
             bind(&mut words, "--ro-bind", path)?;
         }
-        bind(&mut words, "--bind", &self.writable)?;
+        let place = self.shown_at.as_ref().unwrap_or(&self.writable);
+        words.extend(["--bind".to_owned(), text(&self.writable)?, text(place)?]);
         words.extend(end(&masks));
-        words.extend(["--chdir".to_owned(), text(dir)?, "--".to_owned()]);
+        let start = match (dir.strip_prefix(&self.writable), &self.shown_at) {
+            (Ok(below), Some(place)) if !below.as_os_str().is_empty() => place.join(below),
+            (Ok(_), Some(place)) => place.clone(),
+            _ => dir.to_owned(),
+        };
+        words.extend(["--chdir".to_owned(), text(&start)?, "--".to_owned()]);
         Ok(words)
     }
 }
@@ -263,7 +272,7 @@ mod tests {
             writable: path("state/builds/1/work"),
             readable: vec![path("state/builds/1"), dir.path().into()],
             hidden: vec![path("state"), path("api.sock"), path("absent")],
-            network: false,
+            ..SandboxSpec::default()
         };
         let words = spec.words(&found(), &spec.writable).unwrap();
         let at = |how: &str, name: &str| {
@@ -285,6 +294,24 @@ mod tests {
                 && three[2] == path("api.sock").display().to_string()
         });
         assert!(covered, "{words:?}");
+    }
+
+    #[test]
+    fn a_copy_stands_in_the_place_of_what_it_is_a_copy_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let (copy, place) = (dir.path().join("copy"), dir.path().join("state/workspaces/w"));
+        std::fs::create_dir_all(copy.join("sub")).unwrap();
+        let writable = copy.clone();
+        let spec =
+            SandboxSpec { writable, shown_at: Some(place.clone()), ..SandboxSpec::default() };
+        for (start, inside) in [("", place.clone()), ("sub", place.join("sub"))] {
+            let start = if start.is_empty() { copy.clone() } else { copy.join(start) };
+            let words = spec.words(&found(), &start).unwrap();
+            let text = |path: &Path| path.display().to_string();
+            let bound = ["--bind".to_owned(), text(&copy), text(&place)];
+            assert!(words.windows(3).any(|three| three == bound), "{words:?}");
+            assert_eq!(binds(&words, "--chdir"), [text(&inside)]);
+        }
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crosswatch_core::model::change::Listing;
-use crosswatch_core::model::identity::RepositoryId;
 use crosswatch_core::model::question::Question;
 use crosswatch_core::model::snapshot::Snapshot;
 use crosswatch_core::model::time::{Span, Timestamp};
@@ -32,7 +31,7 @@ impl Again {
     /// Questions that are being asked now.
     pub(super) fn asked(&mut self, snapshot: &Snapshot, questions: &BTreeSet<Question>) {
         for question in questions.iter().filter(|question| repeats(question)) {
-            let listing = listing(snapshot, question.repository()).cloned();
+            let listing = listing(snapshot, question).cloned();
             let times = self.0.get(question).map_or(0, |asked| asked.times) + 1;
             self.0.insert(question.clone(), Asked { at: snapshot.at, times, listing });
         }
@@ -43,7 +42,7 @@ impl Again {
         self.0.retain(|question, _| snapshot.answers.contains_key(question));
         let alive = open(snapshot).filter(|question| {
             let Some(asked) = self.0.get(question) else { return true };
-            let now = listing(snapshot, question.repository());
+            let now = listing(snapshot, question);
             let moved = match (&asked.listing, now) {
                 (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
                 (None, Some(_)) => true,
@@ -69,7 +68,10 @@ impl Again {
 fn repeats(question: &Question) -> bool {
     match question {
         Question::Fate { .. } | Question::Mergeable { .. } | Question::Rights { .. } => true,
-        Question::Commit { .. } | Question::Contains { .. } | Question::Files { .. } => false,
+        Question::Commit { .. }
+        | Question::Contains { .. }
+        | Question::Files { .. }
+        | Question::Candidate(_) => false,
     }
 }
 
@@ -93,12 +95,12 @@ fn old(snapshot: &Snapshot, question: &Question, asked: &Asked) -> Timestamp {
     asked.at.min(snapshot.at) + wait
 }
 
-fn listing<'a>(snapshot: &'a Snapshot, id: &RepositoryId) -> Option<&'a Arc<Listing>> {
-    snapshot.repositories.get(id)?.listing.value()
+fn listing<'a>(snapshot: &'a Snapshot, of: &Question) -> Option<&'a Arc<Listing>> {
+    snapshot.repositories.get(of.repository()?)?.listing.value()
 }
 
 fn reconcile(snapshot: &Snapshot, question: &Question) -> Span {
-    let forge = snapshot.settings.forge(&question.repository().forge);
+    let forge = question.repository().and_then(|id| snapshot.settings.forge(&id.forge));
     forge.map_or(Span::minutes(15), |forge| forge.reconcile)
 }
 
@@ -108,7 +110,7 @@ mod tests {
     use crate::board::{Wake, World};
     use crate::config;
     use crosswatch_core::model::change::{Fate, Rights};
-    use crosswatch_core::model::identity::Oid;
+    use crosswatch_core::model::identity::{Oid, RepositoryId};
     use crosswatch_core::model::question::Answer;
 
     #[test]

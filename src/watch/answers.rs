@@ -62,7 +62,7 @@ impl Answers {
             let now = self.clock.now();
             let snapshot = self.world.freeze(now);
             for question in again.due(&snapshot) {
-                let id = question.repository();
+                let Some(id) = question.repository() else { continue };
                 if !busy.contains(id) {
                     wanted.entry(id.clone()).or_default().insert(question);
                 }
@@ -92,7 +92,8 @@ impl Answers {
                     if let Some(published) = self.publications.borrow_and_update().as_ref() {
                         let known = self.world.freeze(now).answers;
                         for question in &published.plan.wanted {
-                            let id = question.repository();
+                            // Candidates are made elsewhere.
+                            let Some(id) = question.repository() else { continue };
                             // A plan that is older than an answer still asks for it.
                             let answered = known.get(question).is_some_and(|a| a.value().is_some());
                             if !busy.contains(id) && !answered {
@@ -177,10 +178,11 @@ impl Answers {
             let mut ancestors: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
             for question in &questions {
                 match question {
-                    // Those were asked of the API.
+                    // Those were asked of the API, or are asked of no repository.
                     Question::Fate { .. }
                     | Question::Mergeable { .. }
-                    | Question::Rights { .. } => {}
+                    | Question::Rights { .. }
+                    | Question::Candidate(_) => {}
                     Question::Files { head, base, .. } => {
                         let listing = part.and_then(|part| part.listing.value());
                         let tip = listing.and_then(|listing| listing.branches.get(base));

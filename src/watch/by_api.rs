@@ -15,7 +15,7 @@ const AT_ONCE: usize = 4;
 /// Whether an API answers it, on a forge that has one or not.
 pub(super) fn answers(question: &Question, has_api: bool) -> bool {
     match question {
-        Question::Commit { .. } | Question::Contains { .. } => false,
+        Question::Commit { .. } | Question::Contains { .. } | Question::Candidate(_) => false,
         Question::Fate { .. } | Question::Mergeable { .. } | Question::Rights { .. } => true,
         Question::Files { .. } => has_api,
     }
@@ -35,7 +35,7 @@ pub(super) async fn ask(
         let api = api.clone();
         async move {
             let Some(api) = api else {
-                let why = no_api(&question.repository().forge);
+                let why = no_api(&id.forge);
                 return (question, Err(why));
             };
             let answer = match question.clone() {
@@ -51,7 +51,7 @@ pub(super) async fn ask(
                 Question::Rights { repository, login } => {
                     api.rights(repository, login).await.map(Answer::Rights)
                 }
-                Question::Commit { .. } | Question::Contains { .. } => {
+                Question::Commit { .. } | Question::Contains { .. } | Question::Candidate(_) => {
                     return (question, Err("git answers that".to_owned()));
                 }
             };

@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 /// Something worth keeping over a restart.
 #[derive(Clone, Debug)]
 pub struct Remembered {
-    /// What it is: `listing`, `answer` or `absence`.
+    /// What it is: `listing`, `answer`, `candidate` or `absence`.
     pub kind: &'static str,
-    /// The repository or question, as text.
+    /// The repository or question, as text, or a digest of it.
     pub key: String,
     /// The value, as JSON.
     pub json: String,

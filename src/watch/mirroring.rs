@@ -1,5 +1,7 @@
 //! Shared mirrors: fetched once when a head moved, lent to the workspaces that may read them.
 
+mod for_candidate;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -127,56 +129,17 @@ impl Mirroring {
         }
         let snapshot = self.world.freeze(self.clock.now());
         let reads = self.reads(workspace, &snapshot);
-        let lent = self.lend_repositories(&snapshot, &reads, &BTreeMap::new()).await;
+        let lent = self.lend_repositories(&snapshot, &reads).await;
         let mirrors = lent.mirrors().to_vec();
         lent.telling(self.teller(&workspace.name, Some(mirrors)))
     }
 
-    /// Lends mirrors for a candidate of the workspace, with the heads of its changes in them. What it
-    /// returns is all that a sandbox without credentials has to show, read-only.
-    pub async fn lend_for_changes(
-        &self,
-        workspace: &WorkspaceSettings,
-        changes: &[(RepositoryId, String, Oid)],
-    ) -> Lent {
-        let snapshot = self.world.freeze(self.clock.now());
-        let mut reads = self.reads(workspace, &snapshot);
-        let mut more: BTreeMap<RepositoryId, Vec<(String, Oid)>> = BTreeMap::new();
-        for (id, name, head) in changes {
-            reads.insert(id.clone());
-            more.entry(id.clone()).or_default().push((name.clone(), *head));
-        }
-        self.lend_repositories(&snapshot, &reads, &more).await
-    }
-
-    async fn lend_repositories(
-        &self,
-        snapshot: &Snapshot,
-        reads: &BTreeSet<RepositoryId>,
-        more: &BTreeMap<RepositoryId, Vec<(String, Oid)>>,
-    ) -> Lent {
-        let never = CancellationToken::new();
-        let mut waiting = reads.iter();
-        let mut brought = Vec::new();
-        let mut asks: FuturesUnordered<_> = FuturesUnordered::new();
-        loop {
-            for id in waiting.by_ref().take(AT_ONCE.saturating_sub(asks.len())) {
-                let more = more.get(id).map(Vec::as_slice).unwrap_or_default();
-                let never = &never;
-                asks.push(
-                    async move { (id, self.bring(snapshot, id, Need::Now, more, never).await) },
-                );
-            }
-            match asks.next().await {
-                Some(one) => brought.push(one),
-                None => break,
-            }
-        }
+    async fn lend_repositories(&self, snapshot: &Snapshot, reads: &BTreeSet<RepositoryId>) -> Lent {
         let mut addresses = addresses(snapshot);
         let mut held = Vec::new();
-        for (id, brought) in brought {
+        for (id, brought) in self.bring_all(snapshot, reads, &BTreeMap::new()).await {
             match brought {
-                Ok(mirror) => held.push((mirror, addresses.remove(id).unwrap_or_default())),
+                Ok(mirror) => held.push((mirror, addresses.remove(&id).unwrap_or_default())),
                 Err(why) => {
                     tracing::info!(repository = %id, why, "its mirror is not lent to an update");
                 }
@@ -187,6 +150,32 @@ impl Mirroring {
             tracing::warn!(why = chain(&error), "no mirrors are lent");
             Lent::default()
         })
+    }
+
+    /// Brings the mirrors of some repositories, a few at once; `more` are refs beside branches.
+    async fn bring_all(
+        &self,
+        snapshot: &Snapshot,
+        reads: &BTreeSet<RepositoryId>,
+        more: &BTreeMap<RepositoryId, Vec<(String, Oid)>>,
+    ) -> Vec<(RepositoryId, Result<Held, String>)> {
+        let never = CancellationToken::new();
+        let mut waiting = reads.iter();
+        let mut brought = Vec::new();
+        let mut asks: FuturesUnordered<_> = FuturesUnordered::new();
+        loop {
+            for id in waiting.by_ref().take(AT_ONCE.saturating_sub(asks.len())) {
+                let more = more.get(id).map(Vec::as_slice).unwrap_or_default();
+                let never = &never;
+                asks.push(async move {
+                    (id.clone(), self.bring(snapshot, id, Need::Now, more, never).await)
+                });
+            }
+            match asks.next().await {
+                Some(one) => brought.push(one),
+                None => return brought,
+            }
+        }
     }
 
     /// What the workspace's git will read: what its manifest has, or, before there is one, what the

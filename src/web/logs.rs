@@ -73,8 +73,16 @@ fn no_build(id: &str) -> Refusal {
     missing(format!("there is no log of a build {id} on this machine"))
 }
 
-/// The log of the present or last run of a workspace.
+/// The log of the present or last run of a workspace, or with `+candidates` behind its name of its
+/// last candidate.
 pub(super) fn of_workspace(access: &Access, name: &str) -> Option<Log> {
+    if let Some(workspace) = name.strip_suffix("+candidates") {
+        let published = access.publications.borrow().clone()?;
+        published.snapshot.settings.workspace(workspace)?;
+        let path = newest(&published, name)?;
+        let live = !log::is_over(&path);
+        return Some(Log { path, live });
+    }
     let board = access.board.read();
     let status = board.workspaces.get(name)?;
     let path = match &status.log {

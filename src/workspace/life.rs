@@ -161,6 +161,11 @@ impl Life {
 
     async fn carry(&mut self, effect: Effect, then: &mut VecDeque<Effect>) {
         let name = self.settings.name.clone();
+        let _alone = match effect {
+            Effect::Request(_) | Effect::Release => None,
+            // While a candidate's copy is made of it, nothing moves in the folder.
+            _ => Some(self.slots.alone(&name).await),
+        };
         match effect {
             Effect::Request(priority) => {
                 self.slots.send(slots::Event::Request(name, priority), &self.world.settings());
@@ -210,6 +215,7 @@ impl Life {
     /// Finds out what an earlier daemon, or this one before a reload, left behind: how its runs ended,
     /// and which directory works.
     async fn recover(&mut self) {
+        let _alone = self.slots.alone(&self.settings.name).await;
         let failure = self.saved.failure.clone();
         while let Err(error) = self.folders.hold().await {
             let lock = self.folders.lock.display();

@@ -1,5 +1,6 @@
 //! Workspaces: bootstrap and update as supervised subprocesses, and the manifest that they export.
 
+mod candidate;
 mod carry;
 mod checkouts;
 mod fence;
@@ -14,6 +15,7 @@ mod saved;
 mod slots;
 mod stale;
 
+pub use candidate::{CandidateLender, Candidates, Keep, Loan};
 pub use fence::Held;
 pub use life::{Life, Orders, Store, Surroundings};
 pub use run::Lender;

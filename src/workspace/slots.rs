@@ -1,13 +1,13 @@
 //! The slots that bootstraps and updates share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crosswatch_core::control::slots::{self, Effect, Event, Room};
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::settings::Settings;
 use crosswatch_core::model::time::Span;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::board::World;
 use crate::clock::Clock;
@@ -20,6 +20,7 @@ const LOOK: Span = Span::seconds(5);
 pub struct Slots {
     state: Arc<Mutex<Both>>,
     granted: watch::Sender<u64>,
+    folders: Arc<Mutex<BTreeMap<Name, Arc<tokio::sync::Mutex<()>>>>>,
     clock: Clock,
 }
 
@@ -32,7 +33,8 @@ struct Both {
 impl Slots {
     /// No slot is taken.
     pub fn new(clock: Clock) -> Self {
-        Self { state: Arc::default(), granted: watch::Sender::new(0), clock }
+        let granted = watch::Sender::new(0);
+        Self { state: Arc::default(), granted, folders: Arc::default(), clock }
     }
 
     /// Advances the slots and tells those that were granted one.
@@ -60,6 +62,16 @@ impl Slots {
     /// Whether the workspace has a slot.
     pub fn has(&self, name: &Name) -> bool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).running.contains(name)
+    }
+
+    /// Waits until nobody else of this daemon is at work in the workspace's folder. Whoever has a slot
+    /// and waits here waits for somebody who has one too.
+    pub(super) async fn alone(&self, name: &Name) -> OwnedMutexGuard<()> {
+        let folder = {
+            let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(folders.entry(name.clone()).or_default())
+        };
+        folder.lock_owned().await
     }
 
     /// Looks at the load again and again while somebody waits for it to sink.

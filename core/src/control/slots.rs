@@ -11,10 +11,12 @@ use crate::model::time::{Span, Timestamp};
 /// Who waits for a workspace.
 ///
 /// A priority is a head start, not a class of its own: a request counts as if it had been made that
-/// much earlier. So even an endless row of urgent requests lets every other one through.
+/// much earlier (or later). So even an endless row of urgent requests lets every other one through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
+    /// A candidate of a change: updates go first.
+    Candidate,
     /// Nobody in particular: a first bootstrap, or another attempt after a failure.
     #[default]
     Usual,
@@ -25,11 +27,13 @@ pub enum Priority {
 }
 
 impl Priority {
-    fn head_start(self) -> Span {
+    /// From when on a request counts that was made at `since`.
+    fn counts_from(self, since: Timestamp) -> Timestamp {
         match self {
-            Self::Usual => Span(0),
-            Self::Waited => Span::minutes(10),
-            Self::Person => Span::hours(1),
+            Self::Candidate => since + Span::minutes(10),
+            Self::Usual => since,
+            Self::Waited => since - Span::minutes(10),
+            Self::Person => since - Span::hours(1),
         }
     }
 }
@@ -99,7 +103,7 @@ pub fn step(state: &mut State, event: Event, room: Room, now: Timestamp) -> Vec<
     let mut effects = Vec::new();
     while state.running.is_empty() || (state.running.len() < room.at_most && !room.overloaded) {
         let first = state.waiting.iter().min_by_key(|(name, request)| {
-            (request.since - request.priority.head_start(), (*name).clone())
+            (request.priority.counts_from(request.since), (*name).clone())
         });
         let Some(name) = first.map(|(name, _)| name.clone()) else { break };
         state.waiting.remove(&name);
@@ -154,6 +158,17 @@ mod tests {
         let much_later = Span::minutes(11).0 as i64;
         step(&mut state, request("new", Priority::Waited), ONE, Timestamp(much_later));
         assert_eq!(next(&mut state, "waited", much_later + 1), grant("old"));
+    }
+
+    #[test]
+    fn a_candidate_lets_updates_go_first_and_is_not_forgotten() {
+        let mut state = State::default();
+        step(&mut state, request("z", Priority::Usual), ONE, Timestamp(0));
+        step(&mut state, request("candidate", Priority::Candidate), ONE, Timestamp(0));
+        step(&mut state, request("update", Priority::Usual), ONE, Timestamp(9 * 60_000));
+        assert_eq!(next(&mut state, "z", 9 * 60_000 + 1), grant("update"));
+        step(&mut state, request("later", Priority::Usual), ONE, Timestamp(11 * 60_000));
+        assert_eq!(next(&mut state, "update", 11 * 60_000 + 1), grant("candidate"));
     }
 
     #[test]

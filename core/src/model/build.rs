@@ -290,7 +290,7 @@ pub struct BuildRequest {
 }
 
 /// One change of a set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SetMember {
     /// The change.
     pub change: ChangeId,

@@ -1,6 +1,7 @@
 //! The words that every other module speaks in.
 
 pub mod build;
+pub mod candidate;
 pub mod change;
 pub mod identity;
 pub mod ledger_view;

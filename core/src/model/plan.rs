@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::build::{BuildRequest, Override, Priority, RequestId, SetMember};
+use super::candidate::Difference;
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use super::ledger_view::{ChangeFacts, Look, MainlineFacts};
 use super::question::Question;
@@ -107,6 +108,9 @@ pub struct SubjectPlan {
     pub overrides: Vec<Override>,
     /// Whether every head of the set is trusted without an approval.
     pub trusted: bool,
+    /// What the set makes of the manifest, where it touches what decides that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<CandidatePlan>,
     /// Fingerprint, if everything in it is known.
     pub fingerprint: Option<Fingerprint>,
     /// What the fingerprint is made of.
@@ -136,6 +140,17 @@ impl SubjectPlan {
         self.triggers.shrink_to_fit();
         self.superseded.shrink_to_fit();
     }
+}
+
+/// A candidate: a set that may alter what the manifest says, and how far that is worked out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CandidatePlan {
+    /// Why there is one.
+    pub because: String,
+    /// How often its tool exported a manifest for it.
+    pub rounds: usize,
+    /// How its manifest differs from the mainline's; nothing while it is not settled.
+    pub difference: Option<Difference>,
 }
 
 /// One thing that a fingerprint is made of, in words.
@@ -299,6 +314,10 @@ pub enum Blocked {
     Conflict,
     /// The workspace's update failed.
     UpdateFailed,
+    /// The workspace's tool fails with the set.
+    CandidateFailed,
+    /// With each manifest that the set gives, it becomes another set.
+    CandidateUnsettled,
     /// The CI refused it, or lost every attempt.
     Ci,
 }

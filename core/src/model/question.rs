@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::candidate::{Candidate, Recipe};
 use super::change::{CommitFacts, Fate, Files, Rights};
 use super::identity::{Name, Oid, RepositoryId};
 
@@ -32,6 +33,8 @@ pub enum Question {
         /// Number of the change.
         number: u64,
     },
+    /// The manifest that a workspace would have with some changes in it.
+    Candidate(Box<Recipe>),
     /// Which files an open change touches.
     Files {
         /// The repository.
@@ -64,22 +67,23 @@ pub enum Question {
 }
 
 impl Question {
-    /// The repository that is asked.
-    pub fn repository(&self) -> &RepositoryId {
+    /// The repository that is asked; a candidate is made of many.
+    pub fn repository(&self) -> Option<&RepositoryId> {
         match self {
             Self::Commit { repository, .. }
             | Self::Contains { repository, .. }
             | Self::Fate { repository, .. }
             | Self::Files { repository, .. }
             | Self::Mergeable { repository, .. }
-            | Self::Rights { repository, .. } => repository,
+            | Self::Rights { repository, .. } => Some(repository),
+            Self::Candidate(_) => None,
         }
     }
 }
 
-/// An answer. Those about commits and about one head stay true for ever; a fate is asked for again when
-/// the change's repository was seen to move, rights are now and then, and a forge that has not finished
-/// trying to merge is soon.
+/// An answer. Those about commits, about one head, and candidates stay true for ever; a fate is asked
+/// for again when the change's repository was seen to move, rights are now and then, and a forge that
+/// has not finished trying to merge is soon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -91,6 +95,8 @@ pub enum Answer {
     Fate(Fate),
     /// To [`Question::Files`].
     Files(Files),
+    /// To [`Question::Candidate`].
+    Candidate(Candidate),
     /// To [`Question::Mergeable`]; nothing while the forge tries.
     Mergeable(Option<bool>),
     /// To [`Question::Rights`].
@@ -102,6 +108,8 @@ impl Answer {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Commit(_) | Self::Contains(_) | Self::Files(_) => true,
+            // By its recipe; a person has a failed one made again.
+            Self::Candidate(_) => true,
             Self::Fate(Fate::Merged { .. }) | Self::Mergeable(Some(_)) => true,
             Self::Mergeable(None) | Self::Rights(_) => false,
             Self::Fate(Fate::Open | Fate::Closed { .. } | Fate::Missing) => false,

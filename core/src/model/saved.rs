@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::candidate::Candidate;
 use super::ledger_view::LedgerView;
 use super::locator::Locator;
 use super::manifest::{Manifest, Vcs};
 use super::observed::Observed;
 use super::question::{Answer, Question};
 use super::settings::{
-    Database, LogRules, ManifestFrom, ManifestSource, Settings, WorkspaceSettings,
+    CandidateRules, Database, LogRules, ManifestFrom, ManifestSource, Settings, WorkspaceSettings,
 };
 use super::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use super::time::Timestamp;
@@ -90,7 +91,11 @@ impl Saved {
             settings: planners(&snapshot.settings),
             workspaces: snapshot.workspaces.values().map(|part| Arc::new(shown(part))).collect(),
             repositories: snapshot.repositories.values().cloned().collect(),
-            answers: snapshot.answers.iter().map(|(q, a)| (q.clone(), a.clone())).collect(),
+            answers: snapshot
+                .answers
+                .iter()
+                .map(|(q, a)| (q.clone(), a.mapped(shown_answer)))
+                .collect(),
             ledger: ledger.clone(),
         }
     }
@@ -191,6 +196,7 @@ fn planners(settings: &Settings) -> Settings {
         ci: std::collections::BTreeMap::new(),
         workspaces: settings.workspaces.iter().map(|w| Arc::new(planners_workspace(w))).collect(),
         max_updates: 1,
+        max_candidates: 1,
         max_load: None,
         logs: LogRules::DEFAULT,
         proxy: None,
@@ -202,6 +208,7 @@ fn planners_workspace(settings: &WorkspaceSettings) -> WorkspaceSettings {
     kept.bootstrap = None;
     kept.update = None;
     kept.env.clear();
+    kept.candidates = CandidateRules { make: kept.candidates.make, ..CandidateRules::DEFAULT };
     kept.report_to.clear();
     kept.manifest = ManifestSource {
         format: settings.manifest.format,
@@ -218,6 +225,22 @@ fn planners_workspace(settings: &WorkspaceSettings) -> WorkspaceSettings {
 
 fn shown(part: &WorkspacePart) -> WorkspacePart {
     WorkspacePart { manifest: part.manifest.mapped(cleaned), ..part.clone() }
+}
+
+fn shown_answer(answer: &Answer) -> Answer {
+    match answer {
+        Answer::Candidate(Candidate::Made(manifest)) => {
+            Answer::Candidate(Candidate::Made(cleaned(manifest)))
+        }
+        Answer::Candidate(Candidate::Needs(urls)) => Answer::Candidate(Candidate::Needs(
+            urls.iter().map(|url| without_secret(url)).collect(),
+        )),
+        // Lines of a log may hold anything.
+        Answer::Candidate(Candidate::Failed { why, .. }) => {
+            Answer::Candidate(Candidate::Failed { why: why.clone(), tail: Vec::new() })
+        }
+        other => other.clone(),
+    }
 }
 
 fn cleaned(manifest: &Manifest) -> Manifest {

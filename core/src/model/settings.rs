@@ -51,6 +51,8 @@ pub struct Settings {
     pub workspaces: Vec<Arc<WorkspaceSettings>>,
     /// Updates and bootstraps that may run at once.
     pub max_updates: usize,
+    /// Copies of workspaces in which candidates are made at once.
+    pub max_candidates: usize,
     /// While the 1-minute load average is above it, no further update is started.
     pub max_load: Option<u32>,
     /// How long logs are kept.
@@ -269,9 +271,8 @@ pub struct WorkspaceSettings {
     pub update_on: UpdateOn,
     /// Where the manifest comes from.
     pub manifest: ManifestSource,
-    /// Files that decide the manifest, as patterns of paths in any of its repositories: `west.yml`,
-    /// `*.repos`, `dir/*.xml`. A pattern without `/` is compared with the file's name alone.
-    pub defining: Vec<String>,
+    /// Files that decide the manifest, in any of its repositories: `west.yml`, `*.repos`, `dir/*.xml`.
+    pub defining: PathPatterns,
     /// How CIs are given the overrides, beside JSON.
     pub spellings: Vec<Spelling>,
     /// Names of the CIs that build it.
@@ -294,12 +295,33 @@ pub struct WorkspaceSettings {
     pub env: BTreeMap<String, String>,
     /// Whether git in its commands reads shared mirrors.
     pub mirror: Mirror,
+    /// How candidates of it are made.
+    pub candidates: CandidateRules,
     /// Switched off by the configuration.
     pub paused: bool,
     /// After so many failed updates in a row it is bootstrapped into a fresh directory; 0 for never.
     pub rebootstrap_after: u32,
     /// Packages in percent that a manifest may lose at once and still be believed.
     pub max_shrink: u64,
+}
+
+/// How the manifest is found out that a workspace would have with some changes in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateRules {
+    /// Whether that is done at all; else every change is judged by the mainline's manifest.
+    pub make: bool,
+    /// Whether the workspace's commands reach the network then.
+    pub network: bool,
+    /// Paths that they may read besides the system's own.
+    pub read_only: Vec<PathBuf>,
+    /// Largest copy of the workspace.
+    pub max_size: Size,
+}
+
+impl CandidateRules {
+    /// What holds when nothing is said.
+    pub const DEFAULT: Self =
+        Self { make: true, network: false, read_only: Vec::new(), max_size: Size(20 << 30) };
 }
 
 /// Whether a workspace's git reads the daemon's mirrors instead of the servers.

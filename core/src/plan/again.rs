@@ -109,7 +109,10 @@ impl Deciding<'_, '_> {
                 changed.extend(packages.map(|used| used.package.clone()));
             }
         }
-        mainline::affected(self.view, &changed)
+        let difference = self.difference.into_iter();
+        let moved = difference.flat_map(|d| d.added.iter().chain(&d.changed));
+        changed.extend(moved.cloned());
+        mainline::affected(self.manifest, &changed)
     }
 
     /// Whether idle time may be spent on the set: not if a new one like it would be held.

@@ -5,6 +5,7 @@
 //! that hold now for those that hold under pseudonyms, others for a hash that only the ledger's own
 //! id could give away, which is hidden too.
 
+mod answers;
 mod exchange;
 
 use std::cell::RefCell;
@@ -14,8 +15,9 @@ use std::sync::Arc;
 use self::exchange::Exchange;
 use super::plan;
 use crate::model::build::{PackageHead, SetMember};
-use crate::model::change::{Fate, Files, ForgeChange, Listing, OpenRef};
-use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
+use crate::model::candidate::digest;
+use crate::model::change::{Files, ForgeChange, Listing, OpenRef};
+use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, ChangeFacts, LedgerView, Look, WorkspaceLedger};
 use crate::model::locator::{Located, Locator};
 use crate::model::manifest::{Manifest, Pin, Vcs};
@@ -88,11 +90,17 @@ impl Kind {
 struct Names {
     locator: Locator,
     by_kind: RefCell<BTreeMap<Kind, BTreeMap<Name, Name>>>,
+    /// Digests of manifests, each with that of the manifest under pseudonyms.
+    digests: RefCell<BTreeMap<Fingerprint, Fingerprint>>,
 }
 
 impl Names {
     fn new(saved: &Saved) -> Self {
-        Self { locator: Locator::new(&saved.settings), by_kind: RefCell::default() }
+        Self {
+            locator: Locator::new(&saved.settings),
+            by_kind: RefCell::default(),
+            digests: RefCell::default(),
+        }
     }
 
     fn of(&self, kind: Kind, name: &str) -> Name {
@@ -241,6 +249,7 @@ impl Names {
         for label in &mut hidden.changes.merged_labels {
             *label = self.of(Kind::Label, label).to_string();
         }
+        hidden.defining = self.patterns(&settings.defining, files);
         hidden.changes.reading = self.reading(&settings.changes.reading);
         hidden.changes.paths = self.patterns(&settings.changes.paths, files);
         hidden.changes.ignore_paths = self.patterns(&settings.changes.ignore_paths, files);
@@ -255,6 +264,12 @@ impl Names {
         hidden.name = self.of(Kind::Workspace, &part.name);
         hidden.failure = part.failure.as_ref().map(|_| UNSPOKEN.to_owned());
         hidden.manifest = unspoken(part.manifest.mapped(|manifest| self.manifest(manifest)));
+        let last = |part: &WorkspacePart| {
+            part.manifest.last_known(Purpose::ManifestInForce).map(|manifest| digest(manifest))
+        };
+        if let (Some(real), Some(other)) = (last(part), last(&hidden)) {
+            self.digests.borrow_mut().insert(real, other);
+        }
         if let Some(updated) = &mut hidden.updated {
             updated.checkouts = std::mem::take(&mut updated.checkouts)
                 .into_iter()
@@ -370,65 +385,10 @@ impl Names {
         hidden
     }
 
-    fn fate(&self, fate: &Fate) -> Fate {
-        let mut hidden = fate.clone();
-        match &mut hidden {
-            Fate::Open | Fate::Missing => {}
-            Fate::Merged { base, .. } => *base = base.as_ref().map(|base| self.branch(base)),
-            Fate::Closed { labels, .. } => *labels = self.labels(labels),
-        }
-        hidden
-    }
-
-    fn files(&self, files: &Files) -> Files {
-        match files {
-            Files::TooMany => Files::TooMany,
-            Files::Listed(names) => {
-                Files::Listed(names.iter().map(|name| self.path(name).into()).collect())
-            }
-        }
-    }
-
     /// A path, part by part, so that what is below a folder stays below it.
     fn path(&self, path: &str) -> String {
         let parts: Vec<Name> = path.split('/').map(|part| self.of(Kind::Folder, part)).collect();
         parts.iter().map(Name::as_str).collect::<Vec<_>>().join("/")
-    }
-
-    fn question(&self, question: &Question) -> Question {
-        let mut hidden = question.clone();
-        match &mut hidden {
-            Question::Commit { repository, .. }
-            | Question::Contains { repository, .. }
-            | Question::Fate { repository, .. }
-            | Question::Mergeable { repository, .. } => {
-                *repository = self.repository(repository);
-            }
-            Question::Files { repository, base, .. } => {
-                *repository = self.repository(repository);
-                *base = self.branch(base);
-            }
-            Question::Rights { repository, login } => {
-                *repository = self.repository(repository);
-                *login = self.of(Kind::Person, login);
-            }
-        }
-        hidden
-    }
-
-    fn answer(&self, answer: &Answer) -> Answer {
-        match answer {
-            Answer::Commit(facts) => {
-                let mut facts = facts.clone();
-                facts.references = self.references(&facts.references);
-                Answer::Commit(facts)
-            }
-            Answer::Contains(contains) => Answer::Contains(*contains),
-            Answer::Fate(fate) => Answer::Fate(self.fate(fate)),
-            Answer::Files(files) => Answer::Files(self.files(files)),
-            Answer::Mergeable(mergeable) => Answer::Mergeable(*mergeable),
-            Answer::Rights(rights) => Answer::Rights(*rights),
-        }
     }
 
     fn references(&self, references: &References) -> References {

@@ -1,6 +1,6 @@
 //! What the attempts of a fingerprint say: whether it is spent, under way, or to be tried (again).
 
-use crate::model::build::{Cause, Stage, Verdict};
+use crate::model::build::{Cause, SetMember, Stage, Verdict};
 use crate::model::identity::{Fingerprint, Name, Subject};
 use crate::model::ledger_view::{AttemptView, Rebuild};
 use crate::model::plan::{Blocked, Decision, FingerprintPart, Held, Superseded};
@@ -45,6 +45,13 @@ pub(crate) fn known(view: &View<'_>, subject: &Subject, fingerprint: Fingerprint
     of(view, subject)
         .iter()
         .any(|attempt| attempt.fingerprint == fingerprint && attempt.stage != Stage::Dropped)
+}
+
+/// Whether a build of it had all these members, with whatever manifest.
+pub(crate) fn had(view: &View<'_>, subject: &Subject, members: &[SetMember]) -> bool {
+    of(view, subject).iter().any(|attempt| {
+        attempt.stage != Stage::Dropped && members.iter().all(|one| attempt.set.contains(one))
+    })
 }
 
 /// The rebuild of a subject that a person asked for, unless every CI got an attempt since.

@@ -1,15 +1,20 @@
 //! The decision on every change of a workspace.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::build::{Base, PackageHead, Priority, SetMember};
-use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
+use crate::model::candidate::Difference;
+use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::Adopted;
-use crate::model::plan::{Decision, Held, SubjectPlan, Trigger};
+use crate::model::manifest::Manifest;
+use crate::model::plan::{CandidatePlan, Decision, Held, SubjectPlan, Trigger};
 use crate::model::settings::Dependencies;
 use crate::model::time::Span;
+use crate::references::Finding;
 
 use super::attempts::{self, Due};
+use super::candidate::{self, Because, Gate, Standing, Undecided};
 use super::fate::{Fated, fated};
 use super::fingerprint;
 use super::holds::last_moved;
@@ -19,12 +24,23 @@ use super::openness::{Changes, Open, State};
 use super::overrides::overrides;
 use super::request;
 use super::rights::{Asking, Authors};
-use super::sets::{ChangeSet, Graph};
-use super::tracked::Tracked;
-use super::trust::trusted;
+use super::sets::{self, ChangeSet, Graph};
+use super::tracked::{Tracked, TrackedRepository};
 
 /// A change whose head is younger than this is recent.
 pub(crate) const RECENT: Span = Span::hours(24);
+
+/// Fingerprints of a set without its candidate, in this epoch and in the first, since an epoch builds
+/// again what was built.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain(Fingerprint, Fingerprint);
+
+impl Plain {
+    /// Whether a set with these is what was open before we watched and is held as this.
+    pub(crate) fn is(self, held: Fingerprint) -> bool {
+        held == self.0 || held == self.1
+    }
+}
 
 /// What the decisions on changes share.
 pub(crate) struct Deciding<'v, 'a> {
@@ -33,6 +49,18 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) changes: &'v Changes<'a>,
     pub(crate) graph: &'v Graph<'a>,
     pub(crate) mainline: &'v [PackageHead],
+    /// What says which packages there are: the mainline's manifest, or that of a set's candidate.
+    pub(crate) manifest: Option<&'v Manifest>,
+    /// How that differs from the mainline's.
+    pub(crate) difference: Option<&'v Difference>,
+    /// Repositories that only candidates have.
+    pub(crate) beyond: &'v BTreeMap<RepositoryId, TrackedRepository>,
+    /// More of these.
+    pub(crate) discovered: &'v RefCell<BTreeMap<RepositoryId, TrackedRepository>>,
+    /// Whether some candidate is not known, and with it what it has.
+    pub(crate) undecided: &'v Cell<bool>,
+    /// Clear references that fail of changes that are not judged by the mainline's manifest.
+    pub(crate) findings: &'v RefCell<BTreeMap<ChangeId, Vec<Finding>>>,
     /// What builds would stand on, where changes are built again because of it.
     pub(crate) base: Option<Base>,
     /// Adopted changes that are not recent and wait for their fingerprint to be held with.
@@ -48,7 +76,8 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
         if deciding.graph.leader(id).is_some() {
             continue;
         }
-        if let Some(plan) = deciding.open_change(id, facts, &decided) {
+        if let Some(mut plan) = deciding.open_change(id, facts, &decided) {
+            plan.compact();
             decided.insert(id.clone(), plan);
         }
     }
@@ -80,7 +109,21 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
             decided.insert(id.clone(), follower);
         }
     }
+    for (id, open) in &deciding.graph.open {
+        // What only a candidate has matters as a member of that.
+        if deciding.beyond.contains_key(&id.repository)
+            && !decided.contains_key(id)
+            && let Some(decision) = deciding.covered(id, open, &decided)
+        {
+            let references = deciding.references(id);
+            decided.insert(id.clone(), SubjectPlan { references, ..bare(id, decision) });
+            deciding.findings.borrow_mut().insert(id.clone(), Vec::new());
+        }
+    }
     for (id, state) in &deciding.changes.states {
+        if deciding.beyond.contains_key(&id.repository) {
+            continue;
+        }
         if let State::Unknown(why) = state {
             let plan = bare(id, Decision::Unknown { reason: why.clone() });
             decided.insert(id.clone(), plan);
@@ -106,6 +149,7 @@ fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
         set: Vec::new(),
         overrides: Vec::new(),
         trusted: false,
+        candidate: None,
         fingerprint: None,
         parts: Vec::new(),
         references: Vec::new(),
@@ -117,7 +161,7 @@ fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
 }
 
 /// On a set of which not all members are known.
-fn undecided(set: &ChangeSet) -> Decision {
+pub(crate) fn undecided(set: &ChangeSet) -> Decision {
     match (&set.unknown, &set.unpaid) {
         (None, Some((until, reason))) => Decision::Held {
             why: Held::ReferenceBudget,
@@ -149,31 +193,138 @@ impl Deciding<'_, '_> {
         facts: &mut Facts,
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> Option<SubjectPlan> {
-        let repository = self.tracked.repositories.get(&id.repository)?;
         let open = self.graph.open.get(id)?;
-        let pinned_root = self.view.settings.changes.pinned_roots
-            && repository.overridden(open.base).next().is_some();
-        if !repository.tracks(open.base) && !pinned_root {
+        let root = sets::root(self.view, self.tracked, self.graph, id);
+        if !root && !self.beyond.contains_key(&id.repository) {
             return None;
         }
-        let subject = Subject::Change(id.clone());
         let set = self.graph.set(self.view, id);
-        let overrides = overrides(self.view, self.tracked, self.graph, &set);
-        let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members);
-        let trusted = set.members.iter().all(|member| self.trusted(member));
-        let known = set.unknown.is_none() && set.unpaid.is_none();
-        let fingerprint = known.then_some(fingerprint);
-        let asking = Asking { id, open, set: &set, fingerprint };
-        let trusted = trusted || matches!(self.rights(&asking, facts), Authors::Write);
+        let plain = self.plain(&set);
+        if set.unknown.is_none() && set.unpaid.is_none() {
+            self.hold(id, plain.1, facts);
+        }
+        let facts: &Facts = facts;
+        let gate = Gate {
+            not_now: &|set| {
+                self.not_now(&self.asking(id, open, set, plain), plain.0, facts, decided)
+            },
+            approval: &|set| self.approval(&self.asking(id, open, set, plain), facts),
+        };
+        let standing = match candidate::because(self, &set, &gate) {
+            Because::Nothing => {
+                let judged = || self.judged(id, open, set, (None, plain), facts, decided);
+                return root.then(judged);
+            }
+            Because::Unknown(reason) => {
+                let unknown = bare(id, Decision::Unknown { reason });
+                let trusted = self.is_trusted(&self.asking(id, open, &set, plain), facts);
+                return Some(self.undecided(open, set, None, SubjectPlan { trusted, ..unknown }));
+            }
+            Because::Of(why) => candidate::candidate(self, id, why, set, &gate),
+        };
+        match standing {
+            Standing::Settled(settled) => {
+                let own = Deciding {
+                    tracked: &settled.tracked,
+                    graph: &settled.graph,
+                    manifest: Some(settled.manifest),
+                    difference: settled.plan.difference.as_ref(),
+                    ..*self
+                };
+                let open = own.graph.open.get(id)?;
+                if !root && !sets::root(own.view, own.tracked, own.graph, id) {
+                    return None;
+                }
+                let findings = own.graph.findings(id).cloned().collect();
+                self.findings.borrow_mut().insert(id.clone(), findings);
+                let candidate = (Some(settled.plan.clone()), plain);
+                Some(own.judged(id, open, settled.set.clone(), candidate, facts, decided))
+            }
+            Standing::Open(undecided) => {
+                let Undecided { decision, set, plan } = *undecided;
+                if matches!(decision, Decision::Unknown { .. }) {
+                    self.undecided.set(true);
+                }
+                // What its references lead to is for its manifest to say.
+                self.findings.borrow_mut().insert(id.clone(), Vec::new());
+                let trusted = self.is_trusted(&self.asking(id, open, &set, plain), facts);
+                let bare = SubjectPlan { trusted, ..bare(id, decision) };
+                Some(self.undecided(open, set, Some(plan), bare))
+            }
+        }
+    }
+
+    /// A set whose manifest is not known: built already if a build had these members.
+    fn asking<'s>(
+        &self,
+        id: &'s ChangeId,
+        open: &'s Open<'s>,
+        set: &'s ChangeSet,
+        plain: Plain,
+    ) -> Asking<'s> {
+        let built = attempts::had(self.view, &Subject::Change(id.clone()), &set.members);
+        Asking { id, open, set, built, plain }
+    }
+
+    /// The plan of a set that has no fingerprint while its manifest is not known.
+    fn undecided(
+        &self,
+        open: &Open<'_>,
+        set: ChangeSet,
+        candidate: Option<CandidatePlan>,
+        bare: SubjectPlan,
+    ) -> SubjectPlan {
+        SubjectPlan {
+            packages: bare.subject.change().map(|id| self.packages(id)).unwrap_or_default(),
+            overrides: overrides(self.view, self.tracked, self.graph, &set),
+            candidate,
+            references: open.references.references.clone(),
+            findings: set.findings,
+            notes: set.notes,
+            set: set.members,
+            ..bare
+        }
+    }
+
+    fn plain(&self, set: &ChangeSet) -> Plain {
+        let (view, members) = (self.view, &set.members);
+        let in_epoch = |epoch| fingerprint::of_set_in(view, members, None, epoch);
+        Plain(in_epoch(view.settings.epoch), in_epoch(0))
+    }
+
+    /// An adopted change that is not recent is held with this fingerprint.
+    fn hold(&self, id: &ChangeId, fingerprint: Fingerprint, facts: &mut Facts) {
         if self.to_hold.contains(id)
-            && known
             && let Some(facts) = facts.now.get_mut(id)
         {
-            facts.adopted = Adopted::Held(fingerprint::of_set_in(self.view, &set.members, 0));
+            facts.adopted = Adopted::Held(fingerprint);
         }
+    }
+
+    /// The plan of a set whose manifest is known: the mainline's, or its candidate's, with which the
+    /// fingerprint comes that the set has without one.
+    fn judged(
+        &self,
+        id: &ChangeId,
+        open: &Open<'_>,
+        set: ChangeSet,
+        (candidate, plain): (Option<CandidatePlan>, Plain),
+        facts: &Facts,
+        decided: &BTreeMap<ChangeId, SubjectPlan>,
+    ) -> SubjectPlan {
+        let subject = Subject::Change(id.clone());
+        let overrides = overrides(self.view, self.tracked, self.graph, &set);
+        let difference = candidate.as_ref().and_then(|plan| plan.difference.as_ref());
+        let difference = difference.and_then(|difference| difference.digest);
+        let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members, difference);
+        let known = set.unknown.is_none() && set.unpaid.is_none();
+        let fingerprint = known.then_some(fingerprint);
+        let built = fingerprint.is_some_and(|print| attempts::known(self.view, &subject, print));
+        let asking = Asking { id, open, set: &set, built, plain };
+        let trusted = self.is_trusted(&asking, facts);
         let (decision, due) = match fingerprint {
             Some(fingerprint) => {
-                self.known_change(id, open, &set, fingerprint, &parts, trusted, facts, decided)
+                self.known_change(&asking, fingerprint, &parts, trusted, facts, decided)
             }
             None => (undecided(&set), Vec::new()),
         };
@@ -192,29 +343,23 @@ impl Deciding<'_, '_> {
             packages: self.packages(id),
             overrides,
             trusted,
+            candidate,
             fingerprint,
             parts,
             references: open.references.references.clone(),
-            findings: set.findings.clone(),
-            notes: set.notes.clone(),
+            findings: set.findings,
+            notes: set.notes,
             set: set.members,
             triggers: Vec::new(),
             superseded,
         };
         plan.triggers = self.triggers(id, open, &plan, due, facts, decided);
-        plan.compact();
-        Some(plan)
+        plan
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decision looks at everything about a change"
-    )]
     fn known_change(
         &self,
-        id: &ChangeId,
-        open: &Open<'_>,
-        set: &ChangeSet,
+        asking: &Asking<'_>,
         fingerprint: Fingerprint,
         parts: &[crate::model::plan::FingerprintPart],
         trusted: bool,
@@ -222,90 +367,15 @@ impl Deciding<'_, '_> {
         decided: &BTreeMap<ChangeId, SubjectPlan>,
     ) -> (Decision, Vec<Due>) {
         let view = self.view;
-        let rules = &view.settings.changes;
+        let &Asking { id, open, set, .. } = asking;
         let subject = Subject::Change(id.clone());
-        let held = |why, reason: String, until| (Decision::Held { why, reason, until }, Vec::new());
-        if !view.settings.build_changes {
-            let reason = "this workspace builds no changes (`build`)".to_owned();
-            return held(Held::Paused, reason, None);
-        }
-        if let Some((why, reason)) = &set.blocked {
-            return (Decision::Blocked { why: *why, reason: reason.clone() }, Vec::new());
-        }
-        let known = attempts::known(view, &subject, fingerprint);
-        let rebuild = attempts::rebuild(view, &subject);
-        let alone = attempts::alone(view, &subject, fingerprint);
-        if rules.dependencies == Dependencies::Tops
-            && !alone
-            && let Some(covered) = self.covered(id, open, decided)
-        {
-            return (covered, Vec::new());
-        }
-        if let Some(reason) = paused(view) {
-            return held(Held::Paused, reason, None);
-        }
-        let waits = !known && rebuild.is_none();
-        if let Some(decision) = self.conflict(set).filter(|_| !known) {
+        if let Some(decision) = self.not_now(asking, fingerprint, facts, decided) {
             return (decision, Vec::new());
-        }
-        if let Some(decision) = self.not_ready(id, open).filter(|_| waits) {
-            return (decision, Vec::new());
-        }
-        if !trusted && !known && !self.approved(&subject, &set.members) {
-            let asking = Asking { id, open, set, fingerprint: Some(fingerprint) };
-            let why = match self.rights(&asking, facts) {
-                Authors::No(Some(why)) => format!(" ({why})"),
-                _ => String::new(),
-            };
-            let reason = format!(
-                "a head of its set is not trusted{why}; `crosswatch approve {} {id}` releases exactly this set",
-                view.settings.name
-            );
-            return held(Held::Approval, reason, None);
-        }
-        let own = facts.now.get(id);
-        if waits {
-            match own.map(|facts| facts.adopted) {
-                Some(Adopted::Undecided) => {
-                    let reason =
-                        "it was open before we watched; its commits are being read".to_owned();
-                    return held(Held::Adopted, reason, None);
-                }
-                // An epoch builds again what was built.
-                Some(Adopted::Held(adopted))
-                    if adopted == fingerprint
-                        || adopted == fingerprint::of_set_in(view, &set.members, 0) =>
-                {
-                    let reason = format!(
-                        "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
-                        view.settings.name
-                    );
-                    return held(Held::Adopted, reason, None);
-                }
-                _ => {}
-            }
-            if let Some(facts) = own {
-                let moved = last_moved(facts, open.dated);
-                if !view.until(moved + rules.max_age) {
-                    let reason =
-                        format!("nothing of it moved for {}; a push releases it", rules.max_age);
-                    return held(Held::Stale, reason, None);
-                }
-            }
-            if let Some(decision) = self.untouched(id, open) {
-                return (decision, Vec::new());
-            }
-            if let Some((until, reason)) = self.settling(set, facts) {
-                return held(Held::Settling, reason, Some(until));
-            }
-            if let Some(decision) = self.not_arrived(set, facts) {
-                return (decision, Vec::new());
-            }
         }
         let again = self.again(id, open, set, trusted, facts);
         let standing = attempts::standing(view, &subject, fingerprint, parts, again.as_ref());
-        if rules.dependencies == Dependencies::Tops
-            && !alone
+        if view.settings.changes.dependencies == Dependencies::Tops
+            && !attempts::alone(view, &subject, fingerprint)
             && !standing.due.is_empty()
             && let Some(above) = self.unread_above(id, decided)
         {
@@ -317,8 +387,104 @@ impl Deciding<'_, '_> {
         (standing.decision, standing.due)
     }
 
-    fn trusted(&self, member: &SetMember) -> bool {
-        trusted(self.view, &member.change)
+    /// Why a set is not built now, whatever became of its builds.
+    fn not_now(
+        &self,
+        asking: &Asking<'_>,
+        fingerprint: Fingerprint,
+        facts: &Facts,
+        decided: &BTreeMap<ChangeId, SubjectPlan>,
+    ) -> Option<Decision> {
+        let view = self.view;
+        let &Asking { id, open, set, plain, .. } = asking;
+        let rules = &view.settings.changes;
+        let subject = Subject::Change(id.clone());
+        let held = |why, reason: String, until| Some(Decision::Held { why, reason, until });
+        if !view.settings.build_changes {
+            let reason = "this workspace builds no changes (`build`)".to_owned();
+            return held(Held::Paused, reason, None);
+        }
+        if let Some((why, reason)) = &set.blocked {
+            return Some(Decision::Blocked { why: *why, reason: reason.clone() });
+        }
+        let known = attempts::known(view, &subject, fingerprint);
+        let rebuild = attempts::rebuild(view, &subject);
+        if rules.dependencies == Dependencies::Tops
+            && !attempts::alone(view, &subject, fingerprint)
+            && let Some(covered) = self.covered(id, open, decided)
+        {
+            return Some(covered);
+        }
+        if let Some(reason) = paused(view) {
+            return held(Held::Paused, reason, None);
+        }
+        let waits = !known && rebuild.is_none();
+        if let Some(decision) = self.conflict(set).filter(|_| !known) {
+            return Some(decision);
+        }
+        if let Some(decision) = self.not_ready(id, open).filter(|_| waits) {
+            return Some(decision);
+        }
+        if let Some(decision) = self.approval(asking, facts).filter(|_| !known) {
+            return Some(decision);
+        }
+        if !waits {
+            return None;
+        }
+        let own = facts.now.get(id);
+        match own.map(|facts| facts.adopted) {
+            Some(Adopted::Undecided) => {
+                let reason = "it was open before we watched; its commits are being read".to_owned();
+                return held(Held::Adopted, reason, None);
+            }
+            Some(Adopted::Held(adopted)) if plain.is(adopted) => {
+                let reason = format!(
+                    "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
+                    view.settings.name
+                );
+                return held(Held::Adopted, reason, None);
+            }
+            _ => {}
+        }
+        if let Some(facts) = own {
+            let moved = last_moved(facts, open.dated);
+            if !view.until(moved + rules.max_age) {
+                let reason =
+                    format!("nothing of it moved for {}; a push releases it", rules.max_age);
+                return held(Held::Stale, reason, None);
+            }
+        }
+        // Which folders count in a repository that only its candidate has is for that to say.
+        if self.tracked.repositories.contains_key(&id.repository)
+            && let Some(decision) = self.untouched(id, open)
+        {
+            return Some(decision);
+        }
+        if let Some((until, reason)) = self.settling(set, facts) {
+            return held(Held::Settling, reason, Some(until));
+        }
+        self.not_arrived(set, facts)
+    }
+
+    /// Why code of a set must not run: a head of it is not trusted, and nobody approved exactly this.
+    fn approval(&self, asking: &Asking<'_>, facts: &Facts) -> Option<Decision> {
+        let subject = Subject::Change(asking.id.clone());
+        if self.approved(&subject, &asking.set.members) {
+            return None;
+        }
+        let why = match self.authors(asking, facts) {
+            Authors::Trusted => return None,
+            Authors::No(why) => why.map(|why| format!(" ({why})")).unwrap_or_default(),
+        };
+        let reason = format!(
+            "a head of its set is not trusted{why}; `crosswatch approve {} {subject}` releases exactly this set",
+            self.view.settings.name
+        );
+        Some(Decision::Held { why: Held::Approval, reason, until: None })
+    }
+
+    fn is_trusted(&self, asking: &Asking<'_>, facts: &Facts) -> bool {
+        matches!(self.authors(asking, facts), Authors::Trusted)
     }
 
     pub(crate) fn approved(&self, subject: &Subject, set: &[SetMember]) -> bool {
@@ -369,9 +535,15 @@ impl Deciding<'_, '_> {
                 id.repository.forge
             )
         });
+        let repositories = &self.tracked.repositories;
+        let repository = repositories.get(&id.repository).or(self.beyond.get(&id.repository));
         let why = if let Some(gone) = &gone {
             gone.as_str()
-        } else if !self.tracked.repositories.contains_key(&id.repository) {
+        } else if repository.is_none() {
+            if self.undecided.get() {
+                let reason = "a candidate that may have its repository is not known".to_owned();
+                return Some(bare(id, Decision::Unknown { reason }));
+            }
             let manifest = self.view.part.and_then(|part| part.manifest.value());
             if manifest.is_none() {
                 let reason = "the manifest is not known".to_owned();
@@ -381,10 +553,12 @@ impl Deciding<'_, '_> {
         } else if let Some(why) = self.changes.unread.get(&id.repository) {
             return Some(bare(id, Decision::Unknown { reason: why.clone() }));
         } else {
-            match (self.changes.states.get(id), self.tracked.repositories.get(&id.repository)) {
+            match (self.changes.states.get(id), repository) {
                 (Some(State::Merged { .. }), _) => "it is merged",
                 (Some(State::Open(_)), _) => "its base is no longer tracked",
-                (Some(State::Unknown(_)), _) => return None,
+                (Some(State::Unknown(why)), _) => {
+                    return Some(bare(id, Decision::Unknown { reason: why.clone() }));
+                }
                 (None, Some(repository)) if self.view.hosted(&id.repository) => {
                     match fated(self.view, repository, id) {
                         Fated::Merged { .. } => "it is merged",

@@ -81,7 +81,7 @@ impl Drawing<'_, '_> {
         };
         match self.changes.states.get(other) {
             Some(State::Open(member)) => {
-                if repository.overridden(member.base).next().is_some() {
+                if repository.fits(member.base) {
                     edges.members.insert(other.clone());
                 } else {
                     edges.findings.push(at(
@@ -93,6 +93,11 @@ impl Drawing<'_, '_> {
                     ));
                 }
             }
+            // Of a repository that nothing tracks yet only what is open can matter.
+            Some(State::Unknown(why)) if repository.open && !self.unread(other) => {
+                self.unknown(id, reference, why.clone(), edges);
+            }
+            _ if repository.open => edges.findings.push(not_watched(reference)),
             Some(State::Merged { head, base }) => {
                 self.merged(id, reference, repository, (Some(*head), Some(base)), edges);
             }
@@ -196,6 +201,10 @@ impl Drawing<'_, '_> {
         }
     }
 
+    fn unread(&self, other: &ChangeId) -> bool {
+        self.changes.unread.contains_key(&other.repository)
+    }
+
     /// That something cannot be read must not begin the waiting anew. Once it lasts it is said on the
     /// change, without the reason, which may name what not everybody there may know.
     fn unknown(&self, id: &ChangeId, reference: &Written, why: String, edges: &mut Edges) {
@@ -226,7 +235,7 @@ impl Drawing<'_, '_> {
         let owner = other.repository.change(owner.number);
         let Some(State::Open(open)) = self.changes.states.get(&owner) else { return None };
         let repository = self.tracked.repositories.get(&other.repository)?;
-        repository.overridden(open.base).next().is_some().then_some(owner)
+        repository.fits(open.base).then_some(owner)
     }
 }
 

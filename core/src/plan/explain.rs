@@ -13,7 +13,7 @@ use crate::model::change::{OpenRef, Rights};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView, WorkspaceLedger};
 use crate::model::observed::Purpose;
-use crate::model::plan::{Decision, FingerprintPart, SubjectPlan, WorkspacePlan};
+use crate::model::plan::{CandidatePlan, Decision, FingerprintPart, SubjectPlan, WorkspacePlan};
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
@@ -49,6 +49,8 @@ pub struct Explanation {
     pub references: Vec<Reference>,
     /// The change and all that it depends on, dependencies first.
     pub set: Vec<Member>,
+    /// What the set makes of the manifest, where it touches what decides that.
+    pub candidate: Option<CandidatePlan>,
     /// Who approved exactly this set, if somebody did.
     pub approved: Option<String>,
     /// Fingerprint, if everything in it is known.
@@ -168,6 +170,7 @@ impl<'a> Explainer<'a> {
             tracked: self.trackings(subject),
             references: self.references(subject),
             set: subject.set.iter().map(|member| self.member(subject, member)).collect(),
+            candidate: subject.candidate.clone(),
             approved: approval.map(|approval| format!("by {} at {}", approval.by, approval.at)),
             fingerprint: subject.fingerprint,
             parts: subject.parts.iter().map(part).collect(),

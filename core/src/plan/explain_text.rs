@@ -5,7 +5,7 @@ use crate::model::change::OpenRef;
 use crate::model::identity::{Fingerprint, Subject};
 use crate::model::ledger_view::RefChoice;
 use crate::model::manifest::Pin;
-use crate::model::plan::{Blocked, Decision, Held, SubjectPlan};
+use crate::model::plan::{Blocked, CandidatePlan, Decision, Held, SubjectPlan};
 use crate::model::settings::{
     Adopt, Authors, Dependencies, ForgeKind, ForgeSettings, RefKind, WorkspaceSettings,
 };
@@ -59,6 +59,9 @@ impl Explanation {
         }
         for member in &self.set {
             page.member(member);
+        }
+        if let Some(candidate) = &self.candidate {
+            page.candidate(candidate);
         }
         if let Some(approved) = &self.approved {
             page.say("approved", &format!("{approved}, exactly this set"));
@@ -131,6 +134,32 @@ impl Page {
     fn say(&mut self, label: &str, text: &str) {
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.0.push_str(format!("\n  {label:<12} {text}").trim_end());
+    }
+
+    fn candidate(&mut self, candidate: &CandidatePlan) {
+        let rounds = match candidate.rounds {
+            0 => "no manifest yet".to_owned(),
+            1 => "1 round".to_owned(),
+            rounds => format!("{rounds} rounds"),
+        };
+        self.say("candidate", &format!("{}; {rounds}", candidate.because));
+        let Some(difference) = &candidate.difference else {
+            return self.say("  manifest", "not settled");
+        };
+        let lists = [
+            ("adds", &difference.added),
+            ("removes", &difference.removed),
+            ("changes", &difference.changed),
+        ];
+        for (what, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
+            let shown: Vec<&str> = names.iter().take(MAX_PARTS).map(|name| name.as_str()).collect();
+            let more = names.len().saturating_sub(MAX_PARTS);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            self.say("  manifest", &format!("{what} {}{more}", shown.join(", ")));
+        }
+        if difference.digest.is_none() {
+            self.say("  manifest", "as the mainline's");
+        }
     }
 
     fn member(&mut self, member: &Member) {
@@ -290,6 +319,8 @@ pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> Strin
             Blocked::DependencyClosed => "a set with a closed member cannot be built (`on_closed: block`)".to_owned(),
             Blocked::TooMany => format!("a set has at most {} dependencies (`max_dependencies`)", rules.max_dependencies),
             Blocked::TwoChanges => "of two changes of one repository and base one contains the other (`same_repository: block`)".to_owned(),
+            Blocked::CandidateFailed => "a set that touches what decides the manifest is judged by the manifest that it gives; where the tool gives none it blocks this set alone".to_owned(),
+            Blocked::CandidateUnsettled => "members and manifest of a set have to agree within 4 rounds".to_owned(),
             Blocked::UpdateFailed => "the mainline of a workspace whose update fails is not built; changes are".to_owned(),
             _ => "a build that the CI refused, or lost three times, is not sent again by itself".to_owned(),
         },
@@ -331,6 +362,12 @@ pub(super) fn released(subject: &SubjectPlan, settings: &WorkspaceSettings) -> S
             }
             Blocked::TooMany => "when it depends on fewer, or by `max_dependencies`".to_owned(),
             Blocked::TwoChanges => "when one is rebased on the other or leaves the set".to_owned(),
+            Blocked::CandidateFailed => {
+                format!("by a push to a member, or `crosswatch rebuild {name} {id}`")
+            }
+            Blocked::CandidateUnsettled => {
+                "when a push or other references end the circle".to_owned()
+            }
             Blocked::UpdateFailed => {
                 format!(
                     "by the next update that succeeds (`crosswatch update {name}` runs one now)"

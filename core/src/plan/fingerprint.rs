@@ -13,19 +13,33 @@ use super::look::View;
 const ENCODING: &str = "crosswatch fingerprint 1";
 const EPOCH: &str = "epoch";
 
-/// Of a set: workspace id, epoch, and the members in order, each with repository, number, base, head.
-pub(crate) fn of_set(view: &View<'_>, set: &[SetMember]) -> (Fingerprint, Vec<FingerprintPart>) {
+/// Of a set: workspace id, epoch, and the members in order, each with repository, number, base, head;
+/// with a candidate also how its manifest differs from the mainline's, unless it does not.
+pub(crate) fn of_set(
+    view: &View<'_>,
+    set: &[SetMember],
+    difference: Option<Fingerprint>,
+) -> (Fingerprint, Vec<FingerprintPart>) {
     let mut parts = workspace_parts(view);
     parts.extend(set.iter().map(|member| FingerprintPart {
         what: format!("{} on {}", member.change, member.base),
         value: member.head.to_string(),
     }));
-    (of_set_in(view, set, view.settings.epoch), parts)
+    if let Some(difference) = difference {
+        let what = "difference between its manifest and the mainline's".to_owned();
+        parts.push(FingerprintPart { what, value: difference.to_string() });
+    }
+    (of_set_in(view, set, difference, view.settings.epoch), parts)
 }
 
 /// Of a set in some epoch.
-pub(crate) fn of_set_in(view: &View<'_>, set: &[SetMember], epoch: u64) -> Fingerprint {
-    let hashes: Vec<[u8; 32]> = set
+pub(crate) fn of_set_in(
+    view: &View<'_>,
+    set: &[SetMember],
+    difference: Option<Fingerprint>,
+    epoch: u64,
+) -> Fingerprint {
+    let mut hashes: Vec<[u8; 32]> = set
         .iter()
         .map(|member| {
             let repository = &member.change.repository;
@@ -39,6 +53,7 @@ pub(crate) fn of_set_in(view: &View<'_>, set: &[SetMember], epoch: u64) -> Finge
             ])
         })
         .collect();
+    hashes.extend(difference.map(|difference| leaf(&[b"manifest", &difference.0])));
     root(view, b"set", epoch, &hashes)
 }
 

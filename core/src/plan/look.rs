@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::model::candidate::Candidate;
 use crate::model::change::{CommitFacts, Fate, Files, OpenRef, Rights};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
@@ -85,19 +86,26 @@ impl<'a> View<'a> {
     }
 
     fn ask(&self, question: Question) -> Result<&'a Answer, String> {
-        self.consulted.borrow_mut().insert(question.clone());
-        match self.snapshot.answers.get(&question) {
-            Some(Observed::Known(answer)) => Ok(answer),
-            Some(Observed::Unknown(unknown)) => {
-                let why = unknown.why.clone();
-                self.wanted.borrow_mut().insert(question);
-                Err(why)
-            }
-            None => {
-                self.wanted.borrow_mut().insert(question);
-                Err(NOT_READ_YET.to_owned())
-            }
+        let answer = self.seen(&question);
+        if answer.is_err() {
+            self.want(question);
         }
+        answer
+    }
+
+    /// What is known of a question, without asking for more.
+    fn seen(&self, question: &Question) -> Result<&'a Answer, String> {
+        self.consulted.borrow_mut().insert(question.clone());
+        match self.snapshot.answers.get(question) {
+            Some(Observed::Known(answer)) => Ok(answer),
+            Some(Observed::Unknown(unknown)) => Err(unknown.why.clone()),
+            None => Err(NOT_READ_YET.to_owned()),
+        }
+    }
+
+    /// Asks for something that is not known.
+    pub(crate) fn want(&self, question: Question) {
+        self.wanted.borrow_mut().insert(question);
     }
 
     /// Date and references of a commit, or why they are not known.
@@ -161,20 +169,39 @@ impl<'a> View<'a> {
         }
     }
 
+    /// What came of a candidate, if that is known; `Err` says why it is not. It is asked for apart,
+    /// with [`Self::want`], since making one runs foreign code.
+    pub(crate) fn candidate(&self, question: &Question) -> Result<&'a Candidate, String> {
+        match self.seen(question)? {
+            Answer::Candidate(candidate) => Ok(candidate),
+            _ => Err("an answer of the wrong kind".to_owned()),
+        }
+    }
+
     /// Which files an open change touches (see [`Files`] for a list that is too long), or why that is not known.
     pub(crate) fn files(&self, change: &ChangeId, listed: &OpenRef) -> Result<&'a Files, String> {
+        let question = self.files_question(change, listed)?;
+        of_files(change, self.ask(question))
+    }
+
+    /// The same without asking for it.
+    pub(crate) fn seen_files(
+        &self,
+        change: &ChangeId,
+        listed: &OpenRef,
+    ) -> Result<&'a Files, String> {
+        let question = self.files_question(change, listed)?;
+        of_files(change, self.seen(&question))
+    }
+
+    fn files_question(&self, change: &ChangeId, listed: &OpenRef) -> Result<Question, String> {
         let repository = change.repository.clone();
         let listing = self.repository(&repository).and_then(|part| part.listing.value());
         let base = listing.and_then(|listing| super::openness::base(listing, listed));
         let Some(base) = base.cloned() else {
             return Err(format!("the files of {change}: its base branch is not known"));
         };
-        let (number, head) = (change.number, listed.head);
-        match self.ask(Question::Files { repository, number, head, base }) {
-            Ok(Answer::Files(files)) => Ok(files),
-            Ok(_) => Err("an answer of the wrong kind".to_owned()),
-            Err(why) => Err(format!("the files of {change}: {why}")),
-        }
+        Ok(Question::Files { repository, number: change.number, head: listed.head, base })
     }
 
     /// Whether the forge can merge a change whose base branch has the head `base`; nothing while it
@@ -239,6 +266,17 @@ impl<'a> View<'a> {
             wanted: self.wanted.into_inner(),
             next_at: self.next_at.get(),
         }
+    }
+}
+
+fn of_files<'a>(
+    change: &ChangeId,
+    answer: Result<&'a Answer, String>,
+) -> Result<&'a Files, String> {
+    match answer {
+        Ok(Answer::Files(files)) => Ok(files),
+        Ok(_) => Err("an answer of the wrong kind".to_owned()),
+        Err(why) => Err(format!("the files of {change}: {why}")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::build::PackageHead;
 use crate::model::identity::{Fingerprint, Name, Subject};
 use crate::model::ledger_view::MainlineFacts;
-use crate::model::manifest::{Pin, Vcs};
+use crate::model::manifest::{Manifest, Pin, Vcs};
 use crate::model::observed::{NOT_READ_YET, Purpose};
 use crate::model::plan::{Blocked, Decision, FingerprintPart, Held};
 use crate::model::settings::UpdateOn;
@@ -178,8 +178,8 @@ pub(crate) fn paused(view: &View<'_>) -> Option<String> {
 }
 
 /// `changed` packages and all that depend on them, in build order (dependencies first, ties by name).
-pub(crate) fn affected(view: &View<'_>, changed: &BTreeSet<Name>) -> Vec<Name> {
-    let Some(manifest) = manifest(view) else { return changed.iter().cloned().collect() };
+pub(crate) fn affected(manifest: Option<&Manifest>, changed: &BTreeSet<Name>) -> Vec<Name> {
+    let Some(manifest) = manifest else { return changed.iter().cloned().collect() };
     let mut dependents: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
     for package in &manifest.packages {
         for dependency in &package.depends_on {

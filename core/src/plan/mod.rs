@@ -8,6 +8,7 @@ pub mod anonymous;
 mod attempts;
 mod body;
 mod budget;
+mod candidate;
 mod choice;
 mod cover;
 mod decide;
@@ -39,24 +40,30 @@ pub mod what_if;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::build::Priority;
-use crate::model::identity::Subject;
-use crate::model::ledger_view::{LedgerView, WorkspaceLedger};
+use crate::model::identity::{ChangeId, RepositoryId, Subject};
+use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
 use crate::model::plan::{Decision, Plan, SubjectPlan, Trigger, Watched, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
+use crate::references::Finding;
 
 pub use tracked::update_inputs;
 
 use decide::Deciding;
 use look::View;
+use tracked::{Tracked, TrackedRepository};
 
 /// Questions that one plan may ask; the others are asked by the next.
 pub const MAX_WANTED: usize = 2_000;
+
+/// How often candidates may bring more repositories within one plan; later ones wait for the next.
+const TURNS: usize = 16;
 
 /// Plans everything from scratch.
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
@@ -87,38 +94,24 @@ fn workspace(
     let workspace_ledger = ledger.workspaces.get(&settings.id).map_or(&empty, |ledger| ledger);
     let view = View::new(snapshot, settings, workspace_ledger, &ledger.ledger_id);
     let tracked = tracked::tracked(&view);
-    let mut changes = openness::changes(&view, &tracked);
-    let to_hold = adoption::adopt(&view, &mut changes);
-    mergeable::learn(&view, &mut changes);
-    let graph = sets::graph(&view, &tracked, &changes);
     let mainline = mainline::mainline(&view, &tracked);
-    // While the mainline is not known nothing of it is kept, so nothing of it may wait either.
-    let partly = match &mainline {
-        Ok(_) => partly::partly(&view, &tracked, &changes),
-        Err(_) => partly::Partly::default(),
-    };
-    let (mainline_plan, mainline_facts) = mainline_subject(&view, mainline.as_ref(), partly);
-    let mut facts = std::mem::take(&mut changes.facts);
-    graph.remember(&mut facts);
-    let heads = mainline.as_ref().map_or(&[][..], |mainline| &mainline.heads);
-    let below = cover::below(&view, &changes, &graph);
-    let deciding = Deciding {
-        view: &view,
-        tracked: &tracked,
-        changes: &changes,
-        graph: &graph,
-        mainline: heads,
-        base: again::base(&view, heads, mainline_facts.as_ref()),
-        to_hold: &to_hold,
-        below: &below,
-    };
-    let mut subjects = vec![mainline_plan];
-    subjects.extend(decide::decide(&deciding, &mut facts));
-    let facts = facts.moved(workspace_ledger);
-    let reports = report::reports(&view, &graph, &subjects);
-    let watched = tracked
-        .repositories
-        .iter()
+    let mut beyond = BTreeMap::new();
+    let mut turn = turn(&view, &tracked, mainline.as_ref(), &beyond);
+    // What candidates have beyond the mainline's manifest takes part from the start.
+    for _ in 0..TURNS {
+        if turn.discovered.is_empty() {
+            break;
+        }
+        beyond.append(&mut turn.discovered);
+        turn = self::turn(&view, &tracked, mainline.as_ref(), &beyond);
+    }
+    let mainline_facts = turn.mainline_facts.take();
+    let subjects = std::mem::take(&mut turn.subjects);
+    let reports = report::reports(&view, &turn.findings, &subjects);
+    let repositories = tracked.repositories.iter();
+    let watched = repositories
+        .chain(&beyond)
+        .chain(&turn.discovered)
         .map(|(id, repository)| {
             let (url, spelling) = (repository.url.clone(), repository.spelling.clone());
             (id.clone(), Watched { url, spelling })
@@ -133,8 +126,8 @@ fn workspace(
         inputs,
         watched,
         unwatched: tracked.unwatched,
-        looks: changes.looks,
-        facts,
+        looks: turn.looks,
+        facts: turn.facts.moved(workspace_ledger),
         mainline: mainline_facts.filter(|facts| workspace_ledger.mainline.as_ref() != Some(facts)),
         reports,
         wanted: noted.wanted,
@@ -143,11 +136,72 @@ fn workspace(
     }
 }
 
+/// Mainline and changes of a workspace, decided with some repositories beyond those of its manifest.
+struct Turn {
+    mainline_facts: Option<MainlineFacts>,
+    subjects: Vec<SubjectPlan>,
+    looks: Vec<Look>,
+    facts: look::Facts,
+    /// Clear references that fail, of each change itself.
+    findings: BTreeMap<ChangeId, Vec<Finding>>,
+    discovered: BTreeMap<RepositoryId, TrackedRepository>,
+}
+
+fn turn(
+    view: &View<'_>,
+    tracked: &Tracked,
+    mainline: Result<&mainline::Mainline, &String>,
+    beyond: &BTreeMap<RepositoryId, TrackedRepository>,
+) -> Turn {
+    let mut changes = openness::changes(view, tracked, beyond);
+    let to_hold = adoption::adopt(view, &mut changes);
+    mergeable::learn(view, &mut changes);
+    let graph = sets::graph(view, tracked, &changes);
+    // While the mainline is not known nothing of it is kept, so nothing of it may wait either.
+    let partly = match mainline {
+        Ok(_) => partly::partly(view, tracked, &changes),
+        Err(_) => partly::Partly::default(),
+    };
+    let (mainline_plan, mainline_facts) = mainline_subject(view, mainline, partly);
+    let heads = mainline.map_or(&[][..], |mainline| &mainline.heads);
+    let mut facts = std::mem::take(&mut changes.facts);
+    graph.remember(&mut facts);
+    let below = cover::below(view, &changes, &graph);
+    let (discovered, undecided) = (RefCell::default(), Cell::new(false));
+    let findings = RefCell::new(graph.findings_of_all());
+    let deciding = Deciding {
+        view,
+        tracked,
+        changes: &changes,
+        graph: &graph,
+        mainline: heads,
+        manifest: tracked::manifest(view),
+        difference: None,
+        base: again::base(view, heads, mainline_facts.as_ref()),
+        beyond,
+        discovered: &discovered,
+        undecided: &undecided,
+        findings: &findings,
+        to_hold: &to_hold,
+        below: &below,
+    };
+    let mut subjects = vec![mainline_plan];
+    subjects.extend(decide::decide(&deciding, &mut facts));
+    Turn {
+        mainline_facts,
+        subjects,
+        looks: changes.looks,
+        facts,
+        findings: findings.into_inner(),
+        discovered: discovered.into_inner(),
+    }
+}
+
 fn mainline_subject(
     view: &View<'_>,
     mainline: Result<&mainline::Mainline, &String>,
     partly: partly::Partly,
-) -> (SubjectPlan, Option<crate::model::ledger_view::MainlineFacts>) {
+) -> (SubjectPlan, Option<MainlineFacts>) {
     let mut plan = SubjectPlan {
         subject: Subject::Mainline,
         decision: Decision::Unknown { reason: String::new() },
@@ -155,6 +209,7 @@ fn mainline_subject(
         set: Vec::new(),
         overrides: Vec::new(),
         trusted: true,
+        candidate: None,
         fingerprint: None,
         parts: Vec::new(),
         references: Vec::new(),

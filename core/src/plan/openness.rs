@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::change::{Listing, OpenRef};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
-use crate::model::ledger_view::{Adopted, ChangeFacts, ForgeFacts, Look, RefChoice};
+use crate::model::ledger_view::{Adopted, AttemptView, ChangeFacts, ForgeFacts, Look, RefChoice};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
 use crate::model::time::{Span, Timestamp};
@@ -56,8 +56,12 @@ pub(crate) struct Changes<'a> {
     pub(crate) looks: Vec<Look>,
 }
 
-/// Looks at every change of the tracked repositories.
-pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
+/// Looks at every change of the tracked repositories, and of those that only candidates have.
+pub(crate) fn changes<'a>(
+    view: &View<'a>,
+    tracked: &Tracked,
+    beyond: &BTreeMap<RepositoryId, TrackedRepository>,
+) -> Changes<'a> {
     let mut changes = Changes {
         states: BTreeMap::new(),
         unread: BTreeMap::new(),
@@ -66,7 +70,7 @@ pub(crate) fn changes<'a>(view: &View<'a>, tracked: &Tracked) -> Changes<'a> {
         facts: Facts::default(),
         looks: Vec::new(),
     };
-    for (id, repository) in &tracked.repositories {
+    for (id, repository) in tracked.repositories.iter().chain(beyond) {
         let Some(part) = view.repository(id) else {
             changes.unread.insert(id.clone(), format!("{id} was not read yet"));
             continue;
@@ -228,9 +232,15 @@ fn facts(
     let at = view.at();
     let references = open.map(|open| digest(&open.references));
     // A change that was seen before its base was tracked comes in with the first look at that base.
+    // What was built, for itself or as a member of a candidate's set, stays what it is.
     let adopts = |known: &&ChangeFacts| {
-        let subject = Subject::Change(change.clone());
-        first_look && known.adopted == Adopted::No && !view.ledger.attempts.contains_key(&subject)
+        let built = |attempts: &[AttemptView]| {
+            attempts.iter().flat_map(|attempt| &attempt.set).any(|member| member.change == *change)
+        };
+        first_look
+            && known.adopted == Adopted::No
+            && !view.ledger.attempts.contains_key(&Subject::Change(change.clone()))
+            && !view.ledger.attempts.values().any(|attempts| built(attempts))
     };
     let Some(known) = view.ledger.changes.get(change).filter(|known| !adopts(known)) else {
         let adopted = match (first_look, view.settings.changes.adopt) {

@@ -12,11 +12,11 @@ use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject}
 use crate::model::ledger_view::AttemptView;
 use crate::model::plan::{Blocked, Decision, Held, SubjectPlan};
 use crate::model::report::{DESCRIPTION, Reports, Status, StatusKey, StatusState};
+use crate::references::Finding;
 
 use super::attempts;
 use super::look::View;
 use super::request::page;
-use super::sets::Graph;
 
 /// Remarks on one change.
 const REMARKS: usize = 20;
@@ -27,8 +27,13 @@ const REMARK: usize = 300;
 /// Longest address that is passed on.
 const TARGET: usize = 2_000;
 
-/// What these plans should say and the ledger does not have.
-pub(crate) fn reports(view: &View<'_>, graph: &Graph<'_>, subjects: &[SubjectPlan]) -> Reports {
+/// What these plans should say and the ledger does not have; `findings` are those of each change itself,
+/// by the manifest that it is judged by.
+pub(crate) fn reports(
+    view: &View<'_>,
+    findings: &BTreeMap<ChangeId, Vec<Finding>>,
+    subjects: &[SubjectPlan],
+) -> Reports {
     let mut reports = Reports::default();
     if view.settings.report_to.is_empty() {
         return reports;
@@ -52,7 +57,7 @@ pub(crate) fn reports(view: &View<'_>, graph: &Graph<'_>, subjects: &[SubjectPla
                 statuses.insert(key, (status, begins));
             }
         }
-        if let Some(remarks) = saying.remarks(graph) {
+        if let Some(remarks) = saying.remarks(findings.get(*id).map_or(&[], Vec::as_slice)) {
             let known = view.ledger.said.remarks.get(id);
             if known.map_or(&[][..], Vec::as_slice) != remarks {
                 reports.remarks.push(((*id).clone(), remarks));
@@ -216,7 +221,7 @@ impl Saying<'_, '_> {
     }
 
     /// What somebody has to mend; nothing leaves what is said as it is.
-    fn remarks(&self, graph: &Graph<'_>) -> Option<Vec<String>> {
+    fn remarks(&self, findings: &[Finding]) -> Option<Vec<String>> {
         let stands = match &self.plan.decision {
             Decision::Unknown { .. } | Decision::Superseded { .. } => return None,
             Decision::Held { why: Held::Approval, .. } => {
@@ -231,7 +236,7 @@ impl Saying<'_, '_> {
             _ => None,
         };
         let mut remarks: BTreeSet<String> = BTreeSet::new();
-        for finding in graph.findings(self.id) {
+        for finding in findings {
             let of = self.plan.references.iter().find(|written| {
                 (&written.as_written, written.line) == (&finding.as_written, finding.line)
             });
@@ -266,6 +271,13 @@ fn blocked(why: Blocked) -> Option<&'static str> {
             "not built: two changes that belong to it are of one repository; rebase one on the other",
         ),
         Blocked::Conflict => Some("not built: a change that belongs to it conflicts with its base"),
+        Blocked::CandidateFailed => Some(
+            "not built: with it the workspace's tool gives no list of packages; mend it with a push",
+        ),
+        Blocked::CandidateUnsettled => Some(
+            "not built: with each list of packages that it gives other changes belong to it; remove \
+             the reference that goes round in circles",
+        ),
         Blocked::UpdateFailed | Blocked::Ci => None,
     }
 }

@@ -11,6 +11,7 @@ use super::decide::Deciding;
 use super::look::View;
 use super::mainline::{self, Mainline};
 use super::openness::Open;
+use super::tracked::manifest;
 
 /// Of a change and its set.
 pub(crate) fn of_change(
@@ -81,7 +82,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         overrides: Vec::new(),
         spellings: view.settings.spellings.clone(),
         heads: mainline.heads.clone(),
-        affected: mainline::affected(view, &changed),
+        affected: mainline::affected(manifest(view), &changed),
         trusted: true,
         page: page(view, &Subject::Mainline),
         primary: Primary {

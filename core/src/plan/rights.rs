@@ -2,11 +2,11 @@
 //! where a set would be held for an approval otherwise.
 
 use crate::model::change::Rights;
-use crate::model::identity::{ChangeId, Fingerprint, Subject};
+use crate::model::identity::{ChangeId, Subject};
 use crate::model::ledger_view::Adopted;
 
 use super::attempts;
-use super::decide::Deciding;
+use super::decide::{Deciding, Plain};
 use super::look::Facts;
 use super::openness::Open;
 use super::sets::ChangeSet;
@@ -17,28 +17,36 @@ pub(crate) struct Asking<'s> {
     pub(crate) id: &'s ChangeId,
     pub(crate) open: &'s Open<'s>,
     pub(crate) set: &'s ChangeSet,
-    pub(crate) fingerprint: Option<Fingerprint>,
+    /// Whether it was built already.
+    pub(crate) built: bool,
+    /// What it would be held as if it was open before we watched.
+    pub(crate) plain: Plain,
 }
 
-/// What the forge says of the authors of a set.
+/// Whether the authors of a set are trusted.
 pub(crate) enum Authors {
-    /// All who are not trusted by themselves may write.
-    Write,
+    /// All are, by themselves or since the forge says that they may write.
+    Trusted,
     /// Some may not, or that is not known; why, where somebody was asked about.
     No(Option<String>),
 }
 
 impl Deciding<'_, '_> {
     /// Whether everybody in a set whose head is not trusted may write to their repository.
-    pub(crate) fn rights(&self, asking: &Asking<'_>, facts: &Facts) -> Authors {
-        let Some(known) = self.worth_asking(asking, facts) else { return Authors::No(None) };
+    pub(crate) fn authors(&self, asking: &Asking<'_>, facts: &Facts) -> Authors {
+        let members = asking.set.members.iter().map(|member| &member.change);
+        let strangers: Vec<_> = members.filter(|change| !trusted(self.view, change)).collect();
+        if strangers.is_empty() {
+            return Authors::Trusted;
+        }
+        if !self.worth_asking(asking, facts) {
+            return Authors::No(None);
+        }
         let mut wanted = Vec::new();
-        for member in &asking.set.members {
-            if !trusted(self.view, &member.change) {
-                match asked_for(self.view, &member.change) {
-                    Some(login) => wanted.push((&member.change.repository, login)),
-                    None => return Authors::No(None),
-                }
+        for change in strangers {
+            match asked_for(self.view, change) {
+                Some(login) => wanted.push((&change.repository, login)),
+                None => return Authors::No(None),
             }
         }
         let mut why = None;
@@ -52,33 +60,34 @@ impl Deciding<'_, '_> {
                     )
                 }
                 // What was built already keeps what it covers while that cannot be read.
-                Err((_, Some(Rights::Write))) if known => continue,
+                Err((_, Some(Rights::Write))) if asking.built => continue,
                 Err((error, _)) => {
                     format!("what {login} may do in {repository} is not known: {error}")
                 }
             };
             why.get_or_insert(no);
         }
-        why.map_or(Authors::Write, |why| Authors::No(Some(why)))
+        why.map_or(Authors::Trusted, |why| Authors::No(Some(why)))
     }
 
-    /// Whether the set was built already, of a set that would be built if it were trusted.
-    fn worth_asking(&self, asking: &Asking<'_>, facts: &Facts) -> Option<bool> {
-        let fingerprint = asking.fingerprint?;
+    /// Whether a set was built, or would be if it were trusted.
+    fn worth_asking(&self, asking: &Asking<'_>, facts: &Facts) -> bool {
+        let set = asking.set;
+        let complete = set.unknown.is_none() && set.unpaid.is_none() && set.blocked.is_none();
+        if !complete || !self.view.settings.build_changes {
+            return false;
+        }
+        if asking.built {
+            return true;
+        }
         let subject = Subject::Change(asking.id.clone());
-        if !self.view.settings.build_changes || asking.set.blocked.is_some() {
-            return None;
-        }
-        if attempts::known(self.view, &subject, fingerprint) {
-            return Some(true);
-        }
         let rebuilt = attempts::rebuild(self.view, &subject).is_some();
         let adopted = facts.now.get(asking.id).is_none_or(|facts| match facts.adopted {
             Adopted::Undecided => true,
-            Adopted::Held(held) => held == fingerprint,
+            Adopted::Held(held) => asking.plain.is(held),
             Adopted::No | Adopted::Recent => false,
         });
         let ready = !adopted && self.not_ready(asking.id, asking.open).is_none();
-        (rebuilt || ready).then_some(false)
+        rebuilt || ready
     }
 }

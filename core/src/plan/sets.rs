@@ -29,6 +29,7 @@ pub(crate) struct Graph<'a> {
 }
 
 /// A change with all that it depends on.
+#[derive(Clone)]
 pub(crate) struct ChangeSet {
     /// Dependencies first, ties by identity; the change itself is among them.
     pub(crate) members: Vec<SetMember>,
@@ -63,7 +64,7 @@ pub(crate) fn graph<'a>(view: &View<'a>, tracked: &Tracked, changes: &Changes<'a
 }
 
 /// Whether a change is to be built for its own sake here.
-fn root(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>, id: &ChangeId) -> bool {
+pub(crate) fn root(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>, id: &ChangeId) -> bool {
     let (Some(repository), Some(open)) =
         (tracked.repositories.get(&id.repository), graph.open.get(id))
     else {
@@ -118,6 +119,12 @@ impl Graph<'_> {
     /// Clear references of `id` itself that fail.
     pub(crate) fn findings(&self, id: &ChangeId) -> impl Iterator<Item = &Finding> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.findings)
+    }
+
+    /// The same of every change that has some.
+    pub(crate) fn findings_of_all(&self) -> BTreeMap<ChangeId, Vec<Finding>> {
+        let some = self.edges.iter().filter(|(_, edges)| !edges.findings.is_empty());
+        some.map(|(id, edges)| (id.clone(), edges.findings.clone())).collect()
     }
 
     /// What `id` depends on directly.

@@ -15,20 +15,24 @@ use crate::model::snapshot::Snapshot;
 use super::look::View;
 
 /// Everything that a workspace tracks.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Tracked {
     pub(crate) repositories: BTreeMap<RepositoryId, TrackedRepository>,
     pub(crate) unwatched: Vec<Unwatched>,
 }
 
 /// One tracked repository.
+#[derive(Clone)]
 pub(crate) struct TrackedRepository {
     pub(crate) spelling: Name,
     pub(crate) url: Name,
     pub(crate) uses: Vec<Use>,
+    /// Which packages come from it is not known before a candidate's tool said so.
+    pub(crate) open: bool,
 }
 
 /// A package, definition repository or source that comes from a repository.
+#[derive(Clone)]
 pub(crate) struct Use {
     pub(crate) package: Name,
     pub(crate) override_key: Name,
@@ -49,6 +53,11 @@ impl TrackedRepository {
             .filter(move |used| used.pin.is_some() || used.branch.as_deref() == Some(base))
     }
 
+    /// Whether a change against `base` can be a member of a set.
+    pub(crate) fn fits(&self, base: &str) -> bool {
+        self.open || self.overridden(base).next().is_some()
+    }
+
     /// Whether a change against `base` is a root: some unpinned use tracks that branch.
     pub(crate) fn tracks(&self, base: &str) -> bool {
         self.uses.iter().any(|used| used.pin.is_none() && used.branch.as_deref() == Some(base))
@@ -57,13 +66,18 @@ impl TrackedRepository {
 
 /// Packages and definition repositories of the manifest in force, and the workspace's own source.
 pub(crate) fn tracked(view: &View<'_>) -> Tracked {
+    of_manifest(view, manifest(view))
+}
+
+/// The same of any manifest, such as that of a candidate.
+pub(crate) fn of_manifest(view: &View<'_>, manifest: Option<&Manifest>) -> Tracked {
     let mut tracked = Tracked::default();
     if let Some(source) = &view.settings.source {
         let vcs = Vcs::Git { url: source.url.clone(), branch: source.branch.clone(), pin: None };
         let name = Name::from("source");
         add(view, &mut tracked, (&name, &name, None), &vcs, (true, None));
     }
-    let Some(manifest) = manifest(view) else { return tracked };
+    let Some(manifest) = manifest else { return tracked };
     for package in &manifest.packages {
         let names = (&package.name, &package.override_key, package.repeats.as_ref());
         add(view, &mut tracked, names, &package.vcs, (false, package.path.as_ref()));
@@ -108,6 +122,7 @@ fn add(
                 spelling,
                 url,
                 uses: Vec::new(),
+                open: false,
             });
             repository.uses.push(Use {
                 package: package.clone(),

@@ -68,6 +68,7 @@ pub(super) fn settings(walk: &mut Walk<'_>, root: &Node) -> Settings {
         ci: cis.into_iter().filter_map(|(name, (ci, _))| Some((name, Arc::new(ci?)))).collect(),
         workspaces,
         max_updates: walk.size(fields.get("max_updates"), cores),
+        max_candidates: walk.size(fields.get("max_candidates"), 1),
         max_load: fields
             .get("max_load")
             .and_then(|at| u32::try_from(walk.count(Some(at), 0)).ok())

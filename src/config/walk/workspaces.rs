@@ -8,9 +8,9 @@ use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::settings::{
-    Adopt, Bounds, ChangeRules, Dependencies, Drafts, ForgeSettings, Limits, MainlineRules, Mirror,
-    OnClosed, OnConflict, OutputLimit, RebuildOnBase, RefKind, SameRepository, Source, Step, Tool,
-    UpdateOn, WorkspaceSettings,
+    Adopt, Bounds, CandidateRules, ChangeRules, Dependencies, Drafts, ForgeSettings, Limits,
+    MainlineRules, Mirror, OnClosed, OnConflict, OutputLimit, RebuildOnBase, RefKind,
+    SameRepository, Source, Step, Tool, UpdateOn, WorkspaceSettings,
 };
 use crosswatch_core::model::time::Span;
 use crosswatch_core::references::{Grammar, Reading};
@@ -203,8 +203,9 @@ fn build(
         step(walk, update.as_ref(), preset.update, limits(Span::minutes(60)), said("update"));
     let manifest = tools::manifest(walk, fields, preset.manifest, whole);
     let defining = match fields.get("defining") {
-        Some(at) => tools::patterns(walk, at),
-        None => preset.defining,
+        Some(at) => patterns(walk, Some(at)),
+        // What a preset names are patterns; a source's file that is none matches nothing.
+        None => PathPatterns::new(preset.defining).unwrap_or_default(),
     };
     let spellings = tools::spellings(walk, fields.get("overrides"), preset.spelling);
     let (build_changes, build_mainline) = what(walk, fields.get("build"));
@@ -223,6 +224,7 @@ fn build(
     // Its commands are known to fetch branches and tags alone; what others fetch is not known.
     let mirror = if tool == Tool::Autoproj { Mirror::On } else { Mirror::Off };
     let mirror = walk.choice(fields.get("mirror"), mirror);
+    let candidates = candidates(walk, fields.get("candidates"));
     let paused = walk.bool(fields.get("paused"), false);
     let rebootstrap_after = walk.count(fields.get("rebootstrap_after"), 5);
     let max_shrink = walk.count(fields.get("max_shrink"), 50);
@@ -248,6 +250,7 @@ fn build(
         report_to,
         env,
         mirror,
+        candidates,
         paused,
         rebootstrap_after: u32::try_from(rebootstrap_after).unwrap_or(u32::MAX),
         max_shrink,
@@ -371,6 +374,19 @@ fn changes(walk: &mut Walk<'_>, at: Option<At<'_>>) -> ChangeRules {
         paths: patterns(walk, get("paths")),
         ignore_paths: patterns(walk, get("ignore_paths")),
         rebuild_on_base: walk.choice(get("rebuild_on_base"), RebuildOnBase::None),
+    }
+}
+
+fn candidates(walk: &mut Walk<'_>, at: Option<At<'_>>) -> CandidateRules {
+    let default = CandidateRules::DEFAULT;
+    let Some(at) = at else { return default };
+    let fields = walk.fields(at.node, at.path, &keys::CANDIDATES);
+    let read_only = walk.texts(fields.get("read_only")).unwrap_or_default();
+    CandidateRules {
+        make: walk.bool(fields.get("make"), default.make),
+        network: walk.bool(fields.get("network"), default.network),
+        read_only: read_only.iter().map(|path| walk.folder.join(path)).collect(),
+        max_size: walk.bytes(fields.get("max_size"), default.max_size),
     }
 }
 

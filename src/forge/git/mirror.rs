@@ -4,7 +4,9 @@
 //! treeless mirrors of [`super::commits`] stay beside it: they answer for repositories that no
 //! workspace reads through a mirror and for heads of changes, without a single file being fetched.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod lending;
+
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::GitError;
 use super::bare::{Bare, Locks, Source};
-use super::instead::{self, Lent, Rule};
 use super::remote::failed;
 use super::url::{Way, way};
 use crate::clock::Clock;
@@ -273,31 +274,6 @@ impl SharedMirrors {
         }
     }
 
-    /// Lends `held` to a run. Each mirror stands for its addresses; `others` are those of repositories
-    /// that are known and not lent.
-    pub fn lend(
-        &self,
-        held: Vec<(Held, BTreeSet<String>)>,
-        others: &BTreeSet<String>,
-    ) -> Result<Lent, GitError> {
-        if held.is_empty() {
-            return Ok(Lent::default());
-        }
-        let mut rules = Vec::new();
-        for (held, addresses) in &held {
-            let addresses = addresses.iter().filter(|a| instead::is_fit(a)).cloned().collect();
-            rules.push(Rule { mirror: held.dir.clone(), addresses });
-        }
-        let others = others.iter().filter(|a| instead::is_fit(a)).cloned().collect();
-        let folder = self.root.join("use");
-        let config = instead::write(&folder, &instead::config(&rules, &others)).map_err(|e| {
-            GitError::Mirror { path: folder.display().to_string(), why: e.to_string() }
-        })?;
-        let mirrors = rules.into_iter().map(|rule| rule.mirror).collect();
-        let _leases = held.into_iter().map(|(held, _)| held.lease).collect();
-        Ok(Lent { config: Some(config), mirrors, _leases, ended: None })
-    }
-
     /// Has mirrors looked at for damage before they are lent again.
     pub fn doubt(&self, mirrors: &[PathBuf]) {
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -413,6 +389,13 @@ impl SharedMirrors {
 
     fn remember(&self, dir: PathBuf, known: Known) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(dir, known);
+    }
+}
+
+impl Held {
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 }
 

@@ -5,3 +5,4 @@ mod credentials;
 mod git;
 mod github;
 mod mirror;
+mod overlay;

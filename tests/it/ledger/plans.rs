@@ -68,6 +68,7 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
         set: set(number),
         overrides: Vec::new(),
         trusted: true,
+        candidate: None,
         fingerprint: Some(fingerprint),
         parts: vec![FingerprintPart { what: "head".to_owned(), value: number.to_string() }],
         references: Vec::new(),

@@ -38,6 +38,11 @@ impl Bench {
         }
     }
 
+    /// `PATH` with the tools.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// What the workspace's last run failed with, and the end of its output.
     fn failure(&self) -> Option<String> {
         let rows = self.site.ask(&["workspaces"])?;

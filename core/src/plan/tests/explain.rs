@@ -6,7 +6,7 @@ use crate::model::ledger_view::Approval;
 use crate::model::settings::Authors;
 use crate::plan::explain::Explainer;
 
-fn explain(world: &mut World, text: &str) -> String {
+pub(super) fn explain(world: &mut World, text: &str) -> String {
     let made = world.plan();
     let workspace = made.workspaces.first().expect("a workspace");
     let planned = workspace.subject(&subject(text)).expect("a subject");

@@ -66,7 +66,10 @@ fn what_is_not_watched_is_said_in_one_wording() {
     }
     assert_eq!(findings.len(), 3);
     assert!(
-        world.plan().workspaces[0].consulted.iter().all(|q| &*q.repository().path != "private")
+        world.plan().workspaces[0]
+            .consulted
+            .iter()
+            .all(|q| q.repository().is_none_or(|id| &*id.path != "private"))
     );
 }
 

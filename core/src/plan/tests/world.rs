@@ -43,6 +43,10 @@ pub(super) struct World {
     /// Questions about these commits get no answer.
     pub(super) silent: BTreeSet<Oid>,
     pub(super) planner: Planner,
+    /// What the workspace's tool exports with changes in it.
+    pub(super) tool: super::tool::Tool,
+    /// Repositories that are seen only while the plan has them watched.
+    pub(super) unseen: BTreeMap<RepositoryId, Arc<RepositoryPart>>,
     next_oid: u64,
 }
 
@@ -69,7 +73,7 @@ pub(super) fn subject(text: &str) -> Subject {
     if text == "mainline" { Subject::Mainline } else { Subject::Change(change(text)) }
 }
 
-fn url(path: &str) -> String {
+pub(super) fn url(path: &str) -> String {
     let host = if hosted(path) { "github.com" } else { "git.example.org" };
     format!("https://{host}/{path}.git")
 }
@@ -123,6 +127,8 @@ impl World {
             rights: BTreeMap::new(),
             silent: BTreeSet::new(),
             planner: Planner::new(),
+            tool: super::tool::Tool::default(),
+            unseen: BTreeMap::new(),
             next_oid: 1_000_000,
         };
         for path in paths {
@@ -195,10 +201,9 @@ impl World {
     }
 
     pub(super) fn listing(&mut self, path: &str, edit: impl FnOnce(&mut Listing)) {
-        let part = Arc::make_mut(&mut self.snapshot.repositories)
-            .get_mut(&repository(path))
-            .expect("a repository");
-        let part = Arc::make_mut(part);
+        let id = repository(path);
+        let seen = Arc::make_mut(&mut self.snapshot.repositories).get_mut(&id);
+        let part = Arc::make_mut(seen.or(self.unseen.get_mut(&id)).expect("a repository"));
         let mut listing = (**part.listing.value().expect("a listing that is known")).clone();
         edit(&mut listing);
         part.listing = Observed::known(listing);
@@ -320,6 +325,9 @@ impl World {
                 Some(Answer::Fate(fate.unwrap_or(Fate::Missing)))
             }
             Question::Files { head, .. } => self.files.get(head).cloned().map(Answer::Files),
+            Question::Candidate(recipe) => {
+                self.tool.answer(&self.packages, &self.definitions, recipe)
+            }
             Question::Mergeable { repository, number, .. } => {
                 let mergeable = self.mergeable.get(&repository.change(*number)).copied();
                 mergeable.map(Answer::Mergeable)
@@ -348,6 +356,7 @@ impl World {
                     more = true;
                 }
             }
+            more |= self.watch(&made);
             if !more {
                 return made;
             }

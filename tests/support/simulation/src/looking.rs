@@ -313,8 +313,7 @@ impl Looking {
     fn answers(&mut self, snapshot: &mut Snapshot, plan: Option<&Plan>, outside: &mut Outside<'_>) {
         let Some(plan) = plan else { return };
         let listing = |snapshot: &Snapshot, question: &Question| {
-            let part = snapshot.repositories.get(question.repository());
-            part.and_then(|part| part.listing.value()).cloned()
+            snapshot.repositories.get(question.repository()?)?.listing.value().cloned()
         };
         let mut questions: BTreeSet<Question> = plan.wanted.clone();
         for (question, answer) in snapshot.answers.iter() {

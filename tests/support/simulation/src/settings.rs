@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crosswatch_core::model::identity::Name;
+use crosswatch_core::model::paths::PathPatterns;
 use crosswatch_core::model::settings::*;
 use crosswatch_core::model::time::Span;
 
@@ -115,6 +116,7 @@ impl Variant {
             ci: BTreeMap::new(),
             workspaces,
             max_updates: 1,
+            max_candidates: 1,
             proxy: None,
             max_load: None,
             logs: LogRules::DEFAULT,
@@ -137,7 +139,7 @@ impl Variant {
                 files: Vec::new(),
                 checkouts: None,
             },
-            defining: Vec::new(),
+            defining: PathPatterns::default(),
             spellings: Vec::new(),
             ci: vec!["ci".into()],
             build_changes: true,
@@ -171,6 +173,7 @@ impl Variant {
             report_to: Vec::new(),
             env: BTreeMap::new(),
             mirror: Mirror::Off,
+            candidates: CandidateRules::DEFAULT,
             paused: self.paused,
             rebootstrap_after: 3,
             max_shrink: 50,

@@ -377,13 +377,15 @@ impl World {
 
     /// Nothing while its repository is down.
     pub fn answer(&self, question: &Question) -> Option<Answer> {
-        let id = question.repository();
+        // No change here touches what the workspace is made of, so nobody asks for a candidate.
+        let id = question.repository()?;
         let repository = self.repositories.get(id).filter(|repository| !repository.down)?;
         match question {
             Question::Commit { oid, .. } => self.git.facts(*oid).map(Answer::Commit),
             Question::Contains { ancestor, descendant, .. } => {
                 Some(Answer::Contains(self.git.contains(*ancestor, *descendant)))
             }
+            Question::Candidate(_) => None,
             // No package here is only a part of its repository.
             Question::Files { .. } => Some(Answer::Files(Files::TooMany)),
             // Who has no standing has no rights either.
