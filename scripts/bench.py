@@ -1,4 +1,5 @@
-"""Start to ready and idle memory on the demo's state, webhooks, a crowd of workspaces, and a large GitHub; `scripts/bench` calls this."""
+"""Start to ready and idle memory on the demo's state, webhooks, a crowd of workspaces, a large GitHub, and one with
+many changes; `scripts/bench` calls this."""
 
 import argparse
 import contextlib
@@ -145,7 +146,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--binary", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--only", choices=["ready", "hooks", "crowd", "github"])
+    parser.add_argument("--only", choices=["ready", "hooks", "crowd", "github", "many"])
     github = parser.add_argument_group("github", "a smaller or shorter run of the large world")
     github.add_argument("--model", type=pathlib.Path, help=argparse.SUPPRESS)
     github.add_argument("--workspaces", type=int, default=bench_github.WORKSPACES)
@@ -170,6 +171,10 @@ def main():
                 row("calibration (sha256)", "ms", [calibration()])
                 binary, model = options.binary.resolve(), options.model.resolve()
                 held &= bench_github.world(binary, model, root, row, options)
+        if options.only in (None, "many"):
+            with scratch() as root:
+                row("calibration (sha256)", "ms", [calibration()])
+                held &= bench_github.many(options.binary.resolve(), options.model.resolve(), root, row)
         return 0 if held else 1
     except demo.Failed as error:
         print(f"bench: {error}", file=sys.stderr)

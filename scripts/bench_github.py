@@ -1,4 +1,5 @@
-"""One daemon with many workspaces over the repositories of a GitHub; `scripts/bench --only github` calls this.
+"""One daemon with many workspaces over the repositories of a GitHub, or with many changes; `scripts/bench --only github`
+and `--only many` call this.
 
 The forge is the model of `tests/support/forge-model`, which enforces GitHub's limits and counts what it is
 asked. What the daemon costs is read from /proc, beside what the machine is worth in the same minute.
@@ -21,6 +22,7 @@ INTERVAL, CYCLES, LATENCY_MS = 60, 15, 100
 IDLE_BAR, MOVING_BAR, IN_FLIGHT_BAR, MINUTE_BAR = 25, 30, 10, 900
 RESTART_BAR, DECISION_BAR, CORE_BAR = 25, 5, 1.0
 MEMORY_BAR = {0: 150, 1: 300}
+MANY_REPOSITORIES, MANY_CHANGES, MOVES, LOOKS = 100, 300, 5, 20
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -176,6 +178,64 @@ def world(binary, model, root, row, options):
         held &= row("restart to decisions", "s", [time.monotonic() - begin], DECISION_BAR)
         time.sleep(INTERVAL / 2)
         held &= row("restart: requests", "", [forge.requests()["requests"]], RESTART_BAR)
+    finally:
+        daemon.stop()
+        forge.end()
+    return held
+
+
+def many(binary, model, root, row):
+    """Whether every open change of many repositories is seen, also while their lists move."""
+    forge = Forge(model, MANY_REPOSITORIES, MANY_CHANGES)
+    site = World(root, forge, 1, MANY_REPOSITORIES, MANY_REPOSITORIES, INTERVAL)
+    daemon = demo.Daemon(binary, site)
+    moves = 0
+
+    def move():
+        """Closes the newest of some, or opens another there: what is older moves between pages, or back."""
+        nonlocal moves
+        forge.tell(f"{'open' if moves % 2 else 'close'} {MOVES}")
+        moves += 1
+
+    def seen():
+        return {change.rsplit("/", 1)[1] for _, change in daemon.changes() if "#" in change}
+
+    def opened():
+        return {f"{name.rsplit('/', 1)[1]}#{number}"
+                for name, numbers in json.loads(forge.tell("opened")).items() for number in numbers}
+
+    # All but the newest of each: these are open all the time.
+    lasting = {f"r{n}#{number}" for n in range(MANY_REPOSITORIES) for number in range(1, MANY_CHANGES)}
+    try:
+        begin = time.monotonic()
+        daemon.start()
+        until("the daemon answers", 60, lambda: site.ask("workspaces"), daemon)
+
+        def found():
+            move()
+            return lasting <= seen()
+
+        until("every change is seen while lists move", 1800, found, daemon, 0.5)
+        row("from nothing to all changes", "s", [time.monotonic() - begin])
+        missed = []
+        for _ in range(LOOKS):
+            for _ in range(10):
+                move()
+                time.sleep(0.5)
+            missed.append(len(lasting - seen()))
+        held = row("missed while lists move", "", [max(missed)], 0)
+        if moves % 2:
+            move()
+        until("what is open is what is seen", 600, lambda: seen() == opened(), daemon)
+        told, true = seen(), opened()
+        row("open changes told", "", [len(told)])
+        held &= row("missed or too many", "", [len(told ^ true)], 0)
+        held &= row("changes that were not told", "", [MANY_REPOSITORIES * MANY_CHANGES - len(told)], 0)
+        total = forge.requests()
+        held &= row("many: sent too early", "", [total["early"] + total["refused"]], 0)
+        row("many: closed or opened", "", [moves * MOVES])
+        row("many: resident at the most", "MB", [resident(daemon, "VmHWM")])
+        print(json.dumps(total["endpoints"]), flush=True)
     finally:
         daemon.stop()
         forge.end()

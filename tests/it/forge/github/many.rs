@@ -1,5 +1,7 @@
 //! What is asked about many repositories at once.
 
+use forge_model::world::ChangeState;
+
 use super::*;
 
 #[tokio::test]
@@ -190,6 +192,83 @@ async fn repositories_that_are_read_together_are_one_question_and_look_the_same(
             Ok(listed) => assert_eq!(listed, read[at]),
             Err(error) => assert_eq!((at, variant(&error)), (8, "not found"), "{error}"),
         }
+    }
+    site.end().await;
+}
+
+#[tokio::test]
+async fn none_of_many_changes_of_many_repositories_is_missed_though_pages_move() {
+    const REPOSITORIES: usize = 20;
+    let site = Site::patient().await;
+    let model = &site.model;
+    // How fast it may be read is not what is tested.
+    if let Some(token) = model.state().tokens.get_mut(SECRET) {
+        let limits = &mut token.meter.limits;
+        (limits.core, limits.minute) = (1_000_000, 1_000_000);
+    }
+    let names: Vec<String> = (0..REPOSITORIES).map(|n| format!("org/r{n}")).collect();
+    let open = |name: &str, number: u64| {
+        let branch = format!("topic-{number}");
+        assert_eq!(model.open(name, NewChange { branch, ..NewChange::default() }), number);
+    };
+    for name in &names {
+        model.repository(name);
+        (1..=300).for_each(|number| open(name, number));
+    }
+    let numbers = |listed: &Listed| -> BTreeSet<u64> {
+        listed.listing.changes.iter().map(|change| change.number).collect()
+    };
+    // The newest of each is closed and another opened, again and again: with every other step all that
+    // is older moves to where it may have been read, or back. It is never closed, so never missed.
+    let reading = futures_util::future::join_all(names.iter().map(async |name| {
+        loop {
+            match site.forge.list(id(name)).await {
+                Ok(listed) => break numbers(&listed),
+                // It moved all the time; the next look is the answer.
+                Err(ForgeError::Unavailable(_)) => {}
+                Err(error) => panic!("{name}: {error}"),
+            }
+        }
+    }));
+    let newest = std::cell::Cell::new(300);
+    let moving = async {
+        loop {
+            for close in [true, false] {
+                newest.set(newest.get() + u64::from(!close));
+                for name in &names {
+                    let seen = model.requests().of("pulls").requests;
+                    eventually("a page is read", async || {
+                        model.requests().of("pulls").requests > seen
+                    })
+                    .await;
+                    match close {
+                        true => model.edit(name, newest.get(), Edit::Close),
+                        false => open(name, newest.get()),
+                    }
+                }
+            }
+        }
+    };
+    let read = tokio::select! {
+        read = reading => read,
+        () = moving => unreachable!("it never ends"),
+    };
+    for (name, read) in names.iter().zip(&read) {
+        let missed: Vec<u64> = (1..300).filter(|number| !read.contains(number)).collect();
+        assert_eq!(missed, Vec::<u64>::new(), "{name}");
+    }
+    // Three pages and a look back at two of them would be what a list takes that stands.
+    let asked = model.requests().of("pulls").requests;
+    assert!(asked > 5 * u64::try_from(REPOSITORIES).expect("few"), "nothing moved: {asked}");
+    // And what is read at rest is what is open.
+    for name in &names {
+        let open: BTreeSet<u64> = {
+            let state = model.state();
+            let all = state.repositories[&state.names[name]].changes.values();
+            let all = all.filter(|change| change.state == ChangeState::Open);
+            all.map(|change| change.number).collect()
+        };
+        assert_eq!(numbers(&site.list(name).await), open, "{name}");
     }
     site.end().await;
 }

@@ -5,6 +5,9 @@
 //!
 //! - `push COUNT`: pushes to one change of each of the next `COUNT` repositories (to the branch `main` where
 //!   there are no changes);
+//! - `close COUNT`, `open COUNT`: closes the newest change of each of the next `COUNT` repositories, or opens
+//!   one more; each begins with the first repository and goes on where it ended;
+//! - `opened`: says as JSON which changes are open, by repository;
 //! - `requests`: says as JSON what was asked since the start or the last `forget`;
 //! - `forget`: counts from nothing again.
 
@@ -13,7 +16,8 @@
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
-use forge_model::{Model, NewChange};
+use forge_model::world::ChangeState;
+use forge_model::{Edit, Model, NewChange};
 
 fn main() {
     let runtime =
@@ -47,7 +51,8 @@ fn main() {
         }
     });
     say(&url);
-    let mut turns = names.iter().cycle();
+    let (mut turns, mut closing, mut opening) =
+        (names.iter().cycle(), names.iter().cycle(), names.iter().cycle());
     loop {
         runtime.block_on(tokio::time::sleep(Duration::from_millis(5)));
         let line = match commands.try_recv() {
@@ -66,6 +71,25 @@ fn main() {
                 }
                 say("pushed");
             }
+            ("close", count) => {
+                for name in closing.by_ref().take(count.parse().expect("a count")) {
+                    let newest = opened(&model, name).pop().expect("an open change");
+                    model.edit(name, newest, Edit::Close);
+                }
+                say("closed");
+            }
+            ("open", count) => {
+                for name in opening.by_ref().take(count.parse().expect("a count")) {
+                    let branch = "again".to_owned();
+                    model.open(name, NewChange { branch, ..NewChange::default() });
+                }
+                say("opened");
+            }
+            ("opened", "") => {
+                let all: serde_json::Map<String, serde_json::Value> =
+                    names.iter().map(|name| (name.clone(), opened(&model, name).into())).collect();
+                say(&serde_json::Value::from(all).to_string());
+            }
             ("requests", "") => say(&told(&model)),
             ("forget", "") => {
                 model.forget_requests();
@@ -74,6 +98,14 @@ fn main() {
             _ => say("no such command"),
         }
     }
+}
+
+/// Numbers of the open changes of a repository, the newest last.
+fn opened(model: &Model, name: &str) -> Vec<u64> {
+    let mut state = model.state();
+    let all = state.named(name).changes.values();
+    let open = all.filter(|change| change.state == ChangeState::Open);
+    open.map(|change| change.number).collect()
 }
 
 /// What was asked.
