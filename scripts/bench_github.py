@@ -97,8 +97,8 @@ class World:
 
     def recorded(self):
         """Workspaces whose mainline was recorded: everything that they watch was read."""
-        rows = self.ask("changes?subject=mainline") or []
-        return sum(row["change"] == "mainline" and row["decision"] == "unchanged" for row in rows)
+        rows = self.ask("workspaces") or []
+        return sum(row["mainline"].startswith("unchanged") for row in rows)
 
 
 def processes(daemon):

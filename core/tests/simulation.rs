@@ -4,7 +4,6 @@
 //! `CROSSWATCH_SIMULATION_SEEDS` how many, `_FROM` the first, `_STEPS` steps of each, `_JOBS` threads,
 //! `_CASE` one case as a failure prints it, such as `7:0-3,9`, or a whole seed.
 
-#![expect(clippy::panic, reason = "a simulation that cannot go on fails")]
 #![expect(
     clippy::disallowed_methods,
     reason = "a test is told what to run, and says how fast it was"

@@ -1,7 +1,7 @@
 //! `import` and `plan --compare`: the way from autoproj-daemon.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crosswatch_core::moving::{self, Compared, MAX_BYTES};
 
@@ -34,7 +34,7 @@ pub(super) fn autoproj_daemon(folder: &Path) -> Result<(), CliError> {
 
 /// Shows what autoproj-daemon would have built, by its cache, and what a plan says.
 pub(super) fn compared(
-    cache: &PathBuf,
+    cache: &Path,
     published: &Published,
     workspace: Option<&str>,
     json: bool,

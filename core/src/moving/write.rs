@@ -1,7 +1,5 @@
 //! A configuration made of that of autoproj-daemon.
 
-use std::fmt::Write as _;
-
 use super::read::{Daemon, Service};
 
 /// Keys of autoproj that say something about builds or people and nothing about updates.
@@ -35,32 +33,27 @@ pub fn written(daemon: &Daemon, folder: &str) -> String {
     }
     for service in &others {
         let (host, kind) = (quoted(&service.host), quoted(&service.kind));
-        let _ = writeln!(text, "  # Not carried over: {host}, a server of the kind {kind}.");
+        text += &format!("  # Not carried over: {host}, a server of the kind {kind}.\n");
     }
     let url = format!("http://{}:{}", daemon.buildbot_host, daemon.buildbot_port);
     let name = workspace_name(daemon, folder);
-    let _ = write!(text, "\nci:\n  main:\n    kind: buildbot\n    url: {}\n", quoted(url.as_str()));
+    text += &format!("\nci:\n  main:\n    kind: buildbot\n    url: {}\n", quoted(url.as_str()));
     if let Some(project) = daemon.project.as_ref().filter(|project| **project != name) {
-        let _ = writeln!(text, "    project: {}", quoted(project));
+        text += &format!("    project: {}\n", quoted(project));
     }
     text += "    # If its hook asks for a user and a password:\n    # user: change\n    \
              # password: {file: buildbot-password}\n\nworkspaces:\n";
-    let _ = writeln!(text, "  - name: {}\n    tool: autoproj", quoted(&name));
+    text += &format!("  - name: {}\n    tool: autoproj\n", quoted(&name));
     match &daemon.source {
         Some((kind, url, branch)) if kind.trim_start_matches(':') == "git" => {
             let branch = branch.as_ref().map(|branch| format!(", branch: {}", quoted(branch)));
-            let _ = writeln!(
-                text,
-                "    source: {{url: {}{}}}",
-                quoted(url),
-                branch.unwrap_or_default()
-            );
+            text +=
+                &format!("    source: {{url: {}{}}}\n", quoted(url), branch.unwrap_or_default());
         }
         Some((kind, url, _)) => {
-            let _ = writeln!(
-                text,
+            text += &format!(
                 "    # The build configuration is {} from {}; only git can be followed. Name its git\n    \
-                 # repository here:\n    # source: {{url: …, branch: master}}",
+                 # repository here:\n    # source: {{url: …, branch: master}}\n",
                 quoted(kind),
                 quoted(url)
             );
@@ -71,7 +64,7 @@ pub fn written(daemon: &Daemon, folder: &str) -> String {
         }
     }
     text += "    ci: [main]\n    build: [changes, mainline]\n    changes:\n";
-    let _ = writeln!(text, "      max_age: {}d", daemon.max_age.clamp(1, 36_500));
+    text += &format!("      max_age: {}d\n", daemon.max_age.clamp(1, 36_500));
     text += "      # The switch builds nothing: what is open now is left as it is until it moves. Remove this\n      \
              # line later.\n      adopt: none\n      \
              # autoproj-daemon built each pull request for itself; `each` does so too. `tops` builds\n      \
@@ -88,8 +81,7 @@ pub fn written(daemon: &Daemon, folder: &str) -> String {
         .map(|key| quoted(key))
         .collect();
     if !kept.is_empty() {
-        let _ = write!(
-            text,
+        text += &format!(
             "# - These keys of its config.yml are not carried over; bootstrap the workspace with the same\n\
              #   answers (`bootstrap: {{run: …}}`): {}\n",
             kept.join(", ")
@@ -104,25 +96,24 @@ fn forge(daemon: &Daemon, service: &Service) -> String {
     let key = if plain { "github".to_owned() } else { key(host) };
     let mut text = format!("  {key}:\n    kind: github\n");
     if !plain {
-        let _ = writeln!(text, "    url: {}", quoted(&format!("https://{host}")));
+        text += &format!("    url: {}\n", quoted(&format!("https://{host}")));
     }
     let known = ["https://api.github.com", "https://api.github.com/"];
     if let Some(api) = service.api.as_ref().filter(|api| !plain || !known.contains(&api.as_str())) {
-        let _ = writeln!(text, "    api_url: {}", quoted(api.trim_end_matches('/')));
+        text += &format!("    api_url: {}\n", quoted(api.trim_end_matches('/')));
     }
     if service.has_token {
-        let _ = writeln!(
-            text,
+        text += &format!(
             "    # Put the token of {} that stands in .autoproj/config.yml, and nothing else, into this\n    \
              # file beside the configuration; only the daemon's user may read it (chmod 600).\n    \
-             token: {{file: {key}-token}}",
+             token: {{file: {key}-token}}\n",
             quoted(host)
         );
     } else {
         text += "    # Without a token GitHub answers 60 requests an hour:\n    # token: {file: github-token}\n";
     }
     let period = daemon.polling_period.clamp(1, 86_400);
-    let _ = writeln!(text, "    poll: {{interval: {period}s}}");
+    text += &format!("    poll: {{interval: {period}s}}\n");
     text
 }
 

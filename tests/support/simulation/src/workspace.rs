@@ -154,7 +154,7 @@ fn ended(
     let random = &mut *outside.random;
     let one = running.as_ref()?;
     let killed = one.hangs && outside.truly >= one.killed_at;
-    if (one.hangs && !killed) || (!killed && !random.once_in(3)) {
+    if !killed && (one.hangs || !random.once_in(3)) {
         return None;
     }
     let step = one.step;
