@@ -225,7 +225,11 @@ fn workspace(workspace: &WorkspaceSettings) -> Value {
         },
         "epoch": workspace.epoch, "max_in_flight": workspace.max_in_flight,
         "report": {"to": workspace.report_to}, "env": workspace.env, "mirror": workspace.mirror,
-        "candidates": workspace.candidates,
+        "candidates": {
+            "make": workspace.candidates.make, "network": workspace.candidates.network,
+            "read_only": workspace.candidates.read_only,
+            "max_size": workspace.candidates.max_size.to_string(),
+        },
         "paused": workspace.paused, "rebootstrap_after": workspace.rebootstrap_after,
         "max_shrink": workspace.max_shrink,
     })
