@@ -41,8 +41,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (mut server, url) = start();
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    // As in the daemon, on the runtime's own threads.
+    // On the runtime's own thread, as in the daemon; on one, since what idle threads cost to wake and to go
+    // to sleep depends on how busy the machine is, not on the client.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
     let held = runtime.block_on(async { tokio::spawn(measure(url)).await.expect("no panic") });
     server.kill().expect("it runs");
     server.wait().expect("it ends");

@@ -22,7 +22,8 @@ INTERVAL, CYCLES, LATENCY_MS = 60, 15, 100
 IDLE_BAR, MOVING_BAR, IN_FLIGHT_BAR, MINUTE_BAR = 25, 30, 10, 900
 RESTART_BAR, DECISION_BAR, CORE_BAR = 25, 5, 1.0
 MEMORY_BAR = {0: 150, 1: 300}
-MANY_REPOSITORIES, MANY_CHANGES, MOVES, LOOKS = 100, 300, 5, 20
+# So few moves that the budget of an hour lasts.
+MANY_REPOSITORIES, MANY_CHANGES, MOVES, LOOKS = 100, 300, 5, 8
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -226,7 +227,7 @@ def many(binary, model, root, row):
         held = row("missed while lists move", "", [max(missed)], 0)
         if moves % 2:
             move()
-        until("what is open is what is seen", 600, lambda: seen() == opened(), daemon)
+        until("what is open is what is seen", 1800, lambda: seen() == opened(), daemon)
         told, true = seen(), opened()
         row("open changes told", "", [len(told)])
         held &= row("missed or too many", "", [len(told ^ true)], 0)

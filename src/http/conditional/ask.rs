@@ -44,11 +44,11 @@ where
         request,
         parse: move |body: &[u8]| parse(body).map(|value| -> Parsed { Arc::new(value) }),
     };
-    let (landing, joined) = inner.flights.join(&inner.tasks, question, || ask.fly()).await;
+    let (landing, joined) = inner.flights.join(question, || ask.fly()).await;
     if joined {
         inner.count(&host, Outcome::Coalesced);
     }
-    match landing.ok_or_else(|| AskError::NotAsked { to: to.clone() })?? {
+    match landing? {
         Landed::Status(answer) => Ok(Reply::Status(answer)),
         Landed::Value { value, freshness, headers, moved_to, digest } => {
             let value = value.downcast().map_err(|_| AskError::Unreadable {

@@ -5,12 +5,11 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use futures_util::future::{BoxFuture, FutureExt, WeakShared};
 
 use super::super::gate::Urgency;
 use super::{AskError, Freshness};
 use crate::http::HttpAnswer;
-use crate::task::Tasks;
 
 /// What makes two questions the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,93 +36,74 @@ pub(super) enum Landed {
 
 pub(super) type Landing = Result<Landed, AskError>;
 
-type Watched = watch::Sender<Option<Landing>>;
-
 /// Requests under way.
 #[derive(Clone, Default)]
-pub(super) struct Flights(Arc<Mutex<HashMap<Question, Arc<Watched>>>>);
+pub(super) struct Flights(Arc<Mutex<Listed>>);
+
+#[derive(Default)]
+struct Listed {
+    /// Those who wait hold a flight; when all of them are gone, so is the request.
+    all: HashMap<Question, (u64, WeakShared<BoxFuture<'static, Landing>>)>,
+    last: u64,
+}
 
 impl Flights {
     /// The result of the request under way, or of the one that `start` makes; with whether it was
-    /// another's. `None` when the request was ended.
+    /// another's.
     ///
-    /// The request runs as a task of its own, so whoever asked first may go.
+    /// Whoever waits drives the request, so whoever asked first may go, and no task has to be woken for
+    /// an answer that one alone waits for.
     pub(super) async fn join<F>(
         &self,
-        tasks: &Tasks,
         question: Question,
         start: impl FnOnce() -> F,
-    ) -> (Option<Landing>, bool)
+    ) -> (Landing, bool)
     where
         F: Future<Output = Landing> + Send + 'static,
     {
-        let (mut landing, joined) = {
-            let mut flights = self.flights();
-            match flights.get(&question) {
-                Some(sender) => (sender.subscribe(), true),
+        let (flight, joined) = {
+            let mut listed = self.listed();
+            match listed.all.get(&question).and_then(|(_, flight)| flight.upgrade()) {
+                Some(flight) => (flight, true),
                 None => {
-                    let sender = Arc::new(Watched::new(None));
-                    let receiver = sender.subscribe();
-                    flights.insert(question.clone(), Arc::clone(&sender));
-                    let end = End { flights: self.clone(), question, sender };
-                    tasks.spawn("request", fly(end, start()));
-                    (receiver, false)
+                    listed.last += 1;
+                    let number = listed.last;
+                    let end = End { flights: self.clone(), question: question.clone(), number };
+                    let flight = fly(end, start()).boxed().shared();
+                    if let Some(weak) = flight.downgrade() {
+                        listed.all.insert(question, (number, weak));
+                    }
+                    (flight, false)
                 }
             }
         };
-        let landed = landing.wait_for(Option::is_some).await;
-        (landed.ok().and_then(|landed| landed.clone()), joined)
+        (flight.await, joined)
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<Question, Arc<Watched>>> {
+    fn listed(&self) -> MutexGuard<'_, Listed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes the flight off the list however it ends, also by a panic or the daemon's end.
+/// Takes the flight off the list however it ends, also by a panic or when nobody waits any more.
 struct End {
     flights: Flights,
     question: Question,
-    sender: Arc<Watched>,
-}
-
-impl End {
-    /// True, and off the list, when nobody waits.
-    fn nobody_waits(&self) -> bool {
-        let mut flights = self.flights.flights();
-        let nobody = self.sender.receiver_count() == 0;
-        if nobody {
-            flights.remove(&self.question);
-        }
-        nobody
-    }
+    number: u64,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        let mut flights = self.flights.flights();
-        if flights.get(&self.question).is_some_and(|other| Arc::ptr_eq(other, &self.sender)) {
-            flights.remove(&self.question);
+        let mut listed = self.flights.listed();
+        if listed.all.get(&self.question).is_some_and(|(number, _)| *number == self.number) {
+            listed.all.remove(&self.question);
         }
     }
 }
 
-async fn fly(end: End, request: impl Future<Output = Landing>) {
-    tokio::pin!(request);
-    loop {
-        tokio::select! {
-            landing = &mut request => {
-                let sender = Arc::clone(&end.sender);
-                // First off the list: whoever asks from now on asks anew.
-                drop(end);
-                sender.send_replace(Some(landing));
-                return;
-            }
-            () = end.sender.closed() => {
-                if end.nobody_waits() {
-                    return;
-                }
-            }
-        }
-    }
+async fn fly(end: End, request: impl Future<Output = Landing>) -> Landing {
+    let landing = request.await;
+    // First off the list: whoever asks from now on asks anew.
+    drop(end);
+    landing
 }

@@ -151,7 +151,6 @@ pub struct Conditional(Arc<Inner>);
 struct Inner {
     client: HttpClient,
     clock: Clock,
-    tasks: Tasks,
     gate: Option<Arc<dyn Gate>>,
     bounds: Bounds,
     shelf: Option<(Shelf, mpsc::Sender<Job>)>,
@@ -193,7 +192,6 @@ impl Conditional {
         let inner = Arc::new(Inner {
             client,
             clock,
-            tasks: tasks.clone(),
             gate,
             bounds,
             shelf,

@@ -198,7 +198,7 @@ async fn repositories_that_are_read_together_are_one_question_and_look_the_same(
 
 #[tokio::test]
 async fn none_of_many_changes_of_many_repositories_is_missed_though_pages_move() {
-    const REPOSITORIES: usize = 20;
+    const REPOSITORIES: usize = 12;
     let site = Site::patient().await;
     let model = &site.model;
     // How fast it may be read is not what is tested.
@@ -230,17 +230,18 @@ async fn none_of_many_changes_of_many_repositories_is_missed_though_pages_move()
             }
         }
     }));
-    let newest = std::cell::Cell::new(300);
+    let (newest, moves) = (std::cell::Cell::new(300), std::cell::Cell::new(0));
     let moving = async {
         loop {
             for close in [true, false] {
                 newest.set(newest.get() + u64::from(!close));
                 for name in &names {
                     let seen = model.requests().of("pulls").requests;
-                    eventually("a page is read", async || {
-                        model.requests().of("pulls").requests > seen
+                    eventually("some pages are read", async || {
+                        model.requests().of("pulls").requests > seen + 3
                     })
                     .await;
+                    moves.set(moves.get() + 1);
                     match close {
                         true => model.edit(name, newest.get(), Edit::Close),
                         false => open(name, newest.get()),
@@ -257,9 +258,7 @@ async fn none_of_many_changes_of_many_repositories_is_missed_though_pages_move()
         let missed: Vec<u64> = (1..300).filter(|number| !read.contains(number)).collect();
         assert_eq!(missed, Vec::<u64>::new(), "{name}");
     }
-    // Three pages and a look back at two of them would be what a list takes that stands.
-    let asked = model.requests().of("pulls").requests;
-    assert!(asked > 5 * u64::try_from(REPOSITORIES).expect("few"), "nothing moved: {asked}");
+    assert!(moves.get() >= REPOSITORIES, "{} moves", moves.get());
     // And what is read at rest is what is open.
     for name in &names {
         let open: BTreeSet<u64> = {
