@@ -50,7 +50,7 @@ async fn wide(script: &str, changes: &str, workspaces: &[&str]) -> Hub {
     );
     hub.site.write_config(&format!(
         "{text}  - name: lan\n    source: {{url: \"{git}/side.git\", branch: main}}\n    \
-         bootstrap: {copy}\n    update: {copy}\n"
+         bootstrap: {copy}\n    update: {copy}\n    candidates: {{make: false}}\n"
     ));
     hub
 }
