@@ -19,8 +19,9 @@ pub(super) const KEPT: usize = 50;
 const MOST: i64 = 20_000;
 
 impl Ledger {
-    /// Reads the whole view anew.
+    /// Reads the whole view anew; whoever led meanwhile may have stored other decisions.
     pub(super) async fn reload_all(&self) -> Result<(), LedgerError> {
+        *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
         let rows = sqlx::query(
             "SELECT workspace FROM looks UNION SELECT workspace FROM change_facts \
              UNION SELECT workspace FROM mainline_facts UNION SELECT workspace FROM attempts \

@@ -44,6 +44,28 @@ async fn once_however_often_committed(ledger: Ledger, _: Store, _: Clock) {
     assert_eq!(audit.len(), 1, "an unchanged decision is audited once");
 }
 
+async fn a_decision_of_who_led_meanwhile_is_no_longer_ours(
+    ledger: Ledger,
+    store: Store,
+    clock: Clock,
+) {
+    let ours = plan(vec![build(ledger.id(), 1)]);
+    let term = ledger.lead("a").await.expect("leads");
+    ledger.commit(&term, &ours).await.expect("committed");
+    ledger.release(&term).await.expect("released");
+    let other = Ledger::open(store, clock).await.expect("opened");
+    let term = other.lead("b").await.expect("leads");
+    let mut theirs = build(other.id(), 1);
+    let reason = "theirs".to_owned();
+    theirs.decision = crosswatch_core::model::plan::Decision::Unknown { reason };
+    other.commit(&term, &plan(vec![theirs])).await.expect("committed");
+    other.release(&term).await.expect("released");
+    let term = ledger.lead("a").await.expect("leads again");
+    ledger.commit(&term, &ours).await.expect("committed");
+    let audit = ledger.audit(&workspace(), &change(1).to_string(), 10).await.expect("audit");
+    assert_eq!(audit.len(), 3, "{audit:?}");
+}
+
 async fn a_stolen_lease_writes_nothing(ledger: Ledger, _: Store, clock: Clock) {
     let old = ledger.lead("a").await.expect("leads");
     let refused = ledger.lead("b").await;
@@ -327,6 +349,7 @@ on_both!(
     a_stolen_lease_writes_nothing,
     late_marks_change_nothing,
     superseded_attempts_are_dropped_or_cancelled,
+    a_decision_of_who_led_meanwhile_is_no_longer_ours,
     an_approval_is_for_exactly_its_set,
     pruning_leaves_what_is_open_and_the_newest,
     what_is_remembered_survives,
