@@ -4,11 +4,13 @@
 //! it has to be read is asked of GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
 mod app;
+mod change;
 mod deliveries;
 mod facts;
 mod failure;
 #[cfg(test)]
 mod fuzz;
+mod gather;
 mod graphql;
 pub mod hook;
 mod marks;
@@ -36,7 +38,7 @@ use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};
 use crate::http::conditional::{AskError, Conditional, Reply};
 use crate::http::{Api, Bearer, HttpError, HttpRequest, Method, Pages, StatusCode, Toll, Urgency};
 use deliveries::Asking;
-use failure::{Failure, Reason};
+use failure::Failure;
 
 pub use app::App;
 
@@ -117,7 +119,8 @@ struct Inner {
     deadline: Span,
     /// Repositories that GraphQL lately managed to answer for at once.
     batch: AtomicUsize,
-    gathering: whole::Gathering,
+    whole: gather::Gathering<RepositoryId>,
+    changes: gather::Gathering<ChangeId>,
 }
 
 impl GitHub {
@@ -171,7 +174,8 @@ impl GitHub {
             reader,
             deadline,
             batch: AtomicUsize::new(BATCH),
-            gathering: whole::Gathering::default(),
+            whole: gather::Gathering::default(),
+            changes: gather::Gathering::default(),
         })))
     }
 }
@@ -179,7 +183,7 @@ impl GitHub {
 impl ForgeApi for GitHub {
     fn list(&self, repository: RepositoryId) -> BoxFuture<'static, Result<Listed, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(whole::list(inner, repository))
+        Box::pin(async move { Ok(gather::ask(&inner, &repository).await?) })
     }
 
     fn fate(
@@ -188,7 +192,7 @@ impl ForgeApi for GitHub {
         number: u64,
     ) -> BoxFuture<'static, Result<Fate, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.fate(&repository, number).await?) })
+        Box::pin(async move { Ok(facts::fate(&inner, &repository.change(number)).await?) })
     }
 
     fn files(
@@ -198,7 +202,7 @@ impl ForgeApi for GitHub {
         head: Oid,
     ) -> BoxFuture<'static, Result<Files, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(facts::files(&inner, &repository, number, head).await?) })
+        Box::pin(async move { Ok(facts::files(&inner, &repository.change(number), head).await?) })
     }
 
     fn mergeable(
@@ -208,7 +212,9 @@ impl ForgeApi for GitHub {
         head: Oid,
     ) -> BoxFuture<'static, Result<Option<bool>, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(facts::mergeable(&inner, &repository, number, head).await?) })
+        Box::pin(
+            async move { Ok(facts::mergeable(&inner, &repository.change(number), head).await?) },
+        )
     }
 
     fn rights(
@@ -324,19 +330,6 @@ impl Inner {
         let at = format!("{at}/pulls?state=open&sort=created&direction=desc&per_page=100");
         let (of, reader) = (repository.clone(), Arc::clone(&self.reader));
         self.pages(repository, &at, move |body| rest::changes(body, &of, &reader)).await
-    }
-
-    async fn fate(&self, repository: &RepositoryId, number: u64) -> Result<Fate, Failure> {
-        let at = format!("repos/{}/pulls/{number}", name::of(repository)?);
-        match self.value(repository, &at, rest::fate).await {
-            Ok(fate) => Ok((*fate).clone()),
-            Err(failure) if matches!(failure.reason, Reason::NotFound) => {
-                // Only who sees the repository can say that something is not in it.
-                self.about(repository).await?;
-                Ok(Fate::Missing)
-            }
-            Err(failure) => Err(failure),
-        }
     }
 
     async fn value<T, P>(
