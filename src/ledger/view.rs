@@ -101,27 +101,19 @@ impl Ledger {
         let mut part = WorkspaceLedger::default();
         let id = workspace.as_str();
         let reader = self.store.reader();
-        let rows = sqlx::query("SELECT repository, branch FROM looks WHERE workspace = $1")
-            .bind(id)
-            .fetch_all(reader)
-            .await
-            .map_err(self.sql())?;
-        for row in rows {
-            let repository: String = row.try_get(0).map_err(self.sql())?;
-            let branch: String = row.try_get(1).map_err(self.sql())?;
+        let looks = "SELECT string_agg(length(repository) || ':' || repository || \
+             length(branch) || ':' || branch, '') FROM looks WHERE workspace = $1";
+        for row in self.rows(looks, id).await?.each() {
+            let [repository, branch] = row.map_err(|why| self.content(why))?;
             let repository = repository.parse().map_err(|why: String| self.content(why))?;
             part.looks.insert(Look { repository, branch: Name::from(branch) });
         }
-        let rows = sqlx::query("SELECT change_name, facts FROM change_facts WHERE workspace = $1")
-            .bind(id)
-            .fetch_all(reader)
-            .await
-            .map_err(self.sql())?;
-        for row in rows {
-            let change: String = row.try_get(0).map_err(self.sql())?;
-            let facts: String = row.try_get(1).map_err(self.sql())?;
+        let changes = "SELECT string_agg(length(change_name) || ':' || change_name || \
+             length(facts) || ':' || facts, '') FROM change_facts WHERE workspace = $1";
+        for row in self.rows(changes, id).await?.each() {
+            let [change, facts] = row.map_err(|why| self.content(why))?;
             let change = change.parse().map_err(|why: String| self.content(why))?;
-            part.changes.insert(change, self.json(&facts)?);
+            part.changes.insert(change, self.json(facts)?);
         }
         let row = sqlx::query("SELECT facts FROM mainline_facts WHERE workspace = $1")
             .bind(id)

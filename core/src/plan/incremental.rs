@@ -56,8 +56,12 @@ impl Planner {
     }
 
     /// Makes the plan from scratch and compares it with the incremental one; whether they were equal.
-    /// Where they differ the one from scratch is returned and remembered.
+    /// Where they differ the one from scratch is returned and remembered. The first plan is one from
+    /// scratch itself.
     pub fn check(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> (Plan, bool) {
+        if self.last.is_none() {
+            return (self.plan(snapshot, ledger), true);
+        }
         let incremental = self.plan(snapshot, ledger);
         let scratch = plan(snapshot, ledger);
         if incremental == scratch {

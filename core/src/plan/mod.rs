@@ -53,7 +53,7 @@ use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 use crate::references::Finding;
 
-pub use tracked::update_inputs;
+pub use tracked::{update_inputs, watched};
 
 use decide::Deciding;
 use look::View;

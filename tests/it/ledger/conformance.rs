@@ -169,6 +169,7 @@ async fn what_is_remembered_survives(ledger: Ledger, store: Store, clock: Clock)
     ledger.save_workspace(&term, &workspace(), "{}").await.expect("saved");
     ledger.pause(&term, &workspace(), "p").await.expect("paused");
     let same = Ledger::open(store, clock).await.expect("opened");
+    same.look().await.expect("read");
     assert_eq!(same.id(), ledger.id());
     assert_eq!(same.recall("answer").await.expect("recalled"), [value(2)]);
     assert_eq!(same.saved_workspace(&workspace()).await.expect("saved").as_deref(), Some("{}"));
@@ -282,6 +283,7 @@ async fn what_is_said_is_due_until_it_is_written(ledger: Ledger, store: Store, c
     assert_eq!(due().await, []);
     commit(wanted(success, &["y"])).await;
     let same = Ledger::open(store, clock.clone()).await.expect("opened");
+    same.look().await.expect("read");
     assert_eq!(same.view().workspaces["w"].said.statuses[&key], status(success));
     mark(success).await;
     assert_eq!(due().await, []);
