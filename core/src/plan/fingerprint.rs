@@ -19,7 +19,16 @@ pub(crate) fn of_set(
     view: &View<'_>,
     set: &[SetMember],
     difference: Option<Fingerprint>,
-) -> (Fingerprint, Vec<FingerprintPart>) {
+) -> Fingerprint {
+    of_set_in(view, set, difference, view.settings.epoch)
+}
+
+/// What that is made of, in words.
+pub(crate) fn parts_of_set(
+    view: &View<'_>,
+    set: &[SetMember],
+    difference: Option<Fingerprint>,
+) -> Vec<FingerprintPart> {
     let mut parts = workspace_parts(view);
     parts.extend(set.iter().map(|member| FingerprintPart {
         what: format!("{} on {}", member.change, member.base),
@@ -29,7 +38,7 @@ pub(crate) fn of_set(
         let what = "difference between its manifest and the mainline's".to_owned();
         parts.push(FingerprintPart { what, value: difference.to_string() });
     }
-    (of_set_in(view, set, difference, view.settings.epoch), parts)
+    parts
 }
 
 /// Of a set in some epoch.
@@ -62,8 +71,7 @@ pub(crate) fn of_mainline(
     view: &View<'_>,
     heads: &[PackageHead],
     pins: &[(Name, String)],
-) -> (Fingerprint, Vec<FingerprintPart>) {
-    let mut parts = workspace_parts(view);
+) -> Fingerprint {
     let mut hashes = Vec::with_capacity(heads.len() + pins.len());
     for head in heads {
         hashes.push(leaf(&[
@@ -72,16 +80,29 @@ pub(crate) fn of_mainline(
             head.repository.path.as_bytes(),
             head.head.as_bytes(),
         ]));
-        parts.push(FingerprintPart {
-            what: format!("{} from {}", head.package, head.repository),
-            value: head.head.to_string(),
-        });
     }
     for (package, pin) in pins {
         hashes.push(leaf(&[b"pin", package.as_bytes(), pin.as_bytes()]));
-        parts.push(FingerprintPart { what: format!("{package} pinned"), value: pin.clone() });
     }
-    (root(view, b"mainline", view.settings.epoch, &hashes), parts)
+    root(view, b"mainline", view.settings.epoch, &hashes)
+}
+
+/// What that is made of, in words.
+pub(crate) fn parts_of_mainline(
+    view: &View<'_>,
+    heads: &[PackageHead],
+    pins: &[(Name, String)],
+) -> Vec<FingerprintPart> {
+    let mut parts = workspace_parts(view);
+    parts.extend(heads.iter().map(|head| FingerprintPart {
+        what: format!("{} from {}", head.package, head.repository),
+        value: head.head.to_string(),
+    }));
+    parts.extend(pins.iter().map(|(package, pin)| FingerprintPart {
+        what: format!("{package} pinned"),
+        value: pin.clone(),
+    }));
+    parts
 }
 
 fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {

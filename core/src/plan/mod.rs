@@ -12,6 +12,7 @@ mod candidate;
 mod choice;
 mod cover;
 mod decide;
+mod decided;
 mod edges;
 pub mod explain;
 mod explain_text;
@@ -31,6 +32,7 @@ mod report;
 mod request;
 mod rights;
 mod sets;
+mod shared;
 mod stack;
 mod tracked;
 mod trust;
@@ -57,6 +59,7 @@ pub use tracked::{update_inputs, watched};
 
 use decide::Deciding;
 use look::View;
+use shared::Shared;
 use tracked::{Tracked, TrackedRepository};
 
 /// Questions that one plan may ask; the others are asked by the next.
@@ -67,11 +70,12 @@ const TURNS: usize = 16;
 
 /// Plans everything from scratch.
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
+    let shared = Shared::default();
     let workspaces = snapshot
         .settings
         .workspaces
         .iter()
-        .map(|settings| Arc::new(workspace(snapshot, settings, ledger)))
+        .map(|settings| Arc::new(workspace(snapshot, settings, ledger, &shared)))
         .collect();
     assemble(snapshot, workspaces)
 }
@@ -89,6 +93,7 @@ fn workspace(
     snapshot: &Snapshot,
     settings: &WorkspaceSettings,
     ledger: &LedgerView,
+    shared: &Shared,
 ) -> WorkspacePlan {
     let empty = WorkspaceLedger::default();
     let workspace_ledger = ledger.workspaces.get(&settings.id).map_or(&empty, |ledger| ledger);
@@ -96,14 +101,14 @@ fn workspace(
     let tracked = tracked::tracked(&view);
     let mainline = mainline::mainline(&view, &tracked);
     let mut beyond = BTreeMap::new();
-    let mut turn = turn(&view, &tracked, mainline.as_ref(), &beyond);
+    let mut turn = turn(&view, &tracked, mainline.as_ref(), &beyond, shared);
     // What candidates have beyond the mainline's manifest takes part from the start.
     for _ in 0..TURNS {
         if turn.discovered.is_empty() {
             break;
         }
         beyond.append(&mut turn.discovered);
-        turn = self::turn(&view, &tracked, mainline.as_ref(), &beyond);
+        turn = self::turn(&view, &tracked, mainline.as_ref(), &beyond, shared);
     }
     let mainline_facts = turn.mainline_facts.take();
     let subjects = std::mem::take(&mut turn.subjects);
@@ -139,7 +144,7 @@ fn workspace(
 /// Mainline and changes of a workspace, decided with some repositories beyond those of its manifest.
 struct Turn {
     mainline_facts: Option<MainlineFacts>,
-    subjects: Vec<SubjectPlan>,
+    subjects: Vec<Arc<SubjectPlan>>,
     looks: Vec<Look>,
     facts: look::Facts,
     /// Clear references that fail, of each change itself.
@@ -152,6 +157,7 @@ fn turn(
     tracked: &Tracked,
     mainline: Result<&mainline::Mainline, &String>,
     beyond: &BTreeMap<RepositoryId, TrackedRepository>,
+    shared: &Shared,
 ) -> Turn {
     let mut changes = openness::changes(view, tracked, beyond);
     let to_hold = adoption::adopt(view, &mut changes);
@@ -183,9 +189,10 @@ fn turn(
         undecided: &undecided,
         findings: &findings,
         to_hold: &to_hold,
+        shared,
         below: &below,
     };
-    let mut subjects = vec![mainline_plan];
+    let mut subjects = vec![Arc::new(mainline_plan)];
     subjects.extend(decide::decide(&deciding, &mut facts));
     Turn {
         mainline_facts,
@@ -205,16 +212,10 @@ fn mainline_subject(
     let mut plan = SubjectPlan {
         subject: Subject::Mainline,
         decision: Decision::Unknown { reason: String::new() },
-        packages: Vec::new(),
-        set: Vec::new(),
-        overrides: Vec::new(),
+        of: Arc::default(),
         trusted: true,
         candidate: None,
         fingerprint: None,
-        parts: Vec::new(),
-        references: Vec::new(),
-        findings: Vec::new(),
-        notes: Vec::new(),
         triggers: Vec::new(),
         superseded: Vec::new(),
     };
@@ -239,7 +240,9 @@ fn mainline_subject(
         for due in standing.due {
             let priority = request::priority(due.cause, Priority::Mainline);
             let request = request::of_mainline(view, mainline, &due);
-            plan.triggers.push(Trigger { ci: due.ci, priority, request, needs_approval: false });
+            let parts = mainline.parts(view);
+            let (ci, needs_approval) = (due.ci, false);
+            plan.triggers.push(Trigger { ci, priority, request, parts, needs_approval });
             facts.heads.clone_from(&mainline.heads);
         }
     }
@@ -250,6 +253,5 @@ fn mainline_subject(
         "the mainline moved on",
     );
     plan.fingerprint = Some(mainline.fingerprint);
-    plan.parts.clone_from(&mainline.parts);
     (plan, Some(facts))
 }

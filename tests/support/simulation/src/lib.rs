@@ -24,6 +24,7 @@ mod world;
 use std::fmt;
 
 pub use ledger::{Ledger, Marking, Memory, OpenRow};
+pub use settings::Variant;
 pub use run::{Simulation, Taken};
 pub use shrink::shrunk;
 

@@ -195,7 +195,7 @@ impl<'l> Simulation<'l> {
         let id: Name = workspace.id.clone();
         match random.below(8) {
             0..4 => {
-                let wait = |planned: &&crosswatch_core::model::plan::SubjectPlan| {
+                let wait = |planned: &&std::sync::Arc<crosswatch_core::model::plan::SubjectPlan>| {
                     matches!(planned.decision, Decision::Held { why: Held::Approval, .. })
                 };
                 let waiting: Vec<_> = workspace.subjects.iter().filter(wait).collect();
@@ -332,8 +332,9 @@ impl<'l> Simulation<'l> {
             }
         }
         let plan = self.daemon().plan.clone().expect("a plan");
+        let snapshot = self.daemon().snapshot.clone();
         let view = self.ledger.view();
-        Oracle::new(&self.world, &self.books, &view).check(&plan)
+        Oracle::new(&self.world, &self.books, &view).check(&snapshot, &plan)
     }
 
     fn unrest(&mut self) -> String {
