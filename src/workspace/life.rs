@@ -218,7 +218,7 @@ impl Life {
     /// and which directory works.
     async fn recover(&mut self) {
         let _alone = self.slots.alone(&self.settings.name).await;
-        let before = serde_json::to_string(&self.saved).ok();
+        let before = self.saved.clone();
         let failure = self.saved.failure.clone();
         while let Err(error) = self.folders.hold().await {
             let lock = self.folders.lock.display();
@@ -251,7 +251,7 @@ impl Life {
             self.step(Event::Gone);
         }
         // After most starts nothing is to be kept, of many workspaces.
-        if before != serde_json::to_string(&self.saved).ok() {
+        if before != self.saved {
             self.save().await;
         }
     }

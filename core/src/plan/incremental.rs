@@ -12,7 +12,7 @@ use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 
 use super::shared::Shared;
-use super::{assemble, workspace};
+use super::{assemble, each, workspace};
 
 /// Remembers the last plan with its inputs.
 #[derive(Default)]
@@ -33,18 +33,17 @@ impl Planner {
             Arc::ptr_eq(&before.settings, &snapshot.settings) && view.ledger_id == ledger.ledger_id
         });
         let moved = last.map(|(before, ..)| Moved::between(before, snapshot));
-        let workspaces = snapshot.settings.workspaces.iter().map(|settings| {
+        let workspaces = each(&snapshot.settings.workspaces, |settings| {
             let kept = last.zip(moved.as_ref()).and_then(|((before, view, plan), moved)| {
-                plan.workspace(&settings.name).filter(|plan| {
-                    holds(plan, settings, moved, (before, view), (snapshot, ledger))
-                })
+                plan.workspace(&settings.name)
+                    .filter(|plan| holds(plan, settings, moved, (before, view), (snapshot, ledger)))
             });
             match kept {
                 Some(plan) => Arc::clone(plan),
                 None => Arc::new(workspace(snapshot, settings, ledger, &self.shared)),
             }
         });
-        let made = assemble(snapshot, workspaces.collect());
+        let made = assemble(snapshot, workspaces);
         self.last = Some((snapshot.clone(), ledger.clone(), made.clone()));
         made
     }

@@ -68,16 +68,36 @@ pub const MAX_WANTED: usize = 2_000;
 /// How often candidates may bring more repositories within one plan; later ones wait for the next.
 const TURNS: usize = 16;
 
+/// So many workspaces are worth threads of their own, and so many of these.
+const MANY: usize = 64;
+const THREADS: usize = 4;
+
 /// Plans everything from scratch.
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
     let shared = Shared::default();
-    let workspaces = snapshot
-        .settings
-        .workspaces
-        .iter()
-        .map(|settings| Arc::new(workspace(snapshot, settings, ledger, &shared)))
-        .collect();
+    let workspaces = each(&snapshot.settings.workspaces, |settings| {
+        Arc::new(workspace(snapshot, settings, ledger, &shared))
+    });
     assemble(snapshot, workspaces)
+}
+
+/// What `make` makes of each, in the same order; by several threads where there are many.
+fn each<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
+    if all.len() < MANY {
+        return all.iter().map(make).collect();
+    }
+    std::thread::scope(|scope| {
+        let make = &make;
+        let chunks = all.chunks(all.len().div_ceil(THREADS));
+        let threads: Vec<_> = chunks
+            .map(|chunk| scope.spawn(move || chunk.iter().map(make).collect::<Vec<M>>()))
+            .collect();
+        let made = threads.into_iter().map(|thread| match thread.join() {
+            Ok(made) => made,
+            Err(broke) => std::panic::resume_unwind(broke),
+        });
+        made.flatten().collect()
+    })
 }
 
 /// Joins the plans of all workspaces.

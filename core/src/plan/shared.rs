@@ -1,8 +1,7 @@
 //! Plans of sets, each kept once however many workspaces see the set alike.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::model::identity::ChangeId;
 use crate::model::plan::SetPlan;
@@ -10,13 +9,19 @@ use crate::model::plan::SetPlan;
 /// Those that are known, by the change that they are of.
 #[derive(Default)]
 pub(crate) struct Shared {
-    known: RefCell<BTreeMap<ChangeId, Vec<Weak<SetPlan>>>>,
+    known: Mutex<Known>,
 }
 
+type Known = BTreeMap<ChangeId, Vec<Weak<SetPlan>>>;
+
 impl Shared {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The known one that is equal, or this.
     pub(crate) fn share(&self, change: &ChangeId, mut plan: SetPlan) -> Arc<SetPlan> {
-        let mut known = self.known.borrow_mut();
+        let mut known = self.known();
         let Some(known) = known.get_mut(change) else {
             let plan = Arc::new(compact(plan));
             known.insert(change.clone(), vec![Arc::downgrade(&plan)]);
@@ -34,7 +39,7 @@ impl Shared {
 
     /// Forgets what nobody has any more.
     pub(crate) fn tidy(&self) {
-        self.known.borrow_mut().retain(|_, known| {
+        self.known().retain(|_, known| {
             known.retain(|known| known.strong_count() > 0);
             !known.is_empty()
         });
