@@ -10,5 +10,6 @@ mod ledger_faults;
 mod mirrors;
 mod outages;
 mod reports;
+mod restarts;
 mod wakes;
 pub(crate) mod webhooks;
