@@ -27,14 +27,13 @@ use std::sync::atomic::AtomicUsize;
 use crosswatch_core::model::change::{Fate, Files, Listing, Rights};
 use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::locator::Locator;
-use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::references::{self, Forges, References};
 use futures_util::future::{BoxFuture, try_join};
 use secrecy::SecretString;
 
-use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};
+use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed, Saying, Spoken, Sticky};
 use crate::http::conditional::{AskError, Conditional, Reply};
 use crate::http::{Api, Bearer, HttpError, HttpRequest, Method, Pages, StatusCode, Toll, Urgency};
 use deliveries::Asking;
@@ -114,6 +113,8 @@ struct Inner {
     graphql: Api,
     /// What is left out of everything that is said.
     token: Option<Bearer>,
+    /// Whether it is an application's, which writes check runs.
+    app: bool,
     ask: Conditional,
     reader: BodyReader,
     deadline: Span,
@@ -155,6 +156,26 @@ impl GitHub {
         ask: Conditional,
         reader: BodyReader,
     ) -> Result<Self, SetupError> {
+        Self::make(deadline, settings, (credential, false), ask, reader)
+    }
+
+    /// The same by an installation of an application.
+    pub fn by_app(
+        settings: &ForgeSettings,
+        credential: (String, Bearer),
+        ask: Conditional,
+        reader: BodyReader,
+    ) -> Result<Self, SetupError> {
+        Self::make(DEADLINE, settings, (Some(credential), true), ask, reader)
+    }
+
+    fn make(
+        deadline: Span,
+        settings: &ForgeSettings,
+        (credential, app): (Option<(String, Bearer)>, bool),
+        ask: Conditional,
+        reader: BodyReader,
+    ) -> Result<Self, SetupError> {
         let ForgeKind::GitHub(github) = &settings.kind else {
             return Err(SetupError::Kind { forge: settings.name.clone() });
         };
@@ -170,6 +191,7 @@ impl GitHub {
             rest: with(rest_api(settings)?),
             graphql: with(graphql),
             token: credential.as_ref().map(|(_, token)| token.clone()),
+            app,
             ask,
             reader,
             deadline,
@@ -251,9 +273,9 @@ impl ForgeApi for GitHub {
         Some(write::toll(&self.0))
     }
 
-    fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>> {
+    fn say(&self, saying: Saying) -> BoxFuture<'static, Result<Spoken, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { write::status(&inner, &key, &status).await })
+        Box::pin(async move { write::say(&inner, &saying).await })
     }
 
     fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>> {
