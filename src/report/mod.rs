@@ -121,6 +121,9 @@ impl Reporter {
             ready.entry(account.clone()).or_insert_with(|| self.governor.free_at(&toll));
             rows.push(Row { key: key.clone(), account, turn: due.turn(), since: due.since });
         }
+        // What may go at once may go at the time that the governor was asked, which is later than the
+        // time when this began.
+        let now = self.clock.now();
         let next = report::next_at(state, &rows, &ready);
         for Write(key) in report::step(state, Event::Rows(rows, ready), now) {
             let api = apis.get(&*key.repository().forge).cloned();
