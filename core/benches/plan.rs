@@ -5,14 +5,19 @@
 //! four.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run has nothing to say")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark measures the time that the world takes")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures the time that the world takes"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crosswatch_core::model::change::{Association, Author, ForgeChange, Listing, OpenRef, SourceBranch};
+use crosswatch_core::model::change::{
+    Association, Author, ForgeChange, Listing, OpenRef, SourceBranch,
+};
 use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::ledger_view::{LedgerView, WorkspaceLedger};
 use crosswatch_core::model::locator::Locator;
@@ -62,8 +67,10 @@ fn main() -> ExitCode {
 /// Each number in a process of its own, so that none begins with the memory of another.
 fn each(numbers: &[usize]) -> ExitCode {
     println!("BLAKE3 of 256 MB: {:.0} ms on one core", millis(blake3()));
-    println!("{:>8}  {:>12}  {:>22}  {:>22}  {:>10}", "pairs", "from scratch", "one head: median, worst",
-        "one base: median, worst", "growth");
+    println!(
+        "{:>8}  {:>12}  {:>22}  {:>22}  {:>10}",
+        "pairs", "from scratch", "one head: median, worst", "one base: median, worst", "growth"
+    );
     let mut held = true;
     for pairs in numbers {
         let own = std::env::current_exe().expect("this program");
@@ -101,16 +108,30 @@ fn measure(pairs: usize) -> ExitCode {
     assert!(settled, "facts still move");
     let counted: usize = plan.workspaces.iter().map(|plan| plan.subjects.len() - 1).sum();
     let grown = resident() - before;
-    let scratch = median(&mut (0..SCRATCH).map(|_| timed(|| {
-        drop(crosswatch_core::plan::plan(&world.snapshot, &world.ledger));
-    })).collect::<Vec<_>>());
+    let scratch = median(
+        &mut (0..SCRATCH)
+            .map(|_| {
+                timed(|| {
+                    drop(crosswatch_core::plan::plan(&world.snapshot, &world.ledger));
+                })
+            })
+            .collect::<Vec<_>>(),
+    );
     let heads = world.moves(&mut planner, World::push);
     let bases = world.moves(&mut planner, World::push_base);
     println!(
         "{counted:>8}  {:>9.0} ms  {:>9.2} ms, {:>6.2} ms  {:>9.2} ms, {:>6.2} ms  {grown:>7.0} MB ({:.0} MB the snapshot)",
-        millis(scratch), millis(heads.0), millis(heads.1), millis(bases.0), millis(bases.1), snapshot - before,
+        millis(scratch),
+        millis(heads.0),
+        millis(heads.1),
+        millis(bases.0),
+        millis(bases.1),
+        snapshot - before,
     );
-    let held = scratch <= SCRATCH_BAR && heads.0 <= MEDIAN_BAR && heads.1 <= WORST_BAR && grown <= GROWTH_BAR;
+    let held = scratch <= SCRATCH_BAR
+        && heads.0 <= MEDIAN_BAR
+        && heads.1 <= WORST_BAR
+        && grown <= GROWTH_BAR;
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -159,7 +180,8 @@ impl World {
         settings.workspaces = (0..WORKSPACES)
             .map(|at| {
                 let name = Name::from(format!("w{at:04}"));
-                let mut own = WorkspaceSettings { name: name.clone(), id: name, ..workspace.clone() };
+                let mut own =
+                    WorkspaceSettings { name: name.clone(), id: name, ..workspace.clone() };
                 own.changes.adopt = Adopt::None;
                 Arc::new(own)
             })
@@ -250,7 +272,8 @@ impl World {
             line: 3,
             via: Via::Line,
         });
-        let references = References { references: written.into_iter().collect(), ..References::default() };
+        let references =
+            References { references: written.into_iter().collect(), ..References::default() };
         OpenRef {
             number,
             head: self.oid(),
@@ -259,7 +282,11 @@ impl World {
             merge: true,
             forge: Some(Box::new(ForgeChange {
                 draft: false,
-                author: Some(Author { login: "somebody".into(), bot: false, association: Association::Member }),
+                author: Some(Author {
+                    login: "somebody".into(),
+                    bot: false,
+                    association: Association::Member,
+                }),
                 source: Some(SourceBranch {
                     repository: id.clone(),
                     owner: "robotics-group".into(),

@@ -57,9 +57,9 @@ impl Deciding<'_, '_> {
         id: &ChangeId,
         decided: &'s Decided,
     ) -> Option<&'s ChangeId> {
-        let undecided = decided.above(id).find(|(_, plan)| {
-            plan.trusted && matches!(plan.decision, Decision::Unknown { .. })
-        });
+        let undecided = decided
+            .above(id)
+            .find(|(_, plan)| plan.trusted && matches!(plan.decision, Decision::Unknown { .. }));
         undecided.map(|(other, _)| other).or_else(|| self.below.get(id))
     }
 }

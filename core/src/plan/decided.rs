@@ -32,7 +32,10 @@ impl Decided {
     }
 
     /// Other changes whose sets may have this one, by identity.
-    pub(crate) fn above(&self, id: &ChangeId) -> impl Iterator<Item = (&ChangeId, &Arc<SubjectPlan>)> {
+    pub(crate) fn above(
+        &self,
+        id: &ChangeId,
+    ) -> impl Iterator<Item = (&ChangeId, &Arc<SubjectPlan>)> {
         let above = self.above.get(id).into_iter().flatten();
         above.filter_map(|above| self.plans.get_key_value(above))
     }

@@ -197,7 +197,8 @@ impl<'a> Explainer<'a> {
                 mainline.map(|mainline| mainline.parts(&self.view)).unwrap_or_default()
             }
             Subject::Change(_) => {
-                let difference = subject.candidate.as_ref().and_then(|plan| plan.difference.as_ref());
+                let difference =
+                    subject.candidate.as_ref().and_then(|plan| plan.difference.as_ref());
                 let digest = difference.and_then(|difference| difference.digest);
                 fingerprint::parts_of_set(&self.view, &subject.set, digest)
             }

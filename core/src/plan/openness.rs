@@ -73,7 +73,12 @@ pub(crate) fn changes<'a>(
         facts: Facts::default(),
         looks: Vec::new(),
     };
-    for (id, repository) in tracked.repositories.iter().chain(beyond) {
+    let limited = view
+        .scope()
+        .map(|scope| scope.iter().filter_map(|id| tracked.repositories.get_key_value(id)));
+    let all = limited.is_none().then(|| tracked.repositories.iter().chain(beyond));
+    for (id, repository) in limited.into_iter().flatten().chain(all.into_iter().flatten()) {
+        view.about(Some(id));
         let Some(part) = view.repository(id) else {
             changes.unread.insert(id.clone(), format!("{id} was not read yet"));
             continue;
@@ -118,6 +123,7 @@ pub(crate) fn changes<'a>(
             changes.stacks.insert(id.clone(), stack);
         }
     }
+    view.about(None);
     let unknown = |state: &State<'_>| matches!(state, State::Unknown(_));
     changes.uncertain = !changes.unread.is_empty() || changes.states.values().any(unknown);
     changes

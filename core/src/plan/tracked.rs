@@ -18,7 +18,7 @@ use super::look::View;
 #[derive(Clone, Default)]
 pub(crate) struct Tracked {
     pub(crate) repositories: BTreeMap<RepositoryId, TrackedRepository>,
-    pub(crate) unwatched: Vec<Unwatched>,
+    pub(crate) unwatched: Arc<Vec<Unwatched>>,
 }
 
 /// One tracked repository.
@@ -107,12 +107,15 @@ fn add(
     let (url, branch, pin) = match vcs {
         Vcs::Git { url, branch, pin } => (url, branch, pin),
         Vcs::Other { kind, .. } => {
-            tracked.unwatched.push(unwatched(format!("its version control is {kind}, not git")));
+            Arc::make_mut(&mut tracked.unwatched)
+                .push(unwatched(format!("its version control is {kind}, not git")));
             return;
         }
     };
     match view.snapshot.locator.locate(url) {
-        Located::Unwatched { reason } => tracked.unwatched.push(unwatched(reason)),
+        Located::Unwatched { reason } => {
+            Arc::make_mut(&mut tracked.unwatched).push(unwatched(reason))
+        }
         Located::Repository { id, spelling, url, .. } => {
             let branch = branch.clone().or_else(|| {
                 let listing = &view.repository(&id)?.listing;

@@ -24,8 +24,8 @@ mod world;
 use std::fmt;
 
 pub use ledger::{Ledger, Marking, Memory, OpenRow};
-pub use settings::Variant;
 pub use run::{Simulation, Taken};
+pub use settings::Variant;
 pub use shrink::shrunk;
 
 /// Something that must not be.
