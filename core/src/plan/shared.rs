@@ -1,58 +1,59 @@
-//! Plans of sets, each kept once however many workspaces see the set alike.
+//! What workspaces have in common, kept once for all of them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::model::identity::ChangeId;
+use crate::model::common::Common;
+use crate::model::identity::{ChangeId, RepositoryId};
+use crate::model::ledger_view::Seen;
 use crate::model::plan::SetPlan;
 
-/// Those that are known, by the change that they are of.
+use super::tracked::TrackedRepository;
+
+/// Sets, facts and repositories as workspaces see them.
 #[derive(Default)]
 pub(crate) struct Shared {
-    known: Mutex<Known>,
+    sets: Mutex<Common<ChangeId, SetPlan>>,
+    seen: Mutex<Common<ChangeId, Seen>>,
+    repositories: Mutex<Common<RepositoryId, TrackedRepository>>,
 }
-
-type Known = BTreeMap<ChangeId, Vec<Weak<SetPlan>>>;
 
 impl Shared {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The plan of a change's set.
+    pub(crate) fn set(&self, change: &ChangeId, mut plan: SetPlan) -> Arc<SetPlan> {
+        // Gives back the room that lists took while they grew.
+        plan.packages.shrink_to_fit();
+        plan.set.shrink_to_fit();
+        plan.overrides.shrink_to_fit();
+        plan.references.shrink_to_fit();
+        plan.findings.shrink_to_fit();
+        plan.notes.shrink_to_fit();
+        locked(&self.sets).share(change, Arc::new(plan))
     }
 
-    /// The known one that is equal, or this.
-    pub(crate) fn share(&self, change: &ChangeId, mut plan: SetPlan) -> Arc<SetPlan> {
-        let mut known = self.known();
-        let Some(known) = known.get_mut(change) else {
-            let plan = Arc::new(compact(plan));
-            known.insert(change.clone(), vec![Arc::downgrade(&plan)]);
-            return plan;
-        };
-        known.retain(|known| known.strong_count() > 0);
-        if let Some(same) = known.iter().filter_map(Weak::upgrade).find(|known| **known == plan) {
-            return same;
-        }
-        plan = compact(plan);
-        let plan = Arc::new(plan);
-        known.push(Arc::downgrade(&plan));
-        plan
+    /// What was seen of a change.
+    pub(crate) fn seen(&self, change: &ChangeId, seen: Arc<Seen>) -> Arc<Seen> {
+        locked(&self.seen).share(change, seen)
     }
 
-    /// Forgets what nobody has any more.
+    /// A repository as it is tracked.
+    pub(crate) fn repository(
+        &self,
+        id: &RepositoryId,
+        mut tracked: Arc<TrackedRepository>,
+    ) -> Arc<TrackedRepository> {
+        Arc::make_mut(&mut tracked).uses.shrink_to_fit();
+        locked(&self.repositories).share(id, tracked)
+    }
+
+    /// Forgets what no workspace has any more.
     pub(crate) fn tidy(&self) {
-        self.known().retain(|_, known| {
-            known.retain(|known| known.strong_count() > 0);
-            !known.is_empty()
-        });
+        locked(&self.sets).tidy();
+        locked(&self.seen).tidy();
+        locked(&self.repositories).tidy();
     }
 }
 
-/// Gives back the room that lists took while they grew.
-fn compact(mut plan: SetPlan) -> SetPlan {
-    plan.packages.shrink_to_fit();
-    plan.set.shrink_to_fit();
-    plan.overrides.shrink_to_fit();
-    plan.references.shrink_to_fit();
-    plan.findings.shrink_to_fit();
-    plan.notes.shrink_to_fit();
-    plan
+/// Several threads plan; none of them leaves anything half done.
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,12 +17,12 @@ use super::look::View;
 /// Everything that a workspace tracks.
 #[derive(Clone, Default)]
 pub(crate) struct Tracked {
-    pub(crate) repositories: BTreeMap<RepositoryId, TrackedRepository>,
-    pub(crate) unwatched: Vec<Unwatched>,
+    pub(crate) repositories: BTreeMap<RepositoryId, Arc<TrackedRepository>>,
+    pub(crate) unwatched: Arc<Vec<Unwatched>>,
 }
 
 /// One tracked repository.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct TrackedRepository {
     pub(crate) spelling: Name,
     pub(crate) url: Name,
@@ -32,7 +32,7 @@ pub(crate) struct TrackedRepository {
 }
 
 /// A package, definition repository or source that comes from a repository.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) package: Name,
     pub(crate) override_key: Name,
@@ -46,6 +46,11 @@ pub(crate) struct Use {
 }
 
 impl TrackedRepository {
+    /// Of which nothing is known to come.
+    pub(crate) fn bare(spelling: Name, url: Name) -> Self {
+        Self { spelling, url, uses: Vec::new(), open: false }
+    }
+
     /// Uses that a change against `base` overrides: those of that branch, and pinned ones.
     pub(crate) fn overridden<'a>(&'a self, base: &'a str) -> impl Iterator<Item = &'a Use> {
         self.uses
@@ -135,24 +140,25 @@ fn add(
     let (url, branch, pin) = match vcs {
         Vcs::Git { url, branch, pin } => (url, branch, pin),
         Vcs::Other { kind, .. } => {
-            tracked.unwatched.push(unwatched(format!("its version control is {kind}, not git")));
+            Arc::make_mut(&mut tracked.unwatched)
+                .push(unwatched(format!("its version control is {kind}, not git")));
             return;
         }
     };
     match view.snapshot.locator.locate(url) {
-        Located::Unwatched { reason } => tracked.unwatched.push(unwatched(reason)),
+        Located::Unwatched { reason } => {
+            Arc::make_mut(&mut tracked.unwatched).push(unwatched(reason))
+        }
         Located::Repository { id, spelling, url, .. } => {
             let branch = branch.clone().or_else(|| {
                 let listing = &view.repository(&id)?.listing;
                 listing.last_known(Purpose::ManifestInForce)?.default_branch.clone()
             });
-            let repository = tracked.repositories.entry(id).or_insert_with(|| TrackedRepository {
-                spelling,
-                url,
-                uses: Vec::new(),
-                open: false,
-            });
-            repository.uses.push(Use {
+            let repository = tracked
+                .repositories
+                .entry(id)
+                .or_insert_with(|| Arc::new(TrackedRepository::bare(spelling, url)));
+            Arc::make_mut(repository).uses.push(Use {
                 package: package.clone(),
                 override_key: override_key.clone(),
                 branch,
