@@ -3,13 +3,14 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A short immutable text that is cheap to clone: names of forges, workspaces, CIs, branches.
-#[derive(Clone, Hash)]
+#[derive(Clone)]
 pub struct Name(Arc<str>);
 
 /// The same text is mostly the same allocation, so that is looked at first.
@@ -20,6 +21,12 @@ impl PartialEq for Name {
 }
 
 impl Eq for Name {}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl PartialOrd for Name {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
