@@ -124,7 +124,11 @@ pub fn workspaces(published: &Published, board: &BoardContent) -> Vec<WorkspaceR
                 phase: status.phase,
                 since: status.since,
                 packages,
-                changes: plan.subjects.len().saturating_sub(1),
+                changes: plan
+                    .subjects
+                    .iter()
+                    .filter(|plan| plan.subject.change().is_some())
+                    .count(),
                 mainline,
                 failure: status.failure,
                 tail: status.tail,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Name, Oid, RepositoryId};
+use super::queue::{made_by_queue, queued};
 use super::time::Timestamp;
 use crate::references::References;
 
@@ -30,6 +31,23 @@ impl Listing {
     pub fn change(&self, number: u64) -> Option<&OpenRef> {
         let at = self.changes.binary_search_by_key(&number, |change| change.number).ok()?;
         self.changes.get(at)
+    }
+
+    /// Whether something that is built has this head: an open change, or an entry of a merge queue.
+    pub fn builds(&self, head: Oid) -> bool {
+        let queued = |(branch, at): (&Name, &Oid)| *at == head && made_by_queue(branch);
+        self.changes.iter().any(|change| change.head == head) || self.branches.iter().any(queued)
+    }
+
+    /// The ref that has `head` and is of the change of that number: the change's own, or that of an entry
+    /// of a merge queue that ends with it.
+    pub fn ref_of(&self, number: u64, head: Oid) -> Option<Name> {
+        let own = self.change(number).filter(|listed| listed.head == head);
+        own.map(|listed| listed.ref_name.clone()).or_else(|| {
+            let ends = |branch: &str| queued(branch).is_some_and(|(_, last, _)| last == number);
+            let same = self.branches.iter().find(|(branch, at)| **at == head && ends(branch));
+            same.map(|(branch, _)| Name::from(format!("refs/heads/{branch}")))
+        })
     }
 }
 

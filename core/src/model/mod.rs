@@ -11,6 +11,7 @@ pub mod observed;
 pub mod paths;
 pub mod plan;
 pub mod question;
+pub mod queue;
 pub mod report;
 pub mod run;
 pub mod saved;

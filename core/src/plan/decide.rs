@@ -22,6 +22,7 @@ use super::look::{Facts, View};
 use super::mainline::paused;
 use super::openness::{Changes, Open, State};
 use super::overrides::overrides;
+use super::queue::Root;
 use super::request;
 use super::rights::{Asking, Authors};
 use super::sets::{self, ChangeSet, Graph};
@@ -141,7 +142,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
 }
 
 /// A plan that says nothing but the decision.
-fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
+pub(crate) fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
     SubjectPlan {
         subject: Subject::Change(id.clone()),
         decision,
@@ -173,7 +174,7 @@ pub(crate) fn undecided(set: &ChangeSet) -> Decision {
 }
 
 impl Deciding<'_, '_> {
-    fn packages(&self, id: &ChangeId) -> Vec<Name> {
+    pub(crate) fn packages(&self, id: &ChangeId) -> Vec<Name> {
         let Some(repository) = self.tracked.repositories.get(&id.repository) else {
             return Vec::new();
         };
@@ -220,7 +221,7 @@ impl Deciding<'_, '_> {
                 let trusted = self.is_trusted(&self.asking(id, open, &set, plain), facts);
                 return Some(self.undecided(open, set, None, SubjectPlan { trusted, ..unknown }));
             }
-            Because::Of(why) => candidate::candidate(self, id, why, set, &gate),
+            Because::Of(why) => candidate::candidate(self, Root::Change(id), why, set, &gate),
         };
         match standing {
             Standing::Settled(settled) => {
@@ -519,7 +520,7 @@ impl Deciding<'_, '_> {
                 let priority = request::priority(due.cause, priority);
                 let request = request::of_change(self, id, open, plan, &due);
                 let needs_approval = !plan.trusted;
-                Trigger { ci: due.ci, priority, request, needs_approval }
+                Trigger { ci: due.ci, priority, request, needs_approval, approved_as: Vec::new() }
             })
             .collect()
     }
@@ -529,50 +530,71 @@ impl Deciding<'_, '_> {
         if !attempts::of(self.view, subject).iter().any(|attempt| attempt.stage.open()) {
             return None;
         }
-        let gone = self.view.gone(&id.repository).map(|since| {
-            format!(
-                "its repository is gone: {} has answered 404 since {since}",
-                id.repository.forge
-            )
-        });
-        let repositories = &self.tracked.repositories;
-        let repository = repositories.get(&id.repository).or(self.beyond.get(&id.repository));
-        let why = if let Some(gone) = &gone {
-            gone.as_str()
-        } else if repository.is_none() {
-            if self.undecided.get() {
-                let reason = "a candidate that may have its repository is not known".to_owned();
-                return Some(bare(id, Decision::Unknown { reason }));
-            }
-            let manifest = self.view.part.and_then(|part| part.manifest.value());
-            if manifest.is_none() {
-                let reason = "the manifest is not known".to_owned();
-                return Some(bare(id, Decision::Unknown { reason }));
-            }
-            "its repository is no longer part of the workspace"
-        } else if let Some(why) = self.changes.unread.get(&id.repository) {
-            return Some(bare(id, Decision::Unknown { reason: why.clone() }));
-        } else {
-            match (self.changes.states.get(id), repository) {
-                (Some(State::Merged { .. }), _) => "it is merged",
-                (Some(State::Open(_)), _) => "its base is no longer tracked",
-                (Some(State::Unknown(why)), _) => {
-                    return Some(bare(id, Decision::Unknown { reason: why.clone() }));
-                }
-                (None, Some(repository)) if self.view.hosted(&id.repository) => {
+        let over = match self.lost(&id.repository) {
+            Err(why) => Err(why),
+            Ok(Lost::Gone(why)) => Ok(why),
+            Ok(Lost::No(repository)) => match self.changes.states.get(id) {
+                Some(State::Merged { .. }) => Ok("it is merged".to_owned()),
+                Some(State::Open(_)) => Ok("its base is no longer tracked".to_owned()),
+                Some(State::Unknown(why)) => Err(why.clone()),
+                None if self.view.hosted(&id.repository) => {
                     match fated(self.view, repository, id) {
-                        Fated::Merged { .. } => "it is merged",
-                        Fated::Closed | Fated::Missing => "it is closed",
-                        Fated::Unknown(why) => {
-                            return Some(bare(id, Decision::Unknown { reason: why }));
-                        }
+                        Fated::Merged { .. } => Ok("it is merged".to_owned()),
+                        Fated::Closed | Fated::Missing => Ok("it is closed".to_owned()),
+                        Fated::Unknown(why) => Err(why),
                     }
                 }
-                (None, _) => "it is closed",
+                None => Ok("it is closed".to_owned()),
+            },
+        };
+        Some(self.over(subject, id, over))
+    }
+
+    /// The plan of a subject that is over, or of which that is not known.
+    pub(crate) fn over(
+        &self,
+        subject: &Subject,
+        id: &ChangeId,
+        over: Result<String, String>,
+    ) -> SubjectPlan {
+        let (decision, superseded) = match over {
+            Err(reason) => (Decision::Unknown { reason }, Vec::new()),
+            Ok(reason) => {
+                let superseded = attempts::superseded(self.view, subject, None, &reason);
+                (Decision::Superseded { reason }, superseded)
             }
         };
-        let mut plan = bare(id, Decision::Superseded { reason: why.to_owned() });
-        plan.superseded = attempts::superseded(self.view, subject, None, why);
-        Some(plan)
+        SubjectPlan { subject: subject.clone(), superseded, ..bare(id, decision) }
     }
+
+    /// What became of the repository of something that is there no more; an error where that is not
+    /// known.
+    pub(crate) fn lost(&self, id: &RepositoryId) -> Result<Lost<'_>, String> {
+        if let Some(since) = self.view.gone(id) {
+            let why =
+                format!("its repository is gone: {} has answered 404 since {since}", id.forge);
+            return Ok(Lost::Gone(why));
+        }
+        match self.tracked.repositories.get(id).or(self.beyond.get(id)) {
+            Some(repository) => match self.changes.unread.get(id) {
+                Some(why) => Err(why.clone()),
+                None => Ok(Lost::No(repository)),
+            },
+            None if self.undecided.get() => {
+                Err("a candidate that may have its repository is not known".to_owned())
+            }
+            None if self.view.part.and_then(|part| part.manifest.value()).is_none() => {
+                Err("the manifest is not known".to_owned())
+            }
+            None => Ok(Lost::Gone("its repository is no longer part of the workspace".to_owned())),
+        }
+    }
+}
+
+/// What became of a repository.
+pub(crate) enum Lost<'t> {
+    /// Nothing of it is open any more, for this reason.
+    Gone(String),
+    /// It is there.
+    No(&'t TrackedRepository),
 }

@@ -219,17 +219,23 @@ impl<'a> Explainer<'a> {
     }
 
     fn trackings(&self, subject: &SubjectPlan) -> Vec<Tracking> {
-        let own = subject.subject.change();
-        let base = own.and_then(|own| subject.set.iter().find(|member| member.change == *own));
+        let own = subject.subject.repository();
+        let base = match &subject.subject {
+            Subject::Mainline => None,
+            Subject::Change(own) => {
+                let of = subject.set.iter().find(|member| member.change == *own);
+                of.map(|member| &member.base)
+            }
+            Subject::Queue(queue) => Some(&queue.base),
+        };
         let mut trackings: Vec<Tracking> = Vec::new();
         for (id, repository) in &self.tracked.repositories {
-            if own.is_some_and(|own| own.repository != *id) {
+            if own.is_some_and(|own| own != id) {
                 continue;
             }
             for used in &repository.uses {
                 let pinned = used.pin.is_some();
-                let matters =
-                    base.is_none_or(|base| pinned || used.branch.as_ref() == Some(&base.base));
+                let matters = base.is_none_or(|base| pinned || used.branch.as_ref() == Some(base));
                 if !matters {
                     continue;
                 }
@@ -310,7 +316,14 @@ impl<'a> Explainer<'a> {
                 None => words::trust(trusted, forge.map(|forge| &**forge)),
             },
             ref_name: chosen.map(|entry| entry.ref_name.clone()),
-            ref_choice: words::ref_choice(kind, chosen, listed, last),
+            ref_choice: match subject.subject.queue() {
+                Some(queue)
+                    if queue.repository == change.repository && queue.base == member.base =>
+                {
+                    words::queued(chosen)
+                }
+                _ => words::ref_choice(kind, chosen, listed, last),
+            },
             packages: chosen.map(|entry| entry.packages.clone()).unwrap_or_default(),
         }
     }

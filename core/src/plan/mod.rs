@@ -27,6 +27,7 @@ mod merged;
 mod openness;
 mod overrides;
 mod partly;
+mod queue;
 mod report;
 mod request;
 mod rights;
@@ -187,10 +188,14 @@ fn turn(
     };
     let mut subjects = vec![mainline_plan];
     subjects.extend(decide::decide(&deciding, &mut facts));
+    let (queues, queued_before) = queue::decide(&deciding, &facts);
+    subjects.extend(queues);
+    let mut looks = changes.looks;
+    looks.extend(queued_before);
     Turn {
         mainline_facts,
         subjects,
-        looks: changes.looks,
+        looks,
         facts,
         findings: findings.into_inner(),
         discovered: discovered.into_inner(),
@@ -239,7 +244,13 @@ fn mainline_subject(
         for due in standing.due {
             let priority = request::priority(due.cause, Priority::Mainline);
             let request = request::of_mainline(view, mainline, &due);
-            plan.triggers.push(Trigger { ci: due.ci, priority, request, needs_approval: false });
+            plan.triggers.push(Trigger {
+                ci: due.ci,
+                priority,
+                request,
+                needs_approval: false,
+                approved_as: Vec::new(),
+            });
             facts.heads.clone_from(&mainline.heads);
         }
     }

@@ -13,7 +13,7 @@ use super::mainline::{self, Mainline};
 use super::openness::Open;
 use super::tracked::manifest;
 
-/// Of a change and its set.
+/// Of a change and its set, or of an entry of a merge queue that ends with it.
 pub(crate) fn of_change(
     deciding: &Deciding<'_, '_>,
     id: &ChangeId,
@@ -132,8 +132,8 @@ pub(crate) fn page(view: &View<'_>, subject: &Subject) -> Option<String> {
     let name = &view.settings.name;
     Some(match subject {
         Subject::Mainline => format!("{public}/workspaces/{name}"),
-        Subject::Change(change) => {
-            format!("{public}/workspaces/{name}#{}", change.to_string().replace('#', "-"))
+        Subject::Change(_) | Subject::Queue(_) => {
+            format!("{public}/workspaces/{name}#{}", subject.to_string().replace('#', "-"))
         }
     })
 }

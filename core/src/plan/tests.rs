@@ -17,6 +17,7 @@ mod paths;
 mod play;
 mod properties;
 mod pulls;
+mod queues;
 mod readings;
 mod reports;
 mod saved;

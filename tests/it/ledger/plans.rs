@@ -79,6 +79,7 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
             priority: Priority::Recent,
             request,
             needs_approval: false,
+            approved_as: Vec::new(),
         }],
         superseded: Vec::new(),
     }

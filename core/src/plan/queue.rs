@@ -1,0 +1,491 @@
+//! Merge queues: what a forge is about to merge, built as it would be merged.
+//!
+//! GitHub makes a branch for each entry of a queue: the base with everything that is queued up to one
+//! change. That branch is what is built, with the changes elsewhere that those in it depend on. It covers
+//! nothing and is covered by nothing, and for everything else it is not there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::build::{Priority, SetMember};
+use crate::model::change::Listing;
+use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
+use crate::model::ledger_view::{Adopted, Look};
+use crate::model::observed::Purpose;
+use crate::model::plan::{CandidatePlan, Decision, FingerprintPart, Held, SubjectPlan, Trigger};
+use crate::model::queue::QueueId;
+use crate::references::Finding;
+
+use super::attempts;
+use super::candidate::{self, Because, Gate, Standing, Undecided};
+use super::decide::{Deciding, Lost, bare, undecided};
+use super::fingerprint;
+use super::look::{Facts, View};
+use super::mainline::paused;
+use super::openness::{Open, State};
+use super::overrides::overrides;
+use super::request;
+use super::rights::Authors;
+use super::sets::{ChangeSet, Graph};
+use super::tracked::TrackedRepository;
+
+/// Entries of one queue that are looked at; GitHub builds no more at once.
+const MOST: usize = 100;
+
+/// An entry with the changes in it.
+pub(crate) struct Entry {
+    id: QueueId,
+    head: Oid,
+    /// The last change in it.
+    last: ChangeId,
+    /// All of them.
+    changes: BTreeSet<ChangeId>,
+}
+
+/// Of what a set is made.
+#[derive(Clone, Copy)]
+pub(crate) enum Root<'r> {
+    /// A change.
+    Change(&'r ChangeId),
+    /// An entry of a merge queue.
+    Queue(&'r Entry),
+}
+
+impl<'r> Root<'r> {
+    /// What is decided on.
+    pub(crate) fn subject(&self) -> Subject {
+        match self {
+            Self::Change(id) => Subject::Change((*id).clone()),
+            Self::Queue(entry) => Subject::Queue(Box::new(entry.id.clone())),
+        }
+    }
+
+    /// Where its references begin.
+    pub(crate) fn changes(&self) -> Vec<&'r ChangeId> {
+        match self {
+            Self::Change(id) => vec![*id],
+            Self::Queue(entry) => entry.changes.iter().collect(),
+        }
+    }
+
+    /// Its set in a graph. What is queued is merged as it is: of the changes for the same base only those
+    /// that are in it belong to it, and only the last of these stands for them.
+    pub(crate) fn set(&self, view: &View<'_>, graph: &Graph<'_>) -> ChangeSet {
+        let entry = match self {
+            Self::Change(id) => return graph.set(view, id),
+            Self::Queue(entry) => entry,
+        };
+        let left_out = |id: &ChangeId| {
+            let same = id.repository == entry.id.repository && !entry.changes.contains(id);
+            same && graph.open.get(id).is_some_and(|open| *open.base == entry.id.base)
+        };
+        let mut set = graph.set_of(view, &self.changes(), &left_out);
+        for id in &entry.changes {
+            for member in graph.members(id).filter(|member| left_out(member)) {
+                let text = format!(
+                    "{id} depends on {member}, which is left out: it is not queued before it"
+                );
+                set.notes.push(Finding { as_written: String::new(), line: 0, text });
+            }
+            if *id != entry.last {
+                set.contained.insert(id.clone());
+            }
+        }
+        set
+    }
+
+    /// What a build of its set checks out, in its order: each with the commit.
+    pub(crate) fn applied(&self, set: &ChangeSet) -> Vec<SetMember> {
+        let apart = |member: &&SetMember| !set.contained.contains(&member.change);
+        let mut applied: Vec<SetMember> = set.members.iter().filter(apart).cloned().collect();
+        if let Self::Queue(entry) = self {
+            let own = applied.iter_mut().find(|member| member.change == entry.last);
+            own.into_iter().for_each(|own| own.head = entry.head);
+        }
+        applied
+    }
+}
+
+/// Decides on every entry of the queues of what the workspace tracks, and on those that are there no
+/// more; with looks by which those are known that were there before the first.
+pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &Facts) -> (Vec<SubjectPlan>, Vec<Look>) {
+    let view = deciding.view;
+    let mut decided: BTreeMap<Subject, SubjectPlan> = BTreeMap::new();
+    let mut looks = Vec::new();
+    for (id, repository) in &deciding.tracked.repositories {
+        let Some(part) = view.repository(id).filter(|_| view.hosted(id)) else { continue };
+        if view.gone(id).is_some() {
+            continue;
+        }
+        let Some(listing) = part.listing.value() else {
+            let last = part.listing.last_known(Purpose::Display);
+            let why = deciding.changes.unread.get(id).cloned().unwrap_or_default();
+            for (queue, _) in
+                last.map(|last| entries(deciding, id, repository, last)).into_iter().flatten()
+            {
+                let plan = unknown(queue, why.clone());
+                decided.insert(plan.subject.clone(), plan);
+            }
+            continue;
+        };
+        let all = entries(deciding, id, repository, listing);
+        for (queue, head) in &all {
+            let branch = Name::from(queue.branch());
+            let look = Look { repository: id.clone(), branch };
+            let of_base = Look { repository: id.clone(), branch: queue.base.clone() };
+            let first = deciding.changes.looks.contains(&of_base);
+            if first {
+                looks.push(look.clone());
+            }
+            let before = first || view.ledger.looks.contains(&look);
+            let plan = match entry(view, listing, &all, queue, *head) {
+                Ok(entry) => Deciding::queued(deciding, &entry, before, facts),
+                Err(why) => unknown(queue.clone(), why),
+            };
+            decided.insert(plan.subject.clone(), plan);
+        }
+    }
+    for subject in view.ledger.attempts.keys() {
+        if let Some(queue) = subject.queue()
+            && !decided.contains_key(subject)
+            && let Some(plan) = gone(deciding, subject, queue)
+        {
+            decided.insert(subject.clone(), plan);
+        }
+    }
+    let plans = decided.into_values().map(|mut plan| {
+        plan.compact();
+        plan
+    });
+    (plans.collect(), looks)
+}
+
+/// The entries of one repository's queues for branches that matter here, each with its head.
+fn entries(
+    deciding: &Deciding<'_, '_>,
+    id: &RepositoryId,
+    repository: &TrackedRepository,
+    listing: &Listing,
+) -> Vec<(QueueId, Oid)> {
+    let pinned = deciding.view.settings.changes.pinned_roots;
+    let matters = |base: &Name| {
+        repository.tracks(base) || (pinned && repository.overridden(base).next().is_some())
+    };
+    let all = listing.branches.iter();
+    all.filter_map(|(branch, head)| Some((QueueId::of(id, branch)?, *head)))
+        .filter(|(queue, _)| matters(&queue.base))
+        .collect()
+}
+
+/// Which changes are in an entry: its own, and those of every entry whose head it contains. What an entry
+/// was put on is in its name, so as a rule nothing has to be asked for that.
+fn entry(
+    view: &View<'_>,
+    listing: &Listing,
+    all: &[(QueueId, Oid)],
+    queue: &QueueId,
+    head: Oid,
+) -> Result<Entry, String> {
+    let others: Vec<&(QueueId, Oid)> = all
+        .iter()
+        .filter(|(other, _)| other.base == queue.base && other.number != queue.number)
+        .collect();
+    if others.len() >= MOST {
+        return Err(format!(
+            "the merge queue of {} for {} has more than {MOST} entries",
+            queue.repository, queue.base
+        ));
+    }
+    let last = queue.change();
+    let mut changes = BTreeSet::from([last.clone()]);
+    let mut on = queue.on;
+    while let Some((below, _)) = others.iter().find(|(_, head)| *head == on)
+        && changes.insert(below.change())
+    {
+        on = below.on;
+    }
+    if listing.branches.get(&queue.base) != Some(&on) {
+        for (other, its_head) in others {
+            let change = other.change();
+            if !changes.contains(&change) && view.contains(&queue.repository, *its_head, head)? {
+                changes.insert(change);
+            }
+        }
+    }
+    Ok(Entry { id: queue.clone(), head, last, changes })
+}
+
+fn unknown(queue: QueueId, reason: String) -> SubjectPlan {
+    let plan = bare(&queue.change(), Decision::Unknown { reason });
+    SubjectPlan { subject: Subject::Queue(Box::new(queue)), ..plan }
+}
+
+/// An entry that was triggered and is in no queue any more.
+fn gone(deciding: &Deciding<'_, '_>, subject: &Subject, queue: &QueueId) -> Option<SubjectPlan> {
+    if !attempts::of(deciding.view, subject).iter().any(|attempt| attempt.stage.open()) {
+        return None;
+    }
+    let over = deciding.lost(&queue.repository).map(|lost| match lost {
+        Lost::Gone(why) => why,
+        Lost::No(_) => "it left the merge queue, or its base is no longer tracked".to_owned(),
+    });
+    Some(deciding.over(subject, &queue.change(), over))
+}
+
+/// What decides on one entry.
+struct Queued<'q> {
+    entry: &'q Entry,
+    subject: &'q Subject,
+    /// Whether it was there before we watched.
+    before: bool,
+    facts: &'q Facts,
+}
+
+impl Deciding<'_, '_> {
+    fn queued(&self, entry: &Entry, before: bool, facts: &Facts) -> SubjectPlan {
+        let root = Root::Queue(entry);
+        let subject = root.subject();
+        for id in &entry.changes {
+            if let Err(why) = self.in_queue(entry, id) {
+                return unknown(entry.id.clone(), why);
+            }
+        }
+        let queued = Queued { entry, subject: &subject, before, facts };
+        let set = root.set(self.view, self.graph);
+        let gate = Gate {
+            not_now: &|set| {
+                let (fingerprint, _) = self.print(entry, set, None);
+                self.not_now_queued(&queued, set, fingerprint)
+            },
+            approval: &|set| self.unapproved(&queued, set),
+        };
+        match candidate::because(self, &set, &gate) {
+            Because::Nothing => self.judged_queue(&queued, set, None),
+            Because::Unknown(reason) => {
+                self.bare_queue(&queued, set, None, Decision::Unknown { reason })
+            }
+            Because::Of(why) => match candidate::candidate(self, root, why, set, &gate) {
+                Standing::Settled(settled) => {
+                    let own = Deciding {
+                        tracked: &settled.tracked,
+                        graph: &settled.graph,
+                        manifest: Some(settled.manifest),
+                        difference: settled.plan.difference.as_ref(),
+                        ..*self
+                    };
+                    own.judged_queue(&queued, settled.set.clone(), Some(settled.plan.clone()))
+                }
+                Standing::Open(open) => {
+                    let Undecided { decision, set, plan } = *open;
+                    self.bare_queue(&queued, set, Some(plan), decision)
+                }
+            },
+        }
+    }
+
+    /// Whether a change of an entry is what the queue takes it for. Branches and changes may be read a
+    /// moment apart.
+    fn in_queue(&self, entry: &Entry, id: &ChangeId) -> Result<&Open<'_>, String> {
+        match self.changes.states.get(id) {
+            Some(State::Open(open)) if *open.base == entry.id.base => Ok(open),
+            Some(State::Open(open)) => {
+                Err(format!("{id} is queued for {}, but goes to {}", entry.id.base, open.base))
+            }
+            Some(State::Unknown(why)) => Err(why.clone()),
+            Some(State::Merged { .. }) | None => {
+                Err(format!("{id} is queued, but is not among the open changes"))
+            }
+        }
+    }
+
+    fn print(
+        &self,
+        entry: &Entry,
+        set: &ChangeSet,
+        difference: Option<Fingerprint>,
+    ) -> (Fingerprint, Vec<FingerprintPart>) {
+        let elsewhere = |member: &&SetMember| !entry.changes.contains(&member.change);
+        let elsewhere: Vec<SetMember> = set.members.iter().filter(elsewhere).cloned().collect();
+        fingerprint::of_queue(self.view, (&entry.id, entry.head), &elsewhere, difference)
+    }
+
+    /// The plan of an entry that has no fingerprint while something of it is not known.
+    fn bare_queue(
+        &self,
+        queued: &Queued<'_>,
+        set: ChangeSet,
+        candidate: Option<CandidatePlan>,
+        decision: Decision,
+    ) -> SubjectPlan {
+        let entry = queued.entry;
+        let mut overrides = overrides(self.view, self.tracked, self.graph, &set);
+        if let Some(own) = overrides.iter_mut().find(|one| one.change == entry.last) {
+            (own.ref_name, own.head) = (entry.id.ref_name(), entry.head);
+        }
+        SubjectPlan {
+            subject: queued.subject.clone(),
+            packages: self.packages(&entry.last),
+            overrides,
+            trusted: matches!(self.authors_of(queued, &set), Authors::Trusted),
+            candidate,
+            findings: set.findings,
+            notes: set.notes,
+            set: set.members,
+            ..bare(&entry.last, decision)
+        }
+    }
+
+    fn judged_queue(
+        &self,
+        queued: &Queued<'_>,
+        set: ChangeSet,
+        candidate: Option<CandidatePlan>,
+    ) -> SubjectPlan {
+        let view = self.view;
+        let Queued { entry, subject, .. } = queued;
+        if set.unknown.is_some() || set.unpaid.is_some() {
+            let decision = undecided(&set);
+            return self.bare_queue(queued, set, candidate, decision);
+        }
+        let difference = candidate.as_ref().and_then(|plan| plan.difference.as_ref());
+        let difference = difference.and_then(|difference| difference.digest);
+        let (fingerprint, parts) = self.print(entry, &set, difference);
+        let (decision, due) = match self.not_now_queued(queued, &set, fingerprint) {
+            Some(decision) => (decision, Vec::new()),
+            None => {
+                let standing = attempts::standing(view, subject, fingerprint, &parts, None);
+                (standing.decision, standing.due)
+            }
+        };
+        let approved_as = self.approved_as(&set, entry);
+        let mut plan = self.bare_queue(queued, set, candidate, decision);
+        plan.superseded = attempts::superseded(
+            view,
+            subject,
+            Some(fingerprint),
+            "another head or dependency took its place",
+        );
+        (plan.fingerprint, plan.parts) = (Some(fingerprint), parts);
+        let Some(open) = self.graph.open.get(&entry.last) else { return plan };
+        let triggers = due.into_iter().map(|due| {
+            let mut request = request::of_change(self, &entry.last, open, &plan, &due);
+            request.primary.revision = Some(entry.head);
+            Trigger {
+                priority: request::priority(due.cause, Priority::Mainline),
+                ci: due.ci,
+                request,
+                needs_approval: !plan.trusted,
+                approved_as: approved_as.clone().unwrap_or_default(),
+            }
+        });
+        plan.triggers = triggers.collect();
+        plan
+    }
+
+    /// Why an entry is not built now, whatever became of its builds.
+    fn not_now_queued(
+        &self,
+        queued: &Queued<'_>,
+        set: &ChangeSet,
+        fingerprint: Fingerprint,
+    ) -> Option<Decision> {
+        let (view, name) = (self.view, &self.view.settings.name);
+        let Queued { entry, subject, .. } = queued;
+        let held = |why, reason: String, until| Some(Decision::Held { why, reason, until });
+        if !view.settings.build_changes {
+            let reason = "this workspace builds no changes (`build`)".to_owned();
+            return held(Held::Paused, reason, None);
+        }
+        if let Some((why, reason)) = &set.blocked {
+            return Some(Decision::Blocked { why: *why, reason: reason.clone() });
+        }
+        if let Some(reason) = paused(view) {
+            return held(Held::Paused, reason, None);
+        }
+        let known = attempts::known(view, subject, fingerprint);
+        if known {
+            return None;
+        }
+        if let Some(decision) = self.unapproved(queued, set) {
+            return Some(decision);
+        }
+        if attempts::rebuild(view, subject).is_some() {
+            return None;
+        }
+        if self.adopted(queued) {
+            let reason = format!(
+                "it was queued before we watched; `crosswatch rebuild {name} {subject}` releases it, \
+                 or queueing it again"
+            );
+            return held(Held::Adopted, reason, None);
+        }
+        let opens = entry.changes.iter().filter_map(|id| Some((id, self.graph.open.get(id)?)));
+        let untouched: Option<Vec<Decision>> =
+            opens.map(|(id, open)| self.untouched(id, open)).collect();
+        if let Some(decision) = untouched.and_then(|all| all.into_iter().next()) {
+            return Some(decision);
+        }
+        let (until, reason) = set.waiting.clone()?;
+        held(Held::Mainline, reason, Some(until))
+    }
+
+    /// Whether it was there before we watched, and is not built as its last change would be.
+    fn adopted(&self, queued: &Queued<'_>) -> bool {
+        let facts = queued.facts.now.get(&queued.entry.last);
+        let recent = facts.is_some_and(|facts| facts.adopted == Adopted::Recent);
+        queued.before && !recent
+    }
+
+    fn authors_of(&self, queued: &Queued<'_>, set: &ChangeSet) -> Authors {
+        let complete = set.unknown.is_none() && set.unpaid.is_none() && set.blocked.is_none();
+        let built = attempts::had(self.view, queued.subject, &set.members);
+        let worth = || {
+            let wanted = built || !self.adopted(queued);
+            complete && self.view.settings.build_changes && wanted
+        };
+        self.writers(&set.members, built, &worth)
+    }
+
+    /// Why code of an entry must not run. What is queued is what was reviewed: an approval of each of its
+    /// changes is one of it.
+    fn unapproved(&self, queued: &Queued<'_>, set: &ChangeSet) -> Option<Decision> {
+        if self.approved(queued.subject, &set.members) {
+            return None;
+        }
+        let why = match self.authors_of(queued, set) {
+            Authors::Trusted => return None,
+            Authors::No(why) => why.map(|why| format!(" ({why})")).unwrap_or_default(),
+        };
+        if self.approved_as(set, queued.entry).is_some() {
+            return None;
+        }
+        let reason = format!(
+            "a head of its set is not trusted{why}; `crosswatch approve {} {}` releases exactly this set",
+            self.view.settings.name, queued.subject
+        );
+        Some(Decision::Held { why: Held::Approval, reason, until: None })
+    }
+
+    /// The approvals of the changes in an entry, if all of those have one that need one, and nothing is in
+    /// its set that is in none of theirs.
+    fn approved_as(
+        &self,
+        set: &ChangeSet,
+        entry: &Entry,
+    ) -> Option<Vec<(Subject, Vec<SetMember>)>> {
+        let mut all = Vec::new();
+        let mut released: BTreeSet<SetMember> = BTreeSet::new();
+        for id in &entry.changes {
+            let members = self.graph.set(self.view, id).members;
+            let subject = Subject::Change(id.clone());
+            if !matches!(self.writers(&members, false, &|| true), Authors::Trusted) {
+                if !self.approved(&subject, &members) {
+                    return None;
+                }
+                all.push((subject, members.clone()));
+            }
+            released.extend(members);
+        }
+        let whole = set.members.iter().all(|member| released.contains(member));
+        (whole && !all.is_empty()).then_some(all)
+    }
+}
