@@ -9,6 +9,7 @@ pub(crate) mod github;
 mod ledger_faults;
 mod mirrors;
 mod outages;
+mod queues;
 mod reports;
 mod wakes;
 pub(crate) mod webhooks;

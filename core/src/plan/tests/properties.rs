@@ -38,6 +38,7 @@ enum Step {
     Late(usize, u64, bool),
     Rules(bool, bool),
     Updated,
+    Queue(usize, u64, Option<bool>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -60,6 +61,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|((path, number), able, draft)| Step::Forge(path, number, able, draft)),
         2 => (change.clone(), any::<bool>())
             .prop_map(|((path, number), up)| Step::Stack(path, number, up)),
+        2 => (change.clone(), any::<Option<bool>>())
+            .prop_map(|((path, number), apart)| Step::Queue(path, number, apart)),
         1 => (change, any::<bool>()).prop_map(|((path, number), main)| Step::Late(path, number, main)),
         1 => any::<(bool, bool)>().prop_map(|(drafts, conflicts)| Step::Rules(drafts, conflicts)),
         1 => Just(Step::Updated),
@@ -171,6 +174,11 @@ fn apply(world: &mut World, step: &Step) {
             let first = (100 + first * 400).to_string();
             world.happens("many", &[&name(2, *number), "o/d", &first, "400"]);
         }
+        // In a queue, or out of it; also of what is not open.
+        Step::Queue(path, number, apart) if *path >= 2 && known(world, *path) => match apart {
+            Some(apart) => drop(world.queue(&name(*path, *number), "main", *apart)),
+            None => world.unqueue(&name(*path, *number)),
+        },
         Step::Matching(on) => world.settings(|w| w.changes.branch_matching = *on),
         _ => {}
     }
