@@ -52,10 +52,11 @@ impl Ledger {
                 Some(stored) => changed_since(stored, workspace),
                 None => self.changed_decisions(workspace).await?,
             };
-            let acts = |subject: &&SubjectPlan| {
+            let acts = |subject: &&Arc<SubjectPlan>| {
                 !subject.triggers.is_empty() || !subject.superseded.is_empty()
             };
-            let subjects: Vec<&SubjectPlan> = workspace.subjects.iter().filter(acts).collect();
+            let subjects: Vec<&SubjectPlan> =
+                workspace.subjects.iter().filter(acts).map(|subject| &**subject).collect();
             let facts = !workspace.facts.is_empty()
                 || !workspace.looks.is_empty()
                 || workspace.mainline.is_some();
@@ -241,7 +242,7 @@ impl Ledger {
         .bind(trigger.priority.rank())
         .bind(request.decided_at.0)
         .bind(to_json(request)?)
-        .bind(to_json(&subject.parts)?)
+        .bind(to_json(&trigger.parts)?)
         .execute(&mut **write)
         .await
         .map_err(self.sql())?;
@@ -268,7 +269,7 @@ impl Ledger {
                 word != subject.decision.word() || reason != subject.decision.reason()
             })
         });
-        Ok(changed.collect())
+        Ok(changed.map(|subject| &**subject).collect())
     }
 
     async fn write_decisions(
@@ -310,5 +311,5 @@ fn changed_since<'p>(stored: &WorkspacePlan, plan: &'p WorkspacePlan) -> Vec<&'p
             known.word() != subject.decision.word() || known.reason() != subject.decision.reason()
         })
     });
-    changed.collect()
+    changed.map(|subject| &**subject).collect()
 }

@@ -355,6 +355,7 @@ pub fn subject<'p>(
             let name = subject.subject.to_string();
             name.strip_suffix(change).is_some_and(|before| before.ends_with('/'))
         })
+        .map(|subject| &**subject)
         .collect();
     match ends.as_slice() {
         [subject] => Ok((plan, subject)),

@@ -42,7 +42,7 @@ pub struct WorkspacePlan {
     /// Its id, under which the ledger keeps it.
     pub id: Name,
     /// The mainline first, then changes by identity, then entries of merge queues.
-    pub subjects: Vec<SubjectPlan>,
+    pub subjects: Vec<Arc<SubjectPlan>>,
     /// Heads that its update answers for, once all of them are known.
     #[serde(skip)]
     pub inputs: Option<Vec<(Look, Oid)>>,
@@ -70,7 +70,7 @@ pub struct WorkspacePlan {
 
 impl WorkspacePlan {
     /// The plan of a subject.
-    pub fn subject(&self, subject: &Subject) -> Option<&SubjectPlan> {
+    pub fn subject(&self, subject: &Subject) -> Option<&Arc<SubjectPlan>> {
         self.subjects.iter().find(|plan| &plan.subject == subject)
     }
 }
@@ -100,46 +100,46 @@ pub struct SubjectPlan {
     pub subject: Subject,
     /// The decision.
     pub decision: Decision,
-    /// Packages because of which the subject matters here.
-    pub packages: Vec<Name>,
-    /// The change and all that it depends on, dependencies first.
-    pub set: Vec<SetMember>,
-    /// What a build checks out instead of the mainline.
-    pub overrides: Vec<Override>,
+    /// Its set with what follows from that; its parts are read as if they stood here.
+    #[serde(flatten)]
+    pub of: Arc<SetPlan>,
     /// Whether every head of the set is trusted without an approval.
     pub trusted: bool,
     /// What the set makes of the manifest, where it touches what decides that.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub candidate: Option<CandidatePlan>,
+    pub candidate: Option<Box<CandidatePlan>>,
     /// Fingerprint, if everything in it is known.
     pub fingerprint: Option<Fingerprint>,
-    /// What the fingerprint is made of.
-    pub parts: Vec<FingerprintPart>,
-    /// References of the change itself.
-    pub references: Vec<Written>,
-    /// Clear references that fail.
-    pub findings: Vec<Finding>,
-    /// Things that only our page shows.
-    pub notes: Vec<Finding>,
     /// Builds to trigger now.
     pub triggers: Vec<Trigger>,
     /// Attempts that are no longer wanted, each with what should happen to it.
     pub superseded: Vec<Superseded>,
 }
 
-impl SubjectPlan {
-    /// Gives back the room that lists took while they grew: there are many plans, and they are kept.
-    pub fn compact(&mut self) {
-        self.packages.shrink_to_fit();
-        self.set.shrink_to_fit();
-        self.overrides.shrink_to_fit();
-        self.parts.shrink_to_fit();
-        self.references.shrink_to_fit();
-        self.findings.shrink_to_fit();
-        self.notes.shrink_to_fit();
-        self.triggers.shrink_to_fit();
-        self.superseded.shrink_to_fit();
+impl std::ops::Deref for SubjectPlan {
+    type Target = SetPlan;
+
+    fn deref(&self) -> &SetPlan {
+        &self.of
     }
+}
+
+/// A subject with all that belongs to it, as far as nothing in it is the workspace's own: workspaces that
+/// see the same share one, since there are many and they are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SetPlan {
+    /// Packages because of which the subject matters here.
+    pub packages: Vec<Name>,
+    /// The change and all that it depends on, dependencies first.
+    pub set: Vec<SetMember>,
+    /// What a build checks out instead of the mainline.
+    pub overrides: Vec<Override>,
+    /// References of the change itself.
+    pub references: Vec<Written>,
+    /// Clear references that fail.
+    pub findings: Vec<Finding>,
+    /// Things that only our page shows.
+    pub notes: Vec<Finding>,
 }
 
 /// A candidate: a set that may alter what the manifest says, and how far that is worked out.
@@ -171,6 +171,8 @@ pub struct Trigger {
     pub priority: Priority,
     /// The request as it will be sent.
     pub request: BuildRequest,
+    /// What its fingerprint is made of.
+    pub parts: Vec<FingerprintPart>,
     /// Whether it needs an approval; checked again when it is committed.
     pub needs_approval: bool,
     /// Whose approvals these are, each with the set that it is of: the subject's own where none is named.

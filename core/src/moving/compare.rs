@@ -40,7 +40,7 @@ pub fn compare(cached: &[Cached], locator: &Locator, plan: &Plan) -> Vec<Compare
         let subjects = workspace
             .subjects
             .iter()
-            .filter_map(|planned| Some((planned.subject.change()?, planned)));
+            .filter_map(|planned| Some((planned.subject.change()?, &**planned)));
         let subjects: BTreeMap<&ChangeId, &SubjectPlan> = subjects.collect();
         let all: BTreeSet<&ChangeId> = known.keys().chain(subjects.keys().copied()).collect();
         for change in all {

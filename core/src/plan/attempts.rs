@@ -76,13 +76,13 @@ pub(crate) fn alone(view: &View<'_>, subject: &Subject, fingerprint: Fingerprint
     })
 }
 
-/// Compares the fingerprint with what every CI of the workspace did with it. What has a verdict is
+/// Compares the fingerprint, made of `parts`, with what every CI of the workspace did with it. What has a verdict is
 /// built again only with `again`.
 pub(crate) fn standing(
     view: &View<'_>,
     subject: &Subject,
     fingerprint: Fingerprint,
-    parts: &[FingerprintPart],
+    parts: &dyn Fn() -> Vec<FingerprintPart>,
     again: Option<&Again<'_>>,
 ) -> Standing {
     let mut due = Vec::new();
@@ -119,7 +119,7 @@ fn one(
     view: &View<'_>,
     subject: &Subject,
     fingerprint: Fingerprint,
-    parts: &[FingerprintPart],
+    parts: &dyn Fn() -> Vec<FingerprintPart>,
     again: Option<&Again<'_>>,
     ci: &Name,
 ) -> One {
@@ -158,8 +158,9 @@ fn one(
                 (before.retried(), "its last build was dropped before it ended".to_owned())
             }
             Some(before) => {
-                let moved = moved(&before.parts, parts);
-                let only_epoch = fingerprint::only_epoch(&before.parts, parts);
+                let parts = parts();
+                let moved = moved(&before.parts, &parts);
+                let only_epoch = fingerprint::only_epoch(&before.parts, &parts);
                 let cause = if only_epoch { Cause::Epoch } else { Cause::New };
                 let moved = moved.join("; ");
                 (cause, if moved.is_empty() { "its set moved".to_owned() } else { moved })

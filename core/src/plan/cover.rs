@@ -7,6 +7,7 @@ use crate::model::identity::ChangeId;
 use crate::model::plan::{Decision, SubjectPlan};
 
 use super::decide::Deciding;
+use super::decided::Decided;
 use super::look::View;
 use super::openness::{Changes, Open, State};
 use super::sets::Graph;
@@ -18,14 +19,13 @@ impl Deciding<'_, '_> {
         &self,
         id: &ChangeId,
         open: &Open<'_>,
-        decided: &BTreeMap<ChangeId, SubjectPlan>,
+        decided: &Decided,
     ) -> Option<Decision> {
         let has = |set: &[SetMember]| {
             set.iter().any(|member| member.change == *id && member.head == open.listed.head)
         };
-        let by = decided.iter().find(|(other, plan)| {
-            *other != id
-                && plan.decision.stands()
+        let by = decided.above(id).find(|(_, plan)| {
+            plan.decision.stands()
                 && has(&plan.set)
                 && (plan.trusted || self.approved(&plan.subject, &plan.set))
         });
@@ -34,11 +34,14 @@ impl Deciding<'_, '_> {
             return Some(Decision::Covered { by: by.clone(), reason });
         }
         // A change that cannot be read now neither adds nor removes cover.
+        if !self.changes.uncertain && !decided.unknown() {
+            return None;
+        }
         self.view.ledger.attempts.iter().find_map(|(subject, attempts)| {
             let other = subject.change().filter(|other| *other != id)?;
             let undecided = |plan: &SubjectPlan| matches!(plan.decision, Decision::Unknown { .. });
             let unread = matches!(self.changes.states.get(other), Some(State::Unknown(_)))
-                || decided.get(other).is_some_and(undecided)
+                || decided.get(other).is_some_and(|plan| undecided(plan))
                 || self.changes.unread.contains_key(&other.repository);
             let last = attempts.last()?;
             (unread && last.stage != Stage::Dropped && has(&last.set)).then(|| Decision::Covered {
@@ -52,14 +55,11 @@ impl Deciding<'_, '_> {
     pub(crate) fn unread_above<'s>(
         &'s self,
         id: &ChangeId,
-        decided: &'s BTreeMap<ChangeId, SubjectPlan>,
+        decided: &'s Decided,
     ) -> Option<&'s ChangeId> {
-        let undecided = decided.iter().find(|(other, plan)| {
-            *other != id
-                && plan.trusted
-                && matches!(plan.decision, Decision::Unknown { .. })
-                && plan.set.iter().any(|member| member.change == *id)
-        });
+        let undecided = decided
+            .above(id)
+            .find(|(_, plan)| plan.trusted && matches!(plan.decision, Decision::Unknown { .. }));
         undecided.map(|(other, _)| other).or_else(|| self.below.get(id))
     }
 }

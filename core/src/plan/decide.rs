@@ -2,19 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::build::{Base, PackageHead, Priority, SetMember};
 use crate::model::candidate::Difference;
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::Adopted;
 use crate::model::manifest::Manifest;
-use crate::model::plan::{CandidatePlan, Decision, Held, SubjectPlan, Trigger};
+use crate::model::plan::{
+    CandidatePlan, Decision, FingerprintPart, Held, SetPlan, SubjectPlan, Trigger,
+};
 use crate::model::settings::Dependencies;
 use crate::model::time::Span;
 use crate::references::Finding;
 
 use super::attempts::{self, Due};
 use super::candidate::{self, Because, Gate, Standing, Undecided};
+use super::decided::Decided;
 use super::fate::{Fated, fated};
 use super::fingerprint;
 use super::holds::last_moved;
@@ -26,6 +30,7 @@ use super::queue::Root;
 use super::request;
 use super::rights::{Asking, Authors};
 use super::sets::{self, ChangeSet, Graph};
+use super::shared::Shared;
 use super::tracked::{Tracked, TrackedRepository};
 
 /// A change whose head is younger than this is recent.
@@ -66,29 +71,24 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) base: Option<Base>,
     /// Adopted changes that are not recent and wait for their fingerprint to be held with.
     pub(crate) to_hold: &'v BTreeSet<ChangeId>,
+    /// What workspaces share.
+    pub(crate) shared: &'v Shared,
     /// Changes that a change whose state is not known depended on, with that change.
     pub(crate) below: &'v BTreeMap<ChangeId, ChangeId>,
 }
 
 /// Decides on every change that matters to the workspace, tops first; `facts` gets what adoption adds.
-pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<SubjectPlan> {
-    let mut decided: BTreeMap<ChangeId, SubjectPlan> = BTreeMap::new();
+pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<SubjectPlan>> {
+    let mut decided = Decided::default();
     for id in deciding.graph.tops_first() {
         if deciding.graph.leader(id).is_some() {
             continue;
         }
-        if let Some(mut plan) = deciding.open_change(id, facts, &decided) {
-            plan.compact();
+        if let Some(plan) = deciding.open_change(id, facts, &decided) {
             decided.insert(id.clone(), plan);
         }
     }
-    let followers: Vec<(&ChangeId, &ChangeId)> = deciding
-        .graph
-        .open
-        .keys()
-        .filter_map(|id| deciding.graph.leader(id).map(|leader| (id, leader)))
-        .collect();
-    for (id, leader) in followers {
+    for (id, leader) in deciding.graph.followers() {
         if let Some(plan) = decided.get(leader) {
             let decision = if plan.decision.stands() {
                 Decision::Covered {
@@ -101,11 +101,17 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
             let follower = SubjectPlan {
                 subject: Subject::Change(id.clone()),
                 decision,
+                of: deciding.shared.share(
+                    id,
+                    SetPlan {
+                        packages: deciding.packages(id),
+                        references: deciding.references(id),
+                        ..SetPlan::clone(&plan.of)
+                    },
+                ),
                 triggers: Vec::new(),
                 superseded: Vec::new(),
-                packages: deciding.packages(id),
-                references: deciding.references(id),
-                ..plan.clone()
+                ..SubjectPlan::clone(plan)
             };
             decided.insert(id.clone(), follower);
         }
@@ -113,11 +119,12 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
     for (id, open) in &deciding.graph.open {
         // What only a candidate has matters as a member of that.
         if deciding.beyond.contains_key(&id.repository)
-            && !decided.contains_key(id)
+            && decided.get(id).is_none()
             && let Some(decision) = deciding.covered(id, open, &decided)
         {
             let references = deciding.references(id);
-            decided.insert(id.clone(), SubjectPlan { references, ..bare(id, decision) });
+            let of = deciding.shared.share(id, SetPlan { references, ..SetPlan::default() });
+            decided.insert(id.clone(), SubjectPlan { of, ..bare(id, decision) });
             deciding.findings.borrow_mut().insert(id.clone(), Vec::new());
         }
     }
@@ -132,13 +139,13 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Subj
     }
     for subject in deciding.view.ledger.attempts.keys() {
         if let Some(id) = subject.change()
-            && !decided.contains_key(id)
+            && decided.get(id).is_none()
             && let Some(plan) = deciding.gone(subject, id)
         {
             decided.insert(id.clone(), plan);
         }
     }
-    decided.into_values().collect()
+    decided.into_plans()
 }
 
 /// A plan that says nothing but the decision.
@@ -146,16 +153,10 @@ pub(crate) fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
     SubjectPlan {
         subject: Subject::Change(id.clone()),
         decision,
-        packages: Vec::new(),
-        set: Vec::new(),
-        overrides: Vec::new(),
+        of: Arc::default(),
         trusted: false,
         candidate: None,
         fingerprint: None,
-        parts: Vec::new(),
-        references: Vec::new(),
-        findings: Vec::new(),
-        notes: Vec::new(),
         triggers: Vec::new(),
         superseded: Vec::new(),
     }
@@ -192,7 +193,7 @@ impl Deciding<'_, '_> {
         &self,
         id: &ChangeId,
         facts: &mut Facts,
-        decided: &BTreeMap<ChangeId, SubjectPlan>,
+        decided: &Decided,
     ) -> Option<SubjectPlan> {
         let open = self.graph.open.get(id)?;
         let root = sets::root(self.view, self.tracked, self.graph, id);
@@ -217,9 +218,8 @@ impl Deciding<'_, '_> {
                 return root.then(judged);
             }
             Because::Unknown(reason) => {
-                let unknown = bare(id, Decision::Unknown { reason });
-                let trusted = self.is_trusted(&self.asking(id, open, &set, plain), facts);
-                return Some(self.undecided(open, set, None, SubjectPlan { trusted, ..unknown }));
+                let asking = self.asking(id, open, &set, plain);
+                return Some(self.undecided(&asking, Decision::Unknown { reason }, None, facts));
             }
             Because::Of(why) => candidate::candidate(self, Root::Change(id), why, set, &gate),
         };
@@ -248,9 +248,8 @@ impl Deciding<'_, '_> {
                 }
                 // What its references lead to is for its manifest to say.
                 self.findings.borrow_mut().insert(id.clone(), Vec::new());
-                let trusted = self.is_trusted(&self.asking(id, open, &set, plain), facts);
-                let bare = SubjectPlan { trusted, ..bare(id, decision) };
-                Some(self.undecided(open, set, Some(plan), bare))
+                let asking = self.asking(id, open, &set, plain);
+                Some(self.undecided(&asking, decision, Some(plan), facts))
             }
         }
     }
@@ -270,27 +269,38 @@ impl Deciding<'_, '_> {
     /// The plan of a set that has no fingerprint while its manifest is not known.
     fn undecided(
         &self,
-        open: &Open<'_>,
-        set: ChangeSet,
+        asking: &Asking<'_>,
+        decision: Decision,
         candidate: Option<CandidatePlan>,
-        bare: SubjectPlan,
+        facts: &Facts,
     ) -> SubjectPlan {
         SubjectPlan {
-            packages: bare.subject.change().map(|id| self.packages(id)).unwrap_or_default(),
-            overrides: overrides(self.view, self.tracked, self.graph, &set),
-            candidate,
-            references: open.references.references.clone(),
-            findings: set.findings,
-            notes: set.notes,
-            set: set.members,
-            ..bare
+            of: self.set_plan(asking),
+            trusted: self.is_trusted(asking, facts),
+            candidate: candidate.map(Box::new),
+            ..bare(asking.id, decision)
         }
+    }
+
+    /// What belongs to a set, shared with the workspaces that see it alike.
+    fn set_plan(&self, asking: &Asking<'_>) -> Arc<SetPlan> {
+        let &Asking { id, open, set, .. } = asking;
+        let made = SetPlan {
+            packages: self.packages(id),
+            set: set.members.clone(),
+            overrides: overrides(self.view, self.tracked, self.graph, set),
+            references: open.references.references.clone(),
+            findings: set.findings.clone(),
+            notes: set.notes.clone(),
+        };
+        self.shared.share(id, made)
     }
 
     fn plain(&self, set: &ChangeSet) -> Plain {
         let (view, members) = (self.view, &set.members);
         let in_epoch = |epoch| fingerprint::of_set_in(view, members, None, epoch);
-        Plain(in_epoch(view.settings.epoch), in_epoch(0))
+        let now = in_epoch(view.settings.epoch);
+        Plain(now, if view.settings.epoch == 0 { now } else { in_epoch(0) })
     }
 
     /// An adopted change that is not recent is held with this fingerprint.
@@ -311,18 +321,20 @@ impl Deciding<'_, '_> {
         set: ChangeSet,
         (candidate, plain): (Option<CandidatePlan>, Plain),
         facts: &Facts,
-        decided: &BTreeMap<ChangeId, SubjectPlan>,
+        decided: &Decided,
     ) -> SubjectPlan {
         let subject = Subject::Change(id.clone());
-        let overrides = overrides(self.view, self.tracked, self.graph, &set);
         let difference = candidate.as_ref().and_then(|plan| plan.difference.as_ref());
         let difference = difference.and_then(|difference| difference.digest);
-        let (fingerprint, parts) = fingerprint::of_set(self.view, &set.members, difference);
         let known = set.unknown.is_none() && set.unpaid.is_none();
-        let fingerprint = known.then_some(fingerprint);
+        let fingerprint = known.then(|| match difference {
+            None => plain.0,
+            Some(_) => fingerprint::of_set(self.view, &set.members, difference),
+        });
         let built = fingerprint.is_some_and(|print| attempts::known(self.view, &subject, print));
         let asking = Asking { id, open, set: &set, built, plain };
         let trusted = self.is_trusted(&asking, facts);
+        let parts = || fingerprint::parts_of_set(self.view, &set.members, difference);
         let (decision, due) = match fingerprint {
             Some(fingerprint) => {
                 self.known_change(&asking, fingerprint, &parts, trusted, facts, decided)
@@ -338,23 +350,18 @@ impl Deciding<'_, '_> {
             ),
             None => Vec::new(),
         };
+        let of = self.set_plan(&asking);
         let mut plan = SubjectPlan {
             subject,
             decision,
-            packages: self.packages(id),
-            overrides,
+            of,
             trusted,
-            candidate,
+            candidate: candidate.map(Box::new),
             fingerprint,
-            parts,
-            references: open.references.references.clone(),
-            findings: set.findings,
-            notes: set.notes,
-            set: set.members,
             triggers: Vec::new(),
             superseded,
         };
-        plan.triggers = self.triggers(id, open, &plan, due, facts, decided);
+        plan.triggers = self.triggers(&asking, &plan, due, &parts, facts, decided);
         plan
     }
 
@@ -362,10 +369,10 @@ impl Deciding<'_, '_> {
         &self,
         asking: &Asking<'_>,
         fingerprint: Fingerprint,
-        parts: &[crate::model::plan::FingerprintPart],
+        parts: &dyn Fn() -> Vec<FingerprintPart>,
         trusted: bool,
         facts: &Facts,
-        decided: &BTreeMap<ChangeId, SubjectPlan>,
+        decided: &Decided,
     ) -> (Decision, Vec<Due>) {
         let view = self.view;
         let &Asking { id, open, set, .. } = asking;
@@ -394,7 +401,7 @@ impl Deciding<'_, '_> {
         asking: &Asking<'_>,
         fingerprint: Fingerprint,
         facts: &Facts,
-        decided: &BTreeMap<ChangeId, SubjectPlan>,
+        decided: &Decided,
     ) -> Option<Decision> {
         let view = self.view;
         let &Asking { id, open, set, plain, .. } = asking;
@@ -495,13 +502,17 @@ impl Deciding<'_, '_> {
 
     fn triggers(
         &self,
-        id: &ChangeId,
-        open: &Open<'_>,
+        asking: &Asking<'_>,
         plan: &SubjectPlan,
         due: Vec<Due>,
+        parts: &dyn Fn() -> Vec<FingerprintPart>,
         facts: &Facts,
-        decided: &BTreeMap<ChangeId, SubjectPlan>,
+        decided: &Decided,
     ) -> Vec<Trigger> {
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let &Asking { id, open, .. } = asking;
         let recent = facts.now.get(id).is_some_and(|facts| {
             let moved = last_moved(facts, open.dated);
             moved + RECENT > self.view.at()
@@ -520,7 +531,14 @@ impl Deciding<'_, '_> {
                 let priority = request::priority(due.cause, priority);
                 let request = request::of_change(self, id, open, plan, &due);
                 let needs_approval = !plan.trusted;
-                Trigger { ci: due.ci, priority, request, needs_approval, approved_as: Vec::new() }
+                Trigger {
+                    ci: due.ci,
+                    priority,
+                    request,
+                    parts: parts(),
+                    needs_approval,
+                    approved_as: Vec::new(),
+                }
             })
             .collect()
     }

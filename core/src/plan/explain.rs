@@ -5,7 +5,10 @@
 use serde::Serialize;
 
 use super::explain_text as words;
+use super::fingerprint;
 use super::look::View;
+use super::mainline::mainline;
+use super::queue;
 use super::tracked::{Tracked, tracked};
 use super::trust;
 use crate::model::build::{PackageHead, SetMember};
@@ -144,13 +147,14 @@ impl<'a> Explainer<'a> {
         let settings = self.view.settings;
         let ledger = self.view.ledger;
         let attempts = ledger.attempts.get(&subject.subject).map_or(&[][..], Vec::as_slice);
-        let (compared_with, before) = self.before(subject, attempts);
+        let parts = self.parts(subject);
+        let (compared_with, before) = self.before(subject, attempts, &parts);
         let part = |part: &FingerprintPart| {
             let old = before.iter().find(|old| old.what == part.what).map(|old| old.value.clone());
             let moved = compared_with.is_some() && old.as_ref() != Some(&part.value);
             Part { part: part.clone(), before: old, moved }
         };
-        let gone = |old: &&FingerprintPart| !subject.parts.iter().any(|new| new.what == old.what);
+        let gone = |old: &&FingerprintPart| !parts.iter().any(|new| new.what == old.what);
         let approval = ledger
             .approvals
             .iter()
@@ -170,10 +174,10 @@ impl<'a> Explainer<'a> {
             tracked: self.trackings(subject),
             references: self.references(subject),
             set: subject.set.iter().map(|member| self.member(subject, member)).collect(),
-            candidate: subject.candidate.clone(),
+            candidate: subject.candidate.as_deref().cloned(),
             approved: approval.map(|approval| format!("by {} at {}", approval.by, approval.at)),
             fingerprint: subject.fingerprint,
-            parts: subject.parts.iter().map(part).collect(),
+            parts: parts.iter().map(part).collect(),
             left: before.iter().filter(gone).cloned().collect(),
             compared_with,
             attempts: attempts.to_vec(),
@@ -183,11 +187,29 @@ impl<'a> Explainer<'a> {
         }
     }
 
+    /// What the fingerprint of a subject is made of, if that is known.
+    pub fn parts(&self, subject: &SubjectPlan) -> Vec<FingerprintPart> {
+        if subject.fingerprint.is_none() {
+            return Vec::new();
+        }
+        let difference = subject.candidate.as_ref().and_then(|plan| plan.difference.as_ref());
+        let digest = difference.and_then(|difference| difference.digest);
+        match &subject.subject {
+            Subject::Mainline => {
+                let mainline = mainline(&self.view, &self.tracked);
+                mainline.map(|mainline| mainline.parts(&self.view)).unwrap_or_default()
+            }
+            Subject::Change(_) => fingerprint::parts_of_set(&self.view, &subject.set, digest),
+            Subject::Queue(queue) => queue::parts(&self.view, queue, subject, digest),
+        }
+    }
+
     /// The last fingerprint that was another one than now, in words and in parts.
     fn before(
         &self,
         subject: &SubjectPlan,
         attempts: &[AttemptView],
+        parts: &[FingerprintPart],
     ) -> (Option<String>, Vec<FingerprintPart>) {
         let Some(now) = subject.fingerprint else { return (None, Vec::new()) };
         if let Some(last) = attempts.iter().rev().find(|attempt| attempt.fingerprint != now) {
@@ -211,7 +233,7 @@ impl<'a> Explainer<'a> {
                 };
                 let mut before: Vec<FingerprintPart> = facts.heads.iter().map(of_head).collect();
                 let other = |part: &&FingerprintPart| !part.what.contains(" from ");
-                before.extend(subject.parts.iter().filter(other).cloned());
+                before.extend(parts.iter().filter(other).cloned());
                 (Some(text), before)
             }
             None => (None, Vec::new()),

@@ -22,11 +22,20 @@ pub(crate) fn of_set(
     view: &View<'_>,
     set: &[SetMember],
     difference: Option<Fingerprint>,
-) -> (Fingerprint, Vec<FingerprintPart>) {
+) -> Fingerprint {
+    of_set_in(view, set, difference, view.settings.epoch)
+}
+
+/// What that is made of, in words.
+pub(crate) fn parts_of_set(
+    view: &View<'_>,
+    set: &[SetMember],
+    difference: Option<Fingerprint>,
+) -> Vec<FingerprintPart> {
     let mut parts = workspace_parts(view);
     parts.extend(set.iter().map(member_part));
     parts.extend(difference.map(difference_part));
-    (of_set_in(view, set, difference, view.settings.epoch), parts)
+    parts
 }
 
 /// Of a set in some epoch.
@@ -47,13 +56,8 @@ pub(crate) fn of_queue(
     (entry, head): (&QueueId, Oid),
     elsewhere: &[SetMember],
     difference: Option<Fingerprint>,
-) -> (Fingerprint, Vec<FingerprintPart>) {
+) -> Fingerprint {
     let repository = &entry.repository;
-    let mut parts = workspace_parts(view);
-    let what = format!("{QUEUE}{repository} on {}", entry.base);
-    parts.push(FingerprintPart { what, value: head.to_string() });
-    parts.extend(elsewhere.iter().map(member_part));
-    parts.extend(difference.map(difference_part));
     let own = leaf(&[
         repository.forge.as_bytes(),
         repository.path.as_bytes(),
@@ -62,7 +66,22 @@ pub(crate) fn of_queue(
     ]);
     let hashes = [own].into_iter().chain(elsewhere.iter().map(member));
     let hashes = with_difference(hashes, difference);
-    (root(view, b"queue", view.settings.epoch, &hashes), parts)
+    root(view, b"queue", view.settings.epoch, &hashes)
+}
+
+/// What that is made of, in words.
+pub(crate) fn parts_of_queue(
+    view: &View<'_>,
+    (entry, head): (&QueueId, Oid),
+    elsewhere: &[SetMember],
+    difference: Option<Fingerprint>,
+) -> Vec<FingerprintPart> {
+    let mut parts = workspace_parts(view);
+    let what = format!("{QUEUE}{} on {}", entry.repository, entry.base);
+    parts.push(FingerprintPart { what, value: head.to_string() });
+    parts.extend(elsewhere.iter().map(member_part));
+    parts.extend(difference.map(difference_part));
+    parts
 }
 
 fn member(member: &SetMember) -> [u8; 32] {
@@ -101,8 +120,7 @@ pub(crate) fn of_mainline(
     view: &View<'_>,
     heads: &[PackageHead],
     pins: &[(Name, String)],
-) -> (Fingerprint, Vec<FingerprintPart>) {
-    let mut parts = workspace_parts(view);
+) -> Fingerprint {
     let mut hashes = Vec::with_capacity(heads.len() + pins.len());
     for head in heads {
         hashes.push(leaf(&[
@@ -111,16 +129,29 @@ pub(crate) fn of_mainline(
             head.repository.path.as_bytes(),
             head.head.as_bytes(),
         ]));
-        parts.push(FingerprintPart {
-            what: format!("{} from {}", head.package, head.repository),
-            value: head.head.to_string(),
-        });
     }
     for (package, pin) in pins {
         hashes.push(leaf(&[b"pin", package.as_bytes(), pin.as_bytes()]));
-        parts.push(FingerprintPart { what: format!("{package} pinned"), value: pin.clone() });
     }
-    (root(view, b"mainline", view.settings.epoch, &hashes), parts)
+    root(view, b"mainline", view.settings.epoch, &hashes)
+}
+
+/// What that is made of, in words.
+pub(crate) fn parts_of_mainline(
+    view: &View<'_>,
+    heads: &[PackageHead],
+    pins: &[(Name, String)],
+) -> Vec<FingerprintPart> {
+    let mut parts = workspace_parts(view);
+    parts.extend(heads.iter().map(|head| FingerprintPart {
+        what: format!("{} from {}", head.package, head.repository),
+        value: head.head.to_string(),
+    }));
+    parts.extend(pins.iter().map(|(package, pin)| FingerprintPart {
+        what: format!("{package} pinned"),
+        value: pin.clone(),
+    }));
+    parts
 }
 
 fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {

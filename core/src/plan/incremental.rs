@@ -11,12 +11,14 @@ use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 
-use super::{assemble, plan, workspace};
+use super::shared::Shared;
+use super::{assemble, workspace};
 
 /// Remembers the last plan with its inputs.
 #[derive(Default)]
 pub struct Planner {
     last: Option<(Snapshot, LedgerView, Plan)>,
+    shared: Shared,
 }
 
 impl Planner {
@@ -25,46 +27,48 @@ impl Planner {
         Self::default()
     }
 
-    /// The plan, equal to [`plan`] of the same arguments.
+    /// The plan, equal to [`super::plan`] of the same arguments.
     pub fn plan(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
-        let made = match &self.last {
-            Some((before, view, last))
-                if Arc::ptr_eq(&before.settings, &snapshot.settings)
-                    && view.ledger_id == ledger.ledger_id =>
-            {
-                let moved = Moved::between(before, snapshot);
-                let workspaces = snapshot
-                    .settings
-                    .workspaces
-                    .iter()
-                    .map(|settings| {
-                        let kept = last.workspace(&settings.name).filter(|plan| {
-                            holds(plan, settings, &moved, (before, view), (snapshot, ledger))
-                        });
-                        match kept {
-                            Some(plan) => Arc::clone(plan),
-                            None => Arc::new(workspace(snapshot, settings, ledger)),
-                        }
-                    })
-                    .collect();
-                assemble(snapshot, workspaces)
+        let last = self.last.as_ref().filter(|(before, view, _)| {
+            Arc::ptr_eq(&before.settings, &snapshot.settings) && view.ledger_id == ledger.ledger_id
+        });
+        let moved = last.map(|(before, ..)| Moved::between(before, snapshot));
+        let workspaces = snapshot.settings.workspaces.iter().map(|settings| {
+            let kept = last.zip(moved.as_ref()).and_then(|((before, view, plan), moved)| {
+                plan.workspace(&settings.name)
+                    .filter(|plan| holds(plan, settings, moved, (before, view), (snapshot, ledger)))
+            });
+            match kept {
+                Some(plan) => Arc::clone(plan),
+                None => Arc::new(workspace(snapshot, settings, ledger, &self.shared)),
             }
-            _ => plan(snapshot, ledger),
-        };
+        });
+        let made = assemble(snapshot, workspaces.collect());
         self.last = Some((snapshot.clone(), ledger.clone(), made.clone()));
         made
     }
 
     /// Makes the plan from scratch and compares it with the incremental one; whether they were equal.
-    /// Where they differ the one from scratch is returned and remembered.
+    /// Where they differ the one from scratch is returned and remembered. Workspace after workspace, so
+    /// that no two plans of everything are in memory.
     pub fn check(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> (Plan, bool) {
+        self.shared.tidy();
         let incremental = self.plan(snapshot, ledger);
-        let scratch = plan(snapshot, ledger);
-        if incremental == scratch {
-            return (incremental, true);
+        let mut equal = true;
+        let settings = snapshot.settings.workspaces.iter();
+        let workspaces = settings.zip(&incremental.workspaces).map(|(settings, kept)| {
+            let scratch = workspace(snapshot, settings, ledger, &self.shared);
+            if **kept == scratch {
+                return Arc::clone(kept);
+            }
+            equal = false;
+            Arc::new(scratch)
+        });
+        let made = assemble(snapshot, workspaces.collect());
+        if !equal {
+            self.last = Some((snapshot.clone(), ledger.clone(), made.clone()));
         }
-        self.last = Some((snapshot.clone(), ledger.clone(), scratch.clone()));
-        (scratch, false)
+        (made, equal)
     }
 }
 

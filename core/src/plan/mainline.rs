@@ -20,7 +20,15 @@ use super::tracked::{Tracked, manifest};
 pub(crate) struct Mainline {
     pub(crate) heads: Vec<PackageHead>,
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) parts: Vec<FingerprintPart>,
+    /// Packages that are held at one commit or tag.
+    pub(crate) pins: Vec<(Name, String)>,
+}
+
+impl Mainline {
+    /// What its fingerprint is made of.
+    pub(crate) fn parts(&self, view: &View<'_>) -> Vec<FingerprintPart> {
+        fingerprint::parts_of_mainline(view, &self.heads, &self.pins)
+    }
 }
 
 /// Heads of all packages: what the last update left, with each tracked head that was taken over since
@@ -78,8 +86,8 @@ pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, S
     }
     heads.sort();
     pins.sort();
-    let (fingerprint, parts) = fingerprint::of_mainline(view, &heads, &pins);
-    Ok(Mainline { heads, fingerprint, parts })
+    let fingerprint = fingerprint::of_mainline(view, &heads, &pins);
+    Ok(Mainline { heads, fingerprint, pins })
 }
 
 /// Facts of the mainline after this look.
@@ -157,7 +165,8 @@ pub(crate) fn decide(
             return held(Held::PartlyMerged, reason, Some(until));
         }
     }
-    attempts::standing(view, &subject, mainline.fingerprint, &mainline.parts, None)
+    let parts = || mainline.parts(view);
+    attempts::standing(view, &subject, mainline.fingerprint, &parts, None)
 }
 
 /// When pushes were gathered for long enough.

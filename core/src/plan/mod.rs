@@ -12,6 +12,7 @@ mod candidate;
 mod choice;
 mod cover;
 mod decide;
+mod decided;
 mod edges;
 pub mod explain;
 mod explain_text;
@@ -32,6 +33,7 @@ mod report;
 mod request;
 mod rights;
 mod sets;
+mod shared;
 mod stack;
 mod tracked;
 mod trust;
@@ -58,6 +60,7 @@ pub use tracked::update_inputs;
 
 use decide::Deciding;
 use look::View;
+use shared::Shared;
 use tracked::{Tracked, TrackedRepository};
 
 /// Questions that one plan may ask; the others are asked by the next.
@@ -68,11 +71,12 @@ const TURNS: usize = 16;
 
 /// Plans everything from scratch.
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
+    let shared = Shared::default();
     let workspaces = snapshot
         .settings
         .workspaces
         .iter()
-        .map(|settings| Arc::new(workspace(snapshot, settings, ledger)))
+        .map(|settings| Arc::new(workspace(snapshot, settings, ledger, &shared)))
         .collect();
     assemble(snapshot, workspaces)
 }
@@ -90,6 +94,7 @@ fn workspace(
     snapshot: &Snapshot,
     settings: &WorkspaceSettings,
     ledger: &LedgerView,
+    shared: &Shared,
 ) -> WorkspacePlan {
     let empty = WorkspaceLedger::default();
     let workspace_ledger = ledger.workspaces.get(&settings.id).map_or(&empty, |ledger| ledger);
@@ -97,14 +102,14 @@ fn workspace(
     let tracked = tracked::tracked(&view);
     let mainline = mainline::mainline(&view, &tracked);
     let mut beyond = BTreeMap::new();
-    let mut turn = turn(&view, &tracked, mainline.as_ref(), &beyond);
+    let mut turn = turn(&view, &tracked, mainline.as_ref(), &beyond, shared);
     // What candidates have beyond the mainline's manifest takes part from the start.
     for _ in 0..TURNS {
         if turn.discovered.is_empty() {
             break;
         }
         beyond.append(&mut turn.discovered);
-        turn = self::turn(&view, &tracked, mainline.as_ref(), &beyond);
+        turn = self::turn(&view, &tracked, mainline.as_ref(), &beyond, shared);
     }
     let mainline_facts = turn.mainline_facts.take();
     let subjects = std::mem::take(&mut turn.subjects);
@@ -140,7 +145,7 @@ fn workspace(
 /// Mainline and changes of a workspace, decided with some repositories beyond those of its manifest.
 struct Turn {
     mainline_facts: Option<MainlineFacts>,
-    subjects: Vec<SubjectPlan>,
+    subjects: Vec<Arc<SubjectPlan>>,
     looks: Vec<Look>,
     facts: look::Facts,
     /// Clear references that fail, of each change itself.
@@ -153,6 +158,7 @@ fn turn(
     tracked: &Tracked,
     mainline: Result<&mainline::Mainline, &String>,
     beyond: &BTreeMap<RepositoryId, TrackedRepository>,
+    shared: &Shared,
 ) -> Turn {
     let mut changes = openness::changes(view, tracked, beyond);
     let to_hold = adoption::adopt(view, &mut changes);
@@ -184,9 +190,10 @@ fn turn(
         undecided: &undecided,
         findings: &findings,
         to_hold: &to_hold,
+        shared,
         below: &below,
     };
-    let mut subjects = vec![mainline_plan];
+    let mut subjects = vec![Arc::new(mainline_plan)];
     subjects.extend(decide::decide(&deciding, &mut facts));
     let (queues, queued_before) = queue::decide(&deciding, &facts);
     subjects.extend(queues);
@@ -210,16 +217,10 @@ fn mainline_subject(
     let mut plan = SubjectPlan {
         subject: Subject::Mainline,
         decision: Decision::Unknown { reason: String::new() },
-        packages: Vec::new(),
-        set: Vec::new(),
-        overrides: Vec::new(),
+        of: Arc::default(),
         trusted: true,
         candidate: None,
         fingerprint: None,
-        parts: Vec::new(),
-        references: Vec::new(),
-        findings: Vec::new(),
-        notes: Vec::new(),
         triggers: Vec::new(),
         superseded: Vec::new(),
     };
@@ -248,6 +249,7 @@ fn mainline_subject(
                 ci: due.ci,
                 priority,
                 request,
+                parts: mainline.parts(view),
                 needs_approval: false,
                 approved_as: Vec::new(),
             });
@@ -261,6 +263,5 @@ fn mainline_subject(
         "the mainline moved on",
     );
     plan.fingerprint = Some(mainline.fingerprint);
-    plan.parts.clone_from(&mainline.parts);
     (plan, Some(facts))
 }

@@ -48,6 +48,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) states: BTreeMap<ChangeId, State<'a>>,
     /// Repositories whose listing is not known, with the reason.
     pub(crate) unread: BTreeMap<RepositoryId, String>,
+    /// Whether the state of some change or the listing of some repository is not known.
+    pub(crate) uncertain: bool,
     /// What changes whose state is not known depended on when last known.
     pub(crate) hiding: BTreeMap<ChangeId, BTreeSet<ChangeId>>,
     /// Stacks of the repositories that are known.
@@ -65,6 +67,7 @@ pub(crate) fn changes<'a>(
     let mut changes = Changes {
         states: BTreeMap::new(),
         unread: BTreeMap::new(),
+        uncertain: false,
         hiding: BTreeMap::new(),
         stacks: BTreeMap::new(),
         facts: Facts::default(),
@@ -115,6 +118,8 @@ pub(crate) fn changes<'a>(
             changes.stacks.insert(id.clone(), stack);
         }
     }
+    let unknown = |state: &State<'_>| matches!(state, State::Unknown(_));
+    changes.uncertain = !changes.unread.is_empty() || changes.states.values().any(unknown);
     changes
 }
 

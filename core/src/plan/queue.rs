@@ -5,13 +5,16 @@
 //! nothing and is covered by nothing, and for everything else it is not there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::build::{Priority, SetMember};
 use crate::model::change::Listing;
 use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{Adopted, Look};
 use crate::model::observed::Purpose;
-use crate::model::plan::{CandidatePlan, Decision, FingerprintPart, Held, SubjectPlan, Trigger};
+use crate::model::plan::{
+    CandidatePlan, Decision, FingerprintPart, Held, SetPlan, SubjectPlan, Trigger,
+};
 use crate::model::queue::QueueId;
 use crate::references::Finding;
 
@@ -107,7 +110,10 @@ impl<'r> Root<'r> {
 
 /// Decides on every entry of the queues of what the workspace tracks, and on those that are there no
 /// more; with looks by which those are known that were there before the first.
-pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &Facts) -> (Vec<SubjectPlan>, Vec<Look>) {
+pub(crate) fn decide(
+    deciding: &Deciding<'_, '_>,
+    facts: &Facts,
+) -> (Vec<Arc<SubjectPlan>>, Vec<Look>) {
     let view = deciding.view;
     let mut decided: BTreeMap<Subject, SubjectPlan> = BTreeMap::new();
     let mut looks = Vec::new();
@@ -152,11 +158,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &Facts) -> (Vec<Subject
             decided.insert(subject.clone(), plan);
         }
     }
-    let plans = decided.into_values().map(|mut plan| {
-        plan.compact();
-        plan
-    });
-    (plans.collect(), looks)
+    (decided.into_values().map(Arc::new).collect(), looks)
 }
 
 /// The entries of one repository's queues for branches that matter here, each with its head.
@@ -219,6 +221,26 @@ fn unknown(queue: QueueId, reason: String) -> SubjectPlan {
     SubjectPlan { subject: Subject::Queue(Box::new(queue)), ..plan }
 }
 
+/// Members that are not in the queue itself.
+fn elsewhere(queue: &QueueId, set: &[SetMember]) -> Vec<SetMember> {
+    let queued = |member: &SetMember| {
+        member.change.repository == queue.repository && member.base == queue.base
+    };
+    set.iter().filter(|member| !queued(member)).cloned().collect()
+}
+
+/// What the fingerprint of an entry is made of.
+pub(crate) fn parts(
+    view: &View<'_>,
+    queue: &QueueId,
+    plan: &SubjectPlan,
+    difference: Option<Fingerprint>,
+) -> Vec<FingerprintPart> {
+    let own = plan.overrides.iter().find(|one| one.change == queue.change());
+    let Some(own) = own else { return Vec::new() };
+    fingerprint::parts_of_queue(view, (queue, own.head), &elsewhere(queue, &plan.set), difference)
+}
+
 /// An entry that was triggered and is in no queue any more.
 fn gone(deciding: &Deciding<'_, '_>, subject: &Subject, queue: &QueueId) -> Option<SubjectPlan> {
     if !attempts::of(deciding.view, subject).iter().any(|attempt| attempt.stage.open()) {
@@ -253,7 +275,7 @@ impl Deciding<'_, '_> {
         let set = root.set(self.view, self.graph);
         let gate = Gate {
             not_now: &|set| {
-                let (fingerprint, _) = self.print(entry, set, None);
+                let fingerprint = self.print(entry, set, None);
                 self.not_now_queued(&queued, set, fingerprint)
             },
             approval: &|set| self.unapproved(&queued, set),
@@ -302,9 +324,8 @@ impl Deciding<'_, '_> {
         entry: &Entry,
         set: &ChangeSet,
         difference: Option<Fingerprint>,
-    ) -> (Fingerprint, Vec<FingerprintPart>) {
-        let elsewhere = |member: &&SetMember| !entry.changes.contains(&member.change);
-        let elsewhere: Vec<SetMember> = set.members.iter().filter(elsewhere).cloned().collect();
+    ) -> Fingerprint {
+        let elsewhere = elsewhere(&entry.id, &set.members);
         fingerprint::of_queue(self.view, (&entry.id, entry.head), &elsewhere, difference)
     }
 
@@ -321,15 +342,20 @@ impl Deciding<'_, '_> {
         if let Some(own) = overrides.iter_mut().find(|one| one.change == entry.last) {
             (own.ref_name, own.head) = (entry.id.ref_name(), entry.head);
         }
-        SubjectPlan {
-            subject: queued.subject.clone(),
+        let trusted = matches!(self.authors_of(queued, &set), Authors::Trusted);
+        let of = SetPlan {
             packages: self.packages(&entry.last),
+            set: set.members,
             overrides,
-            trusted: matches!(self.authors_of(queued, &set), Authors::Trusted),
-            candidate,
+            references: Vec::new(),
             findings: set.findings,
             notes: set.notes,
-            set: set.members,
+        };
+        SubjectPlan {
+            subject: queued.subject.clone(),
+            of: Arc::new(of),
+            trusted,
+            candidate: candidate.map(Box::new),
             ..bare(&entry.last, decision)
         }
     }
@@ -348,7 +374,10 @@ impl Deciding<'_, '_> {
         }
         let difference = candidate.as_ref().and_then(|plan| plan.difference.as_ref());
         let difference = difference.and_then(|difference| difference.digest);
-        let (fingerprint, parts) = self.print(entry, &set, difference);
+        let fingerprint = self.print(entry, &set, difference);
+        let elsewhere = elsewhere(&entry.id, &set.members);
+        let own = (&entry.id, entry.head);
+        let parts = || fingerprint::parts_of_queue(view, own, &elsewhere, difference);
         let (decision, due) = match self.not_now_queued(queued, &set, fingerprint) {
             Some(decision) => (decision, Vec::new()),
             None => {
@@ -364,7 +393,7 @@ impl Deciding<'_, '_> {
             Some(fingerprint),
             "another head or dependency took its place",
         );
-        (plan.fingerprint, plan.parts) = (Some(fingerprint), parts);
+        plan.fingerprint = Some(fingerprint);
         let Some(open) = self.graph.open.get(&entry.last) else { return plan };
         let triggers = due.into_iter().map(|due| {
             let mut request = request::of_change(self, &entry.last, open, &plan, &due);
@@ -373,6 +402,7 @@ impl Deciding<'_, '_> {
                 priority: request::priority(due.cause, Priority::Mainline),
                 ci: due.ci,
                 request,
+                parts: parts(),
                 needs_approval: !plan.trusted,
                 approved_as: approved_as.clone().unwrap_or_default(),
             }

@@ -5,6 +5,7 @@
 //! leaves what is said as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::build::{SetMember, Stage, Verdict};
 use crate::model::change::Listing;
@@ -32,14 +33,14 @@ const TARGET: usize = 2_000;
 pub(crate) fn reports(
     view: &View<'_>,
     findings: &BTreeMap<ChangeId, Vec<Finding>>,
-    subjects: &[SubjectPlan],
+    subjects: &[Arc<SubjectPlan>],
 ) -> Reports {
     let mut reports = Reports::default();
     if view.settings.report_to.is_empty() {
         return reports;
     }
     let by_change: BTreeMap<&ChangeId, &SubjectPlan> =
-        subjects.iter().filter_map(|plan| Some((plan.subject.change()?, plan))).collect();
+        subjects.iter().filter_map(|plan| Some((plan.subject.change()?, &**plan))).collect();
     let context = Name::from(format!("crosswatch/{}", view.settings.name));
     let mut statuses: BTreeMap<StatusKey, (Status, bool)> = BTreeMap::new();
     let say = |statuses: &mut BTreeMap<_, _>, id: &ChangeId, head, said: Option<(Status, bool)>| {

@@ -77,9 +77,11 @@ pub(crate) fn root(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>, id: &C
 
 fn leaders(view: &View<'_>, tracked: &Tracked, graph: &Graph<'_>) -> BTreeMap<ChangeId, ChangeId> {
     let mut digraph: DiGraph<&ChangeId, ()> = DiGraph::new();
+    // Whoever depends on nothing is in no cycle.
+    let some = || graph.edges.iter().filter(|(_, edges)| !edges.members.is_empty());
     let nodes: BTreeMap<&ChangeId, NodeIndex> =
-        graph.open.keys().map(|id| (id, digraph.add_node(id))).collect();
-    for (id, edges) in &graph.edges {
+        some().map(|(id, _)| (id, digraph.add_node(id))).collect();
+    for (id, edges) in some() {
         for member in &edges.members {
             if let (Some(from), Some(to)) = (nodes.get(id), nodes.get(member)) {
                 digraph.add_edge(*from, *to, ());
@@ -116,6 +118,11 @@ impl Graph<'_> {
         self.leaders.get(id).filter(|leader| *leader != id)
     }
 
+    /// Every change whose cycle is built by another one, with that.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = (&ChangeId, &ChangeId)> {
+        self.leaders.iter().filter(|(id, leader)| id != leader)
+    }
+
     /// Clear references of `id` itself that fail.
     pub(crate) fn findings(&self, id: &ChangeId) -> impl Iterator<Item = &Finding> {
         self.edges.get(id).into_iter().flat_map(|edges| &edges.findings)
@@ -145,7 +152,12 @@ impl Graph<'_> {
     /// Open changes in an order in which everything that depends on a change comes before it; those
     /// that lead to something unknown come first, since what they cover cannot be seen from here.
     pub(crate) fn tops_first(&self) -> Vec<&ChangeId> {
-        let mut order = self.dependencies_first(&self.open.keys().collect());
+        let leads = |edges: &Edges| !edges.members.is_empty() || !edges.unknown.is_empty();
+        let some = self.edges.iter().filter(|(_, edges)| leads(edges));
+        let related = some.flat_map(|(id, edges)| edges.members.iter().chain([id]));
+        let related = related.filter_map(|id| Some(self.open.get_key_value(id)?.0));
+        let related: BTreeSet<&ChangeId> = related.collect();
+        let mut order = self.dependencies_first(&related);
         let mut uncertain: BTreeSet<&ChangeId> = BTreeSet::new();
         loop {
             let before = uncertain.len();
@@ -161,6 +173,8 @@ impl Graph<'_> {
         }
         order.reverse();
         order.sort_by_key(|id| !uncertain.contains(id));
+        // The others have nothing above or below them.
+        order.extend(self.open.keys().rev().filter(|id| !related.contains(id)));
         order
     }
 
@@ -250,7 +264,11 @@ impl Graph<'_> {
             }
             queue.extend(edges.members.iter().filter(|member| !left_out(member)));
         }
-        for id in self.dependencies_first(&reached) {
+        let ordered = match reached.len() {
+            0 | 1 => reached.into_iter().collect(),
+            _ => self.dependencies_first(&reached),
+        };
+        for id in ordered {
             if let Some(open) = self.open.get(id) {
                 set.members.push(SetMember {
                     change: id.clone(),

@@ -203,7 +203,7 @@ pub fn committed(ledger: &LedgerView, plan: &Plan) -> LedgerView {
                 }
             }
             attempts.extend(subject.triggers.iter().map(|trigger| {
-                let parts = subject.parts.clone();
+                let parts = trigger.parts.clone();
                 AttemptView::queued(trigger.ci.clone(), &trigger.request, parts)
             }));
         }
@@ -235,7 +235,7 @@ fn differences(now: &Plan, without: &Plan, with: &Plan) -> Vec<Difference> {
         };
         let subjects: BTreeSet<&Subject> =
             then.subjects.iter().chain(&before.subjects).map(|plan| &plan.subject).collect();
-        let by_subject = |plan: &'_ WorkspacePlan| -> BTreeMap<Subject, SubjectPlan> {
+        let by_subject = |plan: &'_ WorkspacePlan| -> BTreeMap<Subject, Arc<SubjectPlan>> {
             plan.subjects.iter().map(|s| (s.subject.clone(), s.clone())).collect()
         };
         let (now, before, after) = (by_subject(now), by_subject(before), by_subject(then));
@@ -253,7 +253,7 @@ fn differences(now: &Plan, without: &Plan, with: &Plan) -> Vec<Difference> {
             if same {
                 continue;
             }
-            let words = |plan: &SubjectPlan| {
+            let words = |plan: &Arc<SubjectPlan>| {
                 format!("{}: {}", plan.decision.word(), plan.decision.reason())
             };
             differences.push(Difference {
@@ -261,7 +261,7 @@ fn differences(now: &Plan, without: &Plan, with: &Plan) -> Vec<Difference> {
                 subject: subject.clone(),
                 now: now.get(subject).map(words),
                 then: other.map(words),
-                builds: other.map(builds).unwrap_or_default(),
+                builds: other.map(|plan| builds(plan)).unwrap_or_default(),
                 ended: other
                     .map(|plan| plan.superseded.iter().map(|gone| gone.request_id).collect())
                     .unwrap_or_default(),

@@ -35,7 +35,8 @@ async fn once_however_often_committed(ledger: Ledger, _: Store, _: Clock) {
     assert_eq!((attempt.stage, &attempt.set), (Stage::Queued, &set(1)));
     // Read from the store it is what was decided, with how the mainline was then.
     let (ci, decided) = (Name::from("main"), &wanted.workspaces[0].subjects[0]);
-    let decided = AttemptView::queued(ci, &decided.triggers[0].request, decided.parts.clone());
+    let trigger = &decided.triggers[0];
+    let decided = AttemptView::queued(ci, &trigger.request, trigger.parts.clone());
     assert_eq!(*attempt, decided);
     assert_eq!((attempt.cause, attempt.mainline), (Cause::Recovery, Some(Verdict::Failure)));
     assert!(attempt.base.is_some());

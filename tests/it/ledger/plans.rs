@@ -9,7 +9,7 @@ use crosswatch_core::model::build::{
 use crosswatch_core::model::identity::{ChangeId, Fingerprint, Name, Oid, Subject};
 use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look};
 use crosswatch_core::model::plan::{
-    Decision, FingerprintPart, Plan, SubjectPlan, Trigger, WorkspacePlan,
+    Decision, FingerprintPart, Plan, SetPlan, SubjectPlan, Trigger, WorkspacePlan,
 };
 use crosswatch_core::model::report::Reports;
 use crosswatch_core::model::time::Timestamp;
@@ -64,20 +64,15 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
     SubjectPlan {
         subject,
         decision: Decision::Build { reason: "new".to_owned() },
-        packages: Vec::new(),
-        set: set(number),
-        overrides: Vec::new(),
+        of: Arc::new(SetPlan { set: set(number), ..SetPlan::default() }),
         trusted: true,
         candidate: None,
         fingerprint: Some(fingerprint),
-        parts: vec![FingerprintPart { what: "head".to_owned(), value: number.to_string() }],
-        references: Vec::new(),
-        findings: Vec::new(),
-        notes: Vec::new(),
         triggers: vec![Trigger {
             ci: Name::from("main"),
             priority: Priority::Recent,
             request,
+            parts: vec![FingerprintPart { what: "head".to_owned(), value: number.to_string() }],
             needs_approval: false,
             approved_as: Vec::new(),
         }],
@@ -110,7 +105,7 @@ pub(super) fn plan(subjects: Vec<SubjectPlan>) -> Plan {
             .iter()
             .filter_map(|plan| plan.subject.change().map(|change| facts(change.number)))
             .collect(),
-        subjects,
+        subjects: subjects.into_iter().map(Arc::new).collect(),
         watched: BTreeMap::new(),
         unwatched: Vec::new(),
         looks: vec![Look { repository, branch: Name::from("master") }],

@@ -133,7 +133,7 @@ fn what_was_open_before_is_asked_about_only_as_a_member_or_to_be_built() {
     world.mergeable.insert(change("o/b#1"), Some(true));
     world.run(0);
     assert_eq!(world.run(90), ["o/b#1"]);
-    let overrides = world.planned("o/b#1").overrides;
+    let overrides = world.planned("o/b#1").overrides.clone();
     assert!(overrides.iter().all(|entry| entry.ref_name.ends_with("/merge")), "{overrides:?}");
 }
 

@@ -1,14 +1,25 @@
 //! What tests ask of a world's plan.
 
 use super::world::{World, subject};
-use crate::model::plan::{Decision, Plan, SubjectPlan};
+use crate::model::plan::{Decision, FingerprintPart, Plan, SubjectPlan};
+use crate::plan::explain::Explainer;
 use crate::plan::plan;
 
 impl World {
     pub(super) fn planned(&mut self, text: &str) -> SubjectPlan {
         let made = self.plan();
         let workspace = made.workspaces.first().expect("a workspace");
-        workspace.subject(&subject(text)).unwrap_or_else(|| panic!("no plan of {text}")).clone()
+        let planned = workspace.subject(&subject(text));
+        SubjectPlan::clone(planned.unwrap_or_else(|| panic!("no plan of {text}")))
+    }
+
+    /// What a fingerprint is made of.
+    pub(super) fn parts(&mut self, text: &str) -> Vec<FingerprintPart> {
+        let made = self.plan();
+        let planned = self.planned(text);
+        let workspace = made.workspaces.first().expect("a workspace");
+        let explainer = Explainer::new(&self.snapshot, &self.ledger, workspace);
+        explainer.expect("they belong together").parts(&planned)
     }
 
     /// `held: settling` and the like.

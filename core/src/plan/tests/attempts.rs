@@ -58,7 +58,7 @@ fn an_untrusted_set_waits_for_an_approval_of_exactly_these_heads() {
     assert_eq!(world.decision("a#1"), "held: Approval");
     assert_eq!(world.decision("b#2"), "held: Approval", "what is held covers nothing");
     let approve = |world: &mut World| {
-        let set = world.planned("a#1").set;
+        let set = world.planned("a#1").set.clone();
         let at = world.snapshot.at;
         let by = "somebody".to_owned();
         world.ledger().approvals.push(Approval { subject: subject("a#1"), set, by, at });

@@ -205,7 +205,7 @@ fn an_untrusted_set_is_made_once_exactly_its_heads_are_approved() {
     world.run(0);
     assert_eq!(world.run(90), [""; 0]);
     let approve = |world: &mut World| {
-        let set = world.planned("conf#1").set;
+        let set = world.planned("conf#1").set.clone();
         let (subject, at) = (subject("conf#1"), world.snapshot.at);
         let by = "somebody".to_owned();
         world.ledger().approvals.push(Approval { subject, set, by, at });
@@ -328,7 +328,7 @@ fn a_candidate_says_nothing_about_anybody_else() {
     world.run(0);
     assert_eq!(world.run(90), ["a#5", "conf#1"]);
     assert_eq!(members(&world.planned("a#5")), ["a#5"]);
-    let findings = world.planned("a#5").findings;
+    let findings = world.planned("a#5").findings.clone();
     assert_eq!(findings[0].text, "new#1 is not a change that this workspace watches");
     assert_eq!(world.planned("mainline").fingerprint, mainline);
     assert!(world.planned("a#5").candidate.is_none());
@@ -424,14 +424,13 @@ fn an_empty_difference_is_no_part_of_the_fingerprint() {
     world.push("conf#1", &[]);
     world.run(0);
     assert_eq!(world.run(90), ["conf#1"]);
-    let planned = world.planned("conf#1");
-    assert!(planned.parts.iter().all(|part| !part.what.contains("manifest")));
+    assert!(world.parts("conf#1").iter().all(|part| !part.what.contains("manifest")));
     world.unseen("a2");
     world.brings("conf#1", "a2");
     world.push("conf#1", &[]);
     world.run(0);
     assert_eq!(world.run(30), ["conf#1"]);
-    assert!(world.planned("conf#1").parts.iter().any(|part| part.what.contains("manifest")));
+    assert!(world.parts("conf#1").iter().any(|part| part.what.contains("manifest")));
 }
 
 #[test]

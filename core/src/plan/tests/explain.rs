@@ -60,7 +60,7 @@ fn untrusted_blocked_and_unknown_say_who_mends_it() {
     world.push("gui#1", &[]);
     world.run(0);
     insta::assert_snapshot!("approval", explain(&mut world, "gui#1"));
-    let set = world.planned("gui#1").set;
+    let set = world.planned("gui#1").set.clone();
     let at = world.snapshot.at;
     let approval = Approval { subject: subject("gui#1"), set, by: "alice\u{1b}[2J".to_owned(), at };
     world.ledger().approvals.push(approval);

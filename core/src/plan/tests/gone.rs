@@ -81,7 +81,7 @@ fn that_it_is_gone_is_seen_in_time_and_explained() {
     let said = format!("github.com has answered 404 since {since}");
     let reason = world.planned("o/b#3").decision.reason().to_owned();
     assert_eq!(reason, format!("its repository is gone: {said}"));
-    let notes = world.planned("o/a#1").notes;
+    let notes = world.planned("o/a#1").notes.clone();
     let note = format!("o/b#2 counts as closed: its repository is gone, {said}");
     assert!(notes.iter().any(|seen| seen.text == note), "{notes:?}");
 }

@@ -107,13 +107,13 @@ impl World {
 
     /// Findings on a change, in words.
     pub(super) fn findings(&mut self, text: &str) -> Vec<String> {
-        self.planned(text).findings.into_iter().map(|finding| finding.text).collect()
+        self.planned(text).findings.iter().map(|finding| finding.text.clone()).collect()
     }
 
     /// Ref that a build of a change checks out of its own repository.
     pub(super) fn ref_of(&mut self, text: &str) -> String {
         let of = change(&text.replace('@', "#"));
-        let overrides = self.planned(text).overrides;
+        let overrides = self.planned(text).overrides.clone();
         let own = overrides.into_iter().find(|entry| entry.change == of);
         own.map(|entry| entry.ref_name).unwrap_or_default()
     }

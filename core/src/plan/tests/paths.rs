@@ -125,7 +125,7 @@ fn what_is_held_for_its_paths_covers_nothing_and_is_covered_as_a_member() {
     world.run(0);
     assert_eq!(world.run(100), ["o/b#1"]);
     assert_eq!(world.decision("o/mono#1"), "covered: o/b#1");
-    let overrides = world.planned("o/b#1").overrides;
+    let overrides = world.planned("o/b#1").overrides.clone();
     assert_eq!(overrides.len(), 2);
     assert!(overrides.iter().any(|entry| entry.head == head));
     // The other way round nothing is covered.

@@ -233,7 +233,7 @@ impl World {
             "many" => self.many(one, word(1), word(2), word(3).parse().expect("a number")),
             "old" => self.old(one, word(1).parse().expect("hours")),
             "approve" => {
-                let set = self.planned(one).set;
+                let set = self.planned(one).set.clone();
                 let (at, by) = (self.snapshot.at, "somebody".to_owned());
                 self.ledger().approvals.push(Approval { subject: subject(one), set, by, at });
             }

@@ -129,7 +129,8 @@ fn a_build_of_an_entry_gets_the_queues_branch_and_the_mainline_does_not_move() {
     assert_eq!(request.overrides.len(), 2);
     assert_eq!(request.affected, ["o/a".into(), "o/b".into()]);
     assert!(request.trusted);
-    let parts: Vec<_> = planned.parts.iter().skip(2).map(|part| part.what.clone()).collect();
+    let parts: Vec<_> =
+        planned.triggers[0].parts.iter().skip(2).map(|part| part.what.clone()).collect();
     assert_eq!(parts, ["merge queue of github.com/o/a on main", "github.com/o/b#2 on main"]);
     assert_eq!(world.planned("mainline").fingerprint, before);
 }
@@ -281,7 +282,7 @@ fn what_decides_the_manifest_is_tried_at_the_queues_head() {
     let expected = vec![("o/a#1".to_owned(), dependency), ("o/conf#2".to_owned(), head)];
     assert!(ran(&mut world).contains(&expected), "{:?}", ran(&mut world));
     let planned = world.planned("o/conf@2");
-    assert!(planned.candidate.is_some_and(|candidate| candidate.difference.is_some()));
+    assert!(planned.candidate.as_ref().is_some_and(|candidate| candidate.difference.is_some()));
     let heads: Vec<Oid> = planned.overrides.iter().map(|one| one.head).collect();
     assert_eq!(heads, [dependency, head]);
     // A stranger's is not even made.

@@ -41,7 +41,7 @@ fn each_workspace_sees_what_its_own_reading_finds() {
         world.pull("o/a#1", |forge| forge.references = references);
         world.settings(|w| w.changes.reading = all[index].clone());
         let planned = world.planned("o/a#1");
-        let (set, decision) = (planned.set, planned.decision);
+        let (set, decision) = (planned.set.clone(), planned.decision);
         let names: Vec<String> = set
             .iter()
             .map(|member| member.change.to_string().replace("github.com/", ""))

@@ -102,7 +102,7 @@ fn no_name_is_left_in_an_anonymous_one_and_what_is_known_stays_known() {
     world.push("acme/gui#2", &["acme/types#1"]);
     world.push_base("acme/types");
     world.authors(Authors::None);
-    let set = world.planned("acme/gui#2").set;
+    let set = world.planned("acme/gui#2").set.clone();
     let at = world.snapshot.at;
     world.ledger().approvals.push(Approval {
         subject: subject("acme/gui#2"),

@@ -60,7 +60,7 @@ fn what_is_not_watched_is_said_in_one_wording() {
     world.push("a#1", &["private#1", "nowhere#1", "b#99"]);
     world.run(0);
     assert_eq!(world.run(90), ["a#1"], "a finding is not in the way");
-    let findings = world.planned("a#1").findings;
+    let findings = world.planned("a#1").findings.clone();
     for (finding, name) in findings.iter().zip(["private#1", "nowhere#1", "b#99"]) {
         assert_eq!(finding.text, format!("{name} is not a change that this workspace watches"));
     }

@@ -402,7 +402,7 @@ impl World {
                 let request = &trigger.request;
                 let attempts = ledger.attempts.entry(planned.subject.clone()).or_default();
                 assert!(attempts.iter().all(|known| known.request_id != request.request_id));
-                let (ci, parts) = (trigger.ci.clone(), planned.parts.clone());
+                let (ci, parts) = (trigger.ci.clone(), trigger.parts.clone());
                 attempts.push(AttemptView::queued(ci, request, parts));
             }
         }

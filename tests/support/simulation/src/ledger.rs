@@ -134,7 +134,7 @@ impl Ledger for Memory {
                     if known || (trigger.needs_approval && !approved) {
                         continue;
                     }
-                    let (ci, parts) = (trigger.ci.clone(), planned.parts.clone());
+                    let (ci, parts) = (trigger.ci.clone(), trigger.parts.clone());
                     attempts.push(AttemptView::queued(ci, &request, parts));
                     attempts.sort_by_key(|a| (a.decided_at, a.attempt, a.ci.clone()));
                     let row = Row {

@@ -25,6 +25,7 @@ use std::fmt;
 
 pub use ledger::{Ledger, Marking, Memory, OpenRow};
 pub use run::{Simulation, Taken};
+pub use settings::Variant;
 pub use shrink::shrunk;
 
 /// Something that must not be.

@@ -9,6 +9,8 @@ use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crosswatch_core::model::ledger_view::{Adopted, AttemptView, LedgerView, WorkspaceLedger};
 use crosswatch_core::model::plan::{Decision, Plan};
 use crosswatch_core::model::settings::{Dependencies, Drafts, OnClosed, SameRepository};
+use crosswatch_core::model::snapshot::Snapshot;
+use crosswatch_core::plan::explain::Explainer;
 
 use crate::Failure;
 use crate::checks::Books;
@@ -335,7 +337,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// Once the faults are over: what should have been built was, and nothing else is said.
-    pub fn check(&self, plan: &Plan) -> Result<(), Failure> {
+    pub fn check(&self, snapshot: &Snapshot, plan: &Plan) -> Result<(), Failure> {
         for workspace in &plan.workspaces {
             let name = &workspace.workspace;
             let all = self.workspaces.get(&workspace.id);
@@ -369,13 +371,14 @@ impl<'a> Oracle<'a> {
                     return Err(Failure(format!("{name} {change} is not open: {decision:?}")));
                 }
             }
-            self.mainline(workspace)?;
+            self.mainline(snapshot, workspace)?;
         }
         Ok(())
     }
 
     fn mainline(
         &self,
+        snapshot: &Snapshot,
         workspace: &crosswatch_core::model::plan::WorkspacePlan,
     ) -> Result<(), Failure> {
         let name = &workspace.workspace;
@@ -391,7 +394,8 @@ impl<'a> Oracle<'a> {
             other => return Err(Failure(format!("{name} mainline: {other:?}"))),
         }
         let heads = self.world.checkouts(&workspace.id);
-        for part in &planned.parts {
+        let explainer = Explainer::new(snapshot, self.view, workspace);
+        for part in explainer.iter().flat_map(|explainer| explainer.parts(planned)) {
             let package = part.what.split(' ').next().unwrap_or_default();
             if let Some(head) = heads.get(package)
                 && part.value != head.to_string()

@@ -195,9 +195,10 @@ impl<'l> Simulation<'l> {
         let id: Name = workspace.id.clone();
         match random.below(8) {
             0..4 => {
-                let wait = |planned: &&crosswatch_core::model::plan::SubjectPlan| {
-                    matches!(planned.decision, Decision::Held { why: Held::Approval, .. })
-                };
+                let wait =
+                    |planned: &&std::sync::Arc<crosswatch_core::model::plan::SubjectPlan>| {
+                        matches!(planned.decision, Decision::Held { why: Held::Approval, .. })
+                    };
                 let waiting: Vec<_> = workspace.subjects.iter().filter(wait).collect();
                 if let Some(planned) = random.pick(&waiting) {
                     let (subject, set) = (planned.subject.clone(), planned.set.clone());
@@ -332,8 +333,9 @@ impl<'l> Simulation<'l> {
             }
         }
         let plan = self.daemon().plan.clone().expect("a plan");
+        let snapshot = self.daemon().snapshot.clone();
         let view = self.ledger.view();
-        Oracle::new(&self.world, &self.books, &view).check(&plan)
+        Oracle::new(&self.world, &self.books, &view).check(&snapshot, &plan)
     }
 
     fn unrest(&mut self) -> String {
