@@ -22,6 +22,9 @@ pub struct Listing {
     pub public: bool,
     /// Head of each branch, by its name without `refs/heads/`.
     pub branches: BTreeMap<Name, Oid>,
+    /// Names that a branch had before, the first one first, by its present name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former: BTreeMap<Name, Vec<Name>>,
     /// Open changes (on plain git: change refs), in the order of their numbers.
     pub changes: Vec<OpenRef>,
 }

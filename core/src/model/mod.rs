@@ -1,5 +1,6 @@
 //! The words that every other module speaks in.
 
+pub mod branches;
 pub mod build;
 pub mod candidate;
 pub mod change;

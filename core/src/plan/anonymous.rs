@@ -359,6 +359,13 @@ impl Names {
             public: listing.public,
             default_branch: listing.default_branch.as_ref().map(|branch| self.branch(branch)),
             branches: branches.map(|(name, head)| (self.branch(name), *head)).collect(),
+            former: listing
+                .former
+                .iter()
+                .map(|(present, names)| {
+                    (self.branch(present), names.iter().map(|name| self.branch(name)).collect())
+                })
+                .collect(),
             changes: listing.changes.iter().map(open).collect(),
         }
     }

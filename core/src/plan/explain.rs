@@ -248,7 +248,7 @@ impl<'a> Explainer<'a> {
                 let of = subject.set.iter().find(|member| member.change == *own);
                 of.map(|member| &member.base)
             }
-            Subject::Queue(queue) => Some(&queue.base),
+            Subject::Queue(queue) => Some(&self.view.oldest(&queue.repository, &queue.base)),
         };
         let mut trackings: Vec<Tracking> = Vec::new();
         for (id, repository) in &self.tracked.repositories {
@@ -262,14 +262,15 @@ impl<'a> Explainer<'a> {
                     continue;
                 }
                 let because = words::tracked_because(used, self.view.settings);
+                let branch = used.branch.as_ref().map(|branch| self.view.present(id, branch));
                 let same = |tracking: &&mut Tracking| {
-                    tracking.repository == *id && tracking.branch == used.branch
+                    tracking.repository == *id && tracking.branch == branch
                 };
                 match trackings.iter_mut().find(same) {
                     Some(tracking) => tracking.because.push(because),
                     None => trackings.push(Tracking {
                         repository: id.clone(),
-                        branch: used.branch.clone(),
+                        branch: branch.clone(),
                         because: vec![because],
                     }),
                 }
@@ -339,11 +340,7 @@ impl<'a> Explainer<'a> {
             },
             ref_name: chosen.map(|entry| entry.ref_name.clone()),
             ref_choice: match subject.subject.queue() {
-                Some(queue)
-                    if queue.repository == change.repository && queue.base == member.base =>
-                {
-                    words::queued(chosen)
-                }
+                Some(queue) if queue::has(&self.view, queue, member) => words::queued(chosen),
                 _ => words::ref_choice(kind, chosen, listed, last),
             },
             packages: chosen.map(|entry| entry.packages.clone()).unwrap_or_default(),

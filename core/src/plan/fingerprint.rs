@@ -4,9 +4,8 @@
 //! named here is no reason to build: ref kinds, package names, settings, times, spellings.
 
 use crate::model::build::{PackageHead, SetMember};
-use crate::model::identity::{Fingerprint, Name, Oid};
+use crate::model::identity::{Fingerprint, Name, Oid, RepositoryId};
 use crate::model::plan::FingerprintPart;
-use crate::model::queue::QueueId;
 
 use super::look::View;
 
@@ -53,15 +52,14 @@ pub(crate) fn of_set_in(
 /// that would be merged, and the members that are elsewhere. Which changes are in it is in its head.
 pub(crate) fn of_queue(
     view: &View<'_>,
-    (entry, head): (&QueueId, Oid),
+    (repository, base, head): (&RepositoryId, &Name, Oid),
     elsewhere: &[SetMember],
     difference: Option<Fingerprint>,
 ) -> Fingerprint {
-    let repository = &entry.repository;
     let own = leaf(&[
         repository.forge.as_bytes(),
         repository.path.as_bytes(),
-        entry.base.as_bytes(),
+        base.as_bytes(),
         head.as_bytes(),
     ]);
     let hashes = [own].into_iter().chain(elsewhere.iter().map(member));
@@ -72,12 +70,12 @@ pub(crate) fn of_queue(
 /// What that is made of, in words.
 pub(crate) fn parts_of_queue(
     view: &View<'_>,
-    (entry, head): (&QueueId, Oid),
+    (repository, base, head): (&RepositoryId, &Name, Oid),
     elsewhere: &[SetMember],
     difference: Option<Fingerprint>,
 ) -> Vec<FingerprintPart> {
     let mut parts = workspace_parts(view);
-    let what = format!("{QUEUE}{} on {}", entry.repository, entry.base);
+    let what = format!("{QUEUE}{repository} on {base}");
     parts.push(FingerprintPart { what, value: head.to_string() });
     parts.extend(elsewhere.iter().map(member_part));
     parts.extend(difference.map(difference_part));

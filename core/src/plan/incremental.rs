@@ -12,7 +12,7 @@ use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 
 use super::shared::Shared;
-use super::{assemble, workspace};
+use super::{assemble, by_first_names, workspace};
 
 /// Remembers the last plan with its inputs.
 #[derive(Default)]
@@ -33,6 +33,7 @@ impl Planner {
             Arc::ptr_eq(&before.settings, &snapshot.settings) && view.ledger_id == ledger.ledger_id
         });
         let moved = last.map(|(before, ..)| Moved::between(before, snapshot));
+        let named = by_first_names(snapshot);
         let workspaces = snapshot.settings.workspaces.iter().map(|settings| {
             let kept = last.zip(moved.as_ref()).and_then(|((before, view, plan), moved)| {
                 plan.workspace(&settings.name)
@@ -40,7 +41,7 @@ impl Planner {
             });
             match kept {
                 Some(plan) => Arc::clone(plan),
-                None => Arc::new(workspace(snapshot, settings, ledger, &self.shared)),
+                None => Arc::new(workspace(&named, settings, ledger, &self.shared)),
             }
         });
         let made = assemble(snapshot, workspaces.collect());
@@ -55,9 +56,10 @@ impl Planner {
         self.shared.tidy();
         let incremental = self.plan(snapshot, ledger);
         let mut equal = true;
+        let named = by_first_names(snapshot);
         let settings = snapshot.settings.workspaces.iter();
         let workspaces = settings.zip(&incremental.workspaces).map(|(settings, kept)| {
-            let scratch = workspace(snapshot, settings, ledger, &self.shared);
+            let scratch = workspace(&named, settings, ledger, &self.shared);
             if **kept == scratch {
                 return Arc::clone(kept);
             }

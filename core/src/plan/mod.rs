@@ -4,6 +4,7 @@
 
 mod adoption;
 mod again;
+mod alias;
 pub mod anonymous;
 mod attempts;
 mod body;
@@ -50,12 +51,13 @@ use std::sync::Arc;
 use crate::model::build::Priority;
 use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
-use crate::model::plan::{Decision, Plan, SubjectPlan, Trigger, Watched, WorkspacePlan};
+use crate::model::plan::{Decision, Plan, SetPlan, SubjectPlan, Trigger, Watched, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 use crate::references::Finding;
 
+pub use alias::by_first_names;
 pub use tracked::update_inputs;
 
 use decide::Deciding;
@@ -72,11 +74,12 @@ const TURNS: usize = 16;
 /// Plans everything from scratch.
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
     let shared = Shared::default();
+    let named = by_first_names(snapshot);
     let workspaces = snapshot
         .settings
         .workspaces
         .iter()
-        .map(|settings| Arc::new(workspace(snapshot, settings, ledger, &shared)))
+        .map(|settings| Arc::new(workspace(&named, settings, ledger, &shared)))
         .collect();
     assemble(snapshot, workspaces)
 }
@@ -169,7 +172,11 @@ fn turn(
         Ok(_) => partly::partly(view, tracked, &changes),
         Err(_) => partly::Partly::default(),
     };
-    let (mainline_plan, mainline_facts) = mainline_subject(view, mainline, partly);
+    let (mut mainline_plan, mainline_facts) = mainline_subject(view, mainline, partly);
+    let notes: Vec<Finding> = tracked.renamed.iter().map(alias::note).collect();
+    if !notes.is_empty() {
+        mainline_plan.of = Arc::new(SetPlan { notes, ..SetPlan::default() });
+    }
     let heads = mainline.map_or(&[][..], |mainline| &mainline.heads);
     let mut facts = std::mem::take(&mut changes.facts);
     graph.remember(&mut facts);

@@ -37,6 +37,8 @@ const MOST: usize = 100;
 /// An entry with the changes in it.
 pub(crate) struct Entry {
     id: QueueId,
+    /// Its base, by its first name.
+    base: Name,
     head: Oid,
     /// The last change in it.
     last: ChangeId,
@@ -79,7 +81,7 @@ impl<'r> Root<'r> {
         };
         let left_out = |id: &ChangeId| {
             let same = id.repository == entry.id.repository && !entry.changes.contains(id);
-            same && graph.open.get(id).is_some_and(|open| *open.base == entry.id.base)
+            same && graph.open.get(id).is_some_and(|open| *open.base == entry.base)
         };
         let mut set = graph.set_of(view, &self.changes(), &left_out);
         for id in &entry.changes {
@@ -137,7 +139,7 @@ pub(crate) fn decide(
         for (queue, head) in &all {
             let branch = Name::from(queue.branch());
             let look = Look { repository: id.clone(), branch };
-            let of_base = Look { repository: id.clone(), branch: queue.base.clone() };
+            let of_base = Look { repository: id.clone(), branch: view.oldest(id, &queue.base) };
             let first = deciding.changes.looks.contains(&of_base);
             if first {
                 looks.push(look.clone());
@@ -174,7 +176,7 @@ fn entries(
     };
     let all = listing.branches.iter();
     all.filter_map(|(branch, head)| Some((QueueId::of(id, branch)?, *head)))
-        .filter(|(queue, _)| matters(&queue.base))
+        .filter(|(queue, _)| matters(&deciding.view.oldest(id, &queue.base)))
         .collect()
 }
 
@@ -205,7 +207,8 @@ fn entry(
     {
         on = below.on;
     }
-    if listing.branches.get(&queue.base) != Some(&on) {
+    let base = view.oldest(&queue.repository, &queue.base);
+    if listing.branches.get(&base) != Some(&on) {
         for (other, its_head) in others {
             let change = other.change();
             if !changes.contains(&change) && view.contains(&queue.repository, *its_head, head)? {
@@ -213,7 +216,7 @@ fn entry(
             }
         }
     }
-    Ok(Entry { id: queue.clone(), head, last, changes })
+    Ok(Entry { id: queue.clone(), base, head, last, changes })
 }
 
 fn unknown(queue: QueueId, reason: String) -> SubjectPlan {
@@ -222,11 +225,16 @@ fn unknown(queue: QueueId, reason: String) -> SubjectPlan {
 }
 
 /// Members that are not in the queue itself.
-fn elsewhere(queue: &QueueId, set: &[SetMember]) -> Vec<SetMember> {
-    let queued = |member: &SetMember| {
-        member.change.repository == queue.repository && member.base == queue.base
-    };
+fn elsewhere((repository, base): (&RepositoryId, &Name), set: &[SetMember]) -> Vec<SetMember> {
+    let queued =
+        |member: &SetMember| member.change.repository == *repository && member.base == *base;
     set.iter().filter(|member| !queued(member)).cloned().collect()
+}
+
+/// Whether a member is in the queue itself.
+pub(crate) fn has(view: &View<'_>, queue: &QueueId, member: &SetMember) -> bool {
+    let repository = &queue.repository;
+    member.change.repository == *repository && member.base == view.oldest(repository, &queue.base)
 }
 
 /// What the fingerprint of an entry is made of.
@@ -238,7 +246,9 @@ pub(crate) fn parts(
 ) -> Vec<FingerprintPart> {
     let own = plan.overrides.iter().find(|one| one.change == queue.change());
     let Some(own) = own else { return Vec::new() };
-    fingerprint::parts_of_queue(view, (queue, own.head), &elsewhere(queue, &plan.set), difference)
+    let base = view.oldest(&queue.repository, &queue.base);
+    let elsewhere = elsewhere((&queue.repository, &base), &plan.set);
+    fingerprint::parts_of_queue(view, (&queue.repository, &base, own.head), &elsewhere, difference)
 }
 
 /// An entry that was triggered and is in no queue any more.
@@ -308,9 +318,9 @@ impl Deciding<'_, '_> {
     /// moment apart.
     fn in_queue(&self, entry: &Entry, id: &ChangeId) -> Result<&Open<'_>, String> {
         match self.changes.states.get(id) {
-            Some(State::Open(open)) if *open.base == entry.id.base => Ok(open),
+            Some(State::Open(open)) if *open.base == entry.base => Ok(open),
             Some(State::Open(open)) => {
-                Err(format!("{id} is queued for {}, but goes to {}", entry.id.base, open.base))
+                Err(format!("{id} is queued for {}, but goes to {}", entry.base, open.base))
             }
             Some(State::Unknown(why)) => Err(why.clone()),
             Some(State::Merged { .. }) | None => {
@@ -325,8 +335,9 @@ impl Deciding<'_, '_> {
         set: &ChangeSet,
         difference: Option<Fingerprint>,
     ) -> Fingerprint {
-        let elsewhere = elsewhere(&entry.id, &set.members);
-        fingerprint::of_queue(self.view, (&entry.id, entry.head), &elsewhere, difference)
+        let elsewhere = elsewhere((&entry.id.repository, &entry.base), &set.members);
+        let own = (&entry.id.repository, &entry.base, entry.head);
+        fingerprint::of_queue(self.view, own, &elsewhere, difference)
     }
 
     /// The plan of an entry that has no fingerprint while something of it is not known.
@@ -375,8 +386,8 @@ impl Deciding<'_, '_> {
         let difference = candidate.as_ref().and_then(|plan| plan.difference.as_ref());
         let difference = difference.and_then(|difference| difference.digest);
         let fingerprint = self.print(entry, &set, difference);
-        let elsewhere = elsewhere(&entry.id, &set.members);
-        let own = (&entry.id, entry.head);
+        let elsewhere = elsewhere((&entry.id.repository, &entry.base), &set.members);
+        let own = (&entry.id.repository, &entry.base, entry.head);
         let parts = || fingerprint::parts_of_queue(view, own, &elsewhere, difference);
         let (decision, due) = match self.not_now_queued(queued, &set, fingerprint) {
             Some(decision) => (decision, Vec::new()),

@@ -50,7 +50,7 @@ pub(crate) fn of_change(
         primary: Primary {
             repository_url,
             repository: Some(id.repository.clone()),
-            branch: open.base.clone(),
+            branch: view.present(&id.repository, open.base),
             revision: Some(open.listed.head),
             author: author.map(|author| author.login.to_string()),
             committer: None,

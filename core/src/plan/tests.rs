@@ -1,6 +1,7 @@
 //! Tables of the rules; worlds are built by [`world::World`].
 
 mod adoption;
+mod aliases;
 mod asked;
 mod asking;
 mod attempts;

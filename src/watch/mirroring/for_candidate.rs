@@ -38,7 +38,14 @@ impl Mirroring {
             reads.insert(id.clone());
             refs.entry(id.clone()).or_default().push((name.to_string(), member.head));
             // Of two changes of one repository the later counts.
-            heads.entry(id.clone()).or_default().insert(member.base.clone(), member.head);
+            let names = listing.and_then(|listing| listing.names(&member.base));
+            let heads = heads.entry(id.clone()).or_default();
+            heads.insert(member.base.clone(), member.head);
+            // A manifest may call the branch by any name that it ever had.
+            if let Some((present, former)) = names {
+                let all = former.iter().chain([present]).cloned();
+                heads.extend(all.map(|name| (name, member.head)));
+            }
         }
         let (on_this_machine, away): (BTreeSet<_>, BTreeSet<_>) = reads
             .into_iter()

@@ -48,7 +48,7 @@ impl World {
         let listing = self.snapshot.repositories.get(&repository)?.listing.value()?;
         match listing.change(number) {
             Some(listed) if listed.forge.is_some() => listed.base.clone(),
-            _ => hosted(&repository.path).then(|| "main".into()),
+            _ => hosted(&repository.path).then(|| self.main_of(&repository.path)),
         }
     }
 

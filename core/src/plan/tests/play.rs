@@ -125,6 +125,10 @@ impl Play {
             "lacks" if !texts(&planned.findings).contains(expected) => return Ok(()),
             "lacks" => (texts(&planned.findings), false),
             "notes" => (texts(&planned.notes), true),
+            "base" => {
+                let own = planned.overrides.last().ok_or("it overrides nothing")?;
+                (own.base.to_string(), false)
+            }
             "silent" => (texts(&planned.findings), false),
             "ref" => (self.world.ref_of(name), true),
             "was" => {
@@ -172,6 +176,8 @@ impl World {
                 base => self.queue(one, base, false),
             }),
             "unqueue" => self.unqueue(one),
+            "rename" => self.rename(one, word(1), word(2)),
+            "written" => self.written(one, word(1)),
             // Queued, and nobody says behind what.
             "hush" => drop({
                 let head = self.queue(one, "main", false);

@@ -120,6 +120,7 @@ impl World {
                 workspaces: Arc::default(),
                 repositories: Arc::default(),
                 answers: Arc::default(),
+                by_first_names: false,
                 times: Arc::default(),
             },
             ledger: LedgerView { ledger_id: "ledger".to_owned(), workspaces: BTreeMap::new() },
@@ -157,6 +158,7 @@ impl World {
                 public: false,
                 default_branch: Some("main".into()),
                 branches: BTreeMap::from([("main".into(), head)]),
+                former: BTreeMap::new(),
                 changes: Vec::new(),
             }),
         };
@@ -301,14 +303,14 @@ impl World {
         }
         let base = self.push_base(&path);
         self.ancestry.insert((head, base));
-        let main = Some("main".into());
+        let main = Some(self.main_of(&path));
         self.become_of(text, Fate::Merged { commit: Some(base), base: main });
     }
 
     pub(super) fn push_base(&mut self, path: &str) -> Oid {
-        let head = self.fresh_oid();
+        let (head, main) = (self.fresh_oid(), self.main_of(path));
         let mut before = None;
-        self.listing(path, |listing| before = listing.branches.insert("main".into(), head));
+        self.listing(path, |listing| before = listing.branches.insert(main, head));
         let before = before.expect("a base");
         let inherited: Vec<Oid> =
             self.ancestry.iter().filter(|(_, tip)| *tip == before).map(|(old, _)| *old).collect();
