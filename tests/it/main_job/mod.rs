@@ -10,6 +10,7 @@ mod ledger_faults;
 mod mirrors;
 mod outages;
 mod queues;
+mod renames;
 mod reports;
 mod wakes;
 pub(crate) mod webhooks;

@@ -126,51 +126,6 @@ impl Model {
         })
     }
 
-    /// Puts a change into the merge queue of its base, behind everything that is queued there: makes the
-    /// branch of its entry at a new commit, or at this one, which has to contain what it stands on (see
-    /// [`Self::queue_end`]). Gives the branch.
-    pub fn queue(&self, name: &str, number: u64, head: Option<&str>) -> String {
-        let (base, on) = self.queue_end(name, number);
-        let branch = format!("{}{base}/pr-{number}-{on}", QUEUE);
-        let head = self.push(name, &branch, head);
-        self.act(name, |state, id, told| {
-            let repository = state.repositories.get_mut(&id).expect("a repository");
-            repository.queue.push((number, branch.clone(), head.clone()));
-            state.tell_change(id, number, "enqueued", json!({}), told);
-            told.push(("merge_group", Some("checks_requested"), group(&branch, &base, &head, &on)));
-        });
-        branch
-    }
-
-    /// The base of a change, and what an entry for it would be put on: the head of the last one that is
-    /// queued for that base, or of the base.
-    pub fn queue_end(&self, name: &str, number: u64) -> (String, String) {
-        let mut state = self.state();
-        let repository = state.named(name);
-        let base = repository.changes[&number].base.clone();
-        let of_base = format!("{QUEUE}{base}/pr-");
-        let last =
-            repository.queue.iter().rev().find(|(_, queued, _)| queued.starts_with(&of_base));
-        let on = last.map_or_else(|| repository.branches[&base].clone(), |(.., head)| head.clone());
-        (base, on)
-    }
-
-    /// Takes a change out of the queue again, with its branch.
-    pub fn unqueue(&self, name: &str, number: u64) {
-        let gone = self.state().named(name).queue.iter().find(|entry| entry.0 == number).cloned();
-        let (_, branch, head) = gone.expect("a queued change");
-        self.state().named(name).queue.retain(|entry| entry.0 != number);
-        self.act(name, |state, id, told| {
-            state.tell_change(id, number, "dequeued", json!({"reason": "MANUAL"}), told);
-            let base = state.repositories[&id].changes[&number].base.clone();
-            let on = branch.rsplit('-').next().unwrap_or_default().to_owned();
-            let mut payload = group(&branch, &base, &head, &on);
-            payload["reason"] = json!("dequeued");
-            told.push(("merge_group", Some("destroyed"), payload));
-        });
-        self.delete_branch(name, &branch);
-    }
-
     /// Deletes a branch; changes into it are closed, as forges do.
     pub fn delete_branch(&self, name: &str, branch: &str) {
         self.act(name, |state, id, told| {
@@ -304,7 +259,11 @@ impl Model {
         state.named(name).collaborators.insert(login.to_owned(), permission);
     }
 
-    fn act<T>(&self, name: &str, act: impl FnOnce(&mut State, u64, &mut Told) -> T) -> T {
+    pub(crate) fn act<T>(
+        &self,
+        name: &str,
+        act: impl FnOnce(&mut State, u64, &mut Told) -> T,
+    ) -> T {
         let mut state = self.state();
         let id = state.named(name).id;
         state.remember(id);
@@ -537,7 +496,7 @@ impl State {
         }
     }
 
-    fn tell_change(
+    pub(crate) fn tell_change(
         &self,
         id: u64,
         number: u64,
@@ -556,7 +515,7 @@ impl State {
 
     /// Keeps a repository on disk in step.
     #[expect(clippy::disallowed_methods, reason = "the model's own repositories")]
-    fn write_ref(&self, id: u64, reference: &str, head: Option<&str>) {
+    pub(crate) fn write_ref(&self, id: u64, reference: &str, head: Option<&str>) {
         let folder = self.repositories.get(&id).and_then(|repository| repository.folder.clone());
         let Some(folder) = folder else { return };
         let mut git = std::process::Command::new("git");
@@ -568,21 +527,6 @@ impl State {
         let done = git.status().expect("git is installed");
         assert!(done.success(), "the model's repository does not take {reference}");
     }
-}
-
-/// What GitHub begins the names of a queue's branches with.
-const QUEUE: &str = "gh-readonly-queue/";
-
-fn group(branch: &str, base: &str, head: &str, on: &str) -> serde_json::Value {
-    let who = json!({"name": "alice", "email": "alice@model.invalid"});
-    json!({"merge_group": {
-        "head_sha": head, "head_ref": format!("refs/heads/{branch}"),
-        "base_sha": on, "base_ref": format!("refs/heads/{base}"),
-        "head_commit": {
-            "id": head, "tree_id": head, "message": "queued", "timestamp": "2026-01-01T00:00:00Z",
-            "author": who, "committer": who,
-        },
-    }})
 }
 
 fn zero() -> String {
