@@ -1,11 +1,12 @@
 //! Branches and changes of a repository, as one look at it showed them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Name, Oid, RepositoryId};
-use super::queue::{made_by_queue, queued};
+use super::queue::{FOLDER, made_by_queue, queued};
 use super::time::Timestamp;
 use crate::references::References;
 
@@ -36,10 +37,16 @@ impl Listing {
         self.changes.get(at)
     }
 
+    /// The branches that a merge queue made.
+    pub fn queued(&self) -> impl Iterator<Item = (&Name, &Oid)> {
+        let from = self.branches.range::<str, _>((Bound::Included(FOLDER), Bound::Unbounded));
+        from.take_while(|(branch, _)| made_by_queue(branch))
+    }
+
     /// Whether something that is built has this head: an open change, or an entry of a merge queue.
     pub fn builds(&self, head: Oid) -> bool {
-        let queued = |(branch, at): (&Name, &Oid)| *at == head && made_by_queue(branch);
-        self.changes.iter().any(|change| change.head == head) || self.branches.iter().any(queued)
+        self.changes.iter().any(|change| change.head == head)
+            || self.queued().any(|(_, at)| *at == head)
     }
 
     /// The ref that has `head` and is of the change of that number: the change's own, or that of an entry
@@ -48,7 +55,7 @@ impl Listing {
         let own = self.change(number).filter(|listed| listed.head == head);
         own.map(|listed| listed.ref_name.clone()).or_else(|| {
             let ends = |branch: &str| queued(branch).is_some_and(|(_, last, _)| last == number);
-            let same = self.branches.iter().find(|(branch, at)| **at == head && ends(branch));
+            let same = self.queued().find(|(branch, at)| **at == head && ends(branch));
             same.map(|(branch, _)| Name::from(format!("refs/heads/{branch}")))
         })
     }

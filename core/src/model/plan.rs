@@ -47,9 +47,9 @@ pub struct WorkspacePlan {
     #[serde(skip)]
     pub inputs: Option<Vec<(Look, Oid)>>,
     /// Repositories that must be watched for it.
-    pub watched: BTreeMap<RepositoryId, Watched>,
+    pub watched: Arc<BTreeMap<RepositoryId, Watched>>,
     /// Packages that cannot be watched, each with the reason.
-    pub unwatched: Vec<Unwatched>,
+    pub unwatched: Arc<Vec<Unwatched>>,
     /// New first looks.
     pub looks: Vec<Look>,
     /// Facts that are new or moved.

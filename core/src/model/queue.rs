@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::identity::{ChangeId, Name, Oid, RepositoryId};
 
 /// What GitHub begins the names of such branches with.
-const FOLDER: &str = "gh-readonly-queue/";
+pub(super) const FOLDER: &str = "gh-readonly-queue/";
 
 /// Whether a forge's queue made that branch: it is nobody's base, source or mainline.
 pub fn made_by_queue(branch: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::change::ForgeChange;
-use crate::model::identity::{ChangeId, Name};
+use crate::model::identity::{ChangeId, Name, RepositoryId};
 use crate::references::{Finding, References, Short, Written, no_owner};
 
 use super::look::View;
@@ -54,12 +54,17 @@ pub(crate) fn references<'a>(
 
 /// The change that a reference without an owner means, if exactly one repository fits.
 fn resolved(tracked: &Tracked, short: &Short) -> Option<ChangeId> {
+    repository(tracked, short).map(|found| found.change(short.number))
+}
+
+/// The repository that a reference without an owner means, if exactly one fits.
+pub(crate) fn repository<'t>(tracked: &'t Tracked, short: &Short) -> Option<&'t RepositoryId> {
     let mut fitting = tracked.repositories.keys().filter(|id| {
         let last: &str = id.path.rsplit('/').next().unwrap_or_default();
         id.forge == short.forge && *last == *short.name
     });
     let found = fitting.next()?;
-    fitting.next().is_none().then(|| found.change(short.number))
+    fitting.next().is_none().then_some(found)
 }
 
 /// Enters it in the order of the text, without its finding.

@@ -84,6 +84,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
         if deciding.graph.leader(id).is_some() {
             continue;
         }
+        deciding.view.about(Some(&id.repository));
         if let Some(plan) = deciding.open_change(id, facts, &decided) {
             decided.insert(id.clone(), plan);
         }
@@ -138,13 +139,16 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
         }
     }
     for subject in deciding.view.ledger.attempts.keys() {
-        if let Some(id) = subject.change()
+        if let Some(id) = subject.change().filter(|id| deciding.view.in_scope(&id.repository))
             && decided.get(id).is_none()
-            && let Some(plan) = deciding.gone(subject, id)
         {
-            decided.insert(id.clone(), plan);
+            deciding.view.about(Some(&id.repository));
+            if let Some(plan) = deciding.gone(subject, id) {
+                decided.insert(id.clone(), plan);
+            }
         }
     }
+    deciding.view.about(None);
     decided.into_plans()
 }
 

@@ -1,4 +1,5 @@
-//! The same plan with less work: a workspace none of whose inputs moved keeps its plan.
+//! The same plan with less work: a workspace none of whose inputs moved keeps its plan, and of the others
+//! only what a move can matter to is decided again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,19 +7,30 @@ use std::sync::Arc;
 use crate::model::identity::RepositoryId;
 use crate::model::ledger_view::LedgerView;
 use crate::model::observed::Observed;
-use crate::model::plan::{Plan, WorkspacePlan};
+use crate::model::plan::Plan;
 use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 
+use super::scope::Earlier;
 use super::shared::Shared;
+use super::ties::Ties;
+use super::workspace::Planned;
 use super::{assemble, by_first_names, workspace};
 
 /// Remembers the last plan with its inputs.
 #[derive(Default)]
 pub struct Planner {
-    last: Option<(Snapshot, LedgerView, Plan)>,
+    last: Option<Last>,
     shared: Shared,
+}
+
+/// A plan and what it was made from; `planned` are those of the workspaces, in their order.
+struct Last {
+    snapshot: Snapshot,
+    ledger: LedgerView,
+    planned: Vec<Planned>,
+    ties: Ties,
 }
 
 impl Planner {
@@ -29,24 +41,42 @@ impl Planner {
 
     /// The plan, equal to [`super::plan`] of the same arguments.
     pub fn plan(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
-        let last = self.last.as_ref().filter(|(before, view, _)| {
-            Arc::ptr_eq(&before.settings, &snapshot.settings) && view.ledger_id == ledger.ledger_id
+        let last = self.last.take().filter(|last| {
+            Arc::ptr_eq(&last.snapshot.settings, &snapshot.settings)
+                && last.ledger.ledger_id == ledger.ledger_id
         });
-        let moved = last.map(|(before, ..)| Moved::between(before, snapshot));
+        let workspaces = &snapshot.settings.workspaces;
         let named = by_first_names(snapshot);
-        let workspaces = snapshot.settings.workspaces.iter().map(|settings| {
-            let kept = last.zip(moved.as_ref()).and_then(|((before, view, plan), moved)| {
-                plan.workspace(&settings.name)
-                    .filter(|plan| holds(plan, settings, moved, (before, view), (snapshot, ledger)))
-            });
-            match kept {
-                Some(plan) => Arc::clone(plan),
-                None => Arc::new(workspace(&named, settings, ledger, &self.shared)),
+        let whole = |settings: &WorkspaceSettings| {
+            workspace::planned(&named, settings, ledger, &self.shared)
+        };
+        let (planned, ties) = match last {
+            None => {
+                (workspaces.iter().map(|settings| whole(settings)).collect(), Ties::of(snapshot))
             }
-        });
-        let made = assemble(snapshot, workspaces.collect());
-        self.last = Some((snapshot.clone(), ledger.clone(), made.clone()));
-        made
+            Some(Last { snapshot: before, ledger: view, planned, mut ties }) => {
+                let moved = Moved::between(&before, snapshot);
+                ties.revise(snapshot, &moved);
+                let was = by_first_names(&before);
+                let again = |(settings, planned): (&Arc<WorkspaceSettings>, Planned)| {
+                    let earlier = Earlier {
+                        planned: &planned,
+                        snapshot: &was,
+                        ledger: &view,
+                        moved: &moved,
+                        ties: &ties,
+                    };
+                    if holds(&earlier, settings, snapshot, ledger) {
+                        return planned;
+                    }
+                    let revised =
+                        workspace::revised(&earlier, &named, settings, ledger, &self.shared);
+                    revised.unwrap_or_else(|| whole(settings))
+                };
+                (workspaces.iter().zip(planned).map(again).collect(), ties)
+            }
+        };
+        self.keep(snapshot, ledger, planned, ties)
     }
 
     /// Makes the plan from scratch and compares it with the incremental one; whether they were equal.
@@ -54,42 +84,47 @@ impl Planner {
     /// that no two plans of everything are in memory.
     pub fn check(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> (Plan, bool) {
         self.shared.tidy();
-        let incremental = self.plan(snapshot, ledger);
+        let made = self.plan(snapshot, ledger);
+        let Some(last) = self.last.take() else { return (made, true) };
         let mut equal = true;
         let named = by_first_names(snapshot);
         let settings = snapshot.settings.workspaces.iter();
-        let workspaces = settings.zip(&incremental.workspaces).map(|(settings, kept)| {
-            let scratch = workspace(&named, settings, ledger, &self.shared);
-            if **kept == scratch {
-                return Arc::clone(kept);
+        let compared = settings.zip(last.planned).map(|(settings, planned)| {
+            let scratch = workspace::planned(&named, settings, ledger, &self.shared);
+            if planned.plan == scratch.plan {
+                return planned;
             }
             equal = false;
-            Arc::new(scratch)
+            scratch
         });
-        let made = assemble(snapshot, workspaces.collect());
-        if !equal {
-            self.last = Some((snapshot.clone(), ledger.clone(), made.clone()));
-        }
-        (made, equal)
+        let compared = compared.collect();
+        (self.keep(snapshot, ledger, compared, last.ties), equal)
+    }
+
+    fn keep(
+        &mut self,
+        snapshot: &Snapshot,
+        ledger: &LedgerView,
+        planned: Vec<Planned>,
+        ties: Ties,
+    ) -> Plan {
+        let plans = planned.iter().map(|planned| Arc::clone(&planned.plan)).collect();
+        let (frozen, view) = (snapshot.clone(), ledger.clone());
+        self.last = Some(Last { snapshot: frozen, ledger: view, planned, ties });
+        assemble(snapshot, plans)
     }
 }
 
 /// Whether nothing that the plan was made from moved.
 fn holds(
-    plan: &WorkspacePlan,
+    earlier: &Earlier<'_>,
     settings: &WorkspaceSettings,
-    moved: &Moved<'_>,
-    (before, view): (&Snapshot, &LedgerView),
-    (now, ledger): (&Snapshot, &LedgerView),
+    now: &Snapshot,
+    ledger: &LedgerView,
 ) -> bool {
-    // Facts and triggers of a plan name its time; these and reports are made again until the ledger
-    // has them.
-    let settled = plan.facts.is_empty()
-        && plan.looks.is_empty()
-        && plan.mainline.is_none()
-        && plan.reports.is_empty()
-        && plan.subjects.iter().all(|subject| subject.triggers.is_empty());
-    settled
+    let Earlier { planned, snapshot: before, ledger: view, moved, .. } = earlier;
+    let plan = &planned.plan;
+    planned.settled
         && before.at <= now.at
         && plan.next_at.is_none_or(|next| now.at < next)
         && same(view.workspaces.get(&settings.id), ledger.workspaces.get(&settings.id))
@@ -99,9 +134,9 @@ fn holds(
 }
 
 /// What differs between two snapshots, whoever uses it: few things, while there are many workspaces.
-struct Moved<'a> {
-    repositories: Vec<&'a RepositoryId>,
-    answers: Vec<&'a Question>,
+pub(crate) struct Moved<'a> {
+    pub(crate) repositories: Vec<&'a RepositoryId>,
+    pub(crate) answers: Vec<&'a Question>,
 }
 
 impl<'a> Moved<'a> {
@@ -117,12 +152,12 @@ impl<'a> Moved<'a> {
 }
 
 /// Keys that one of the maps lacks, or under which they have something else.
-fn differing<'a, K: Ord, V>(
-    before: &'a Arc<BTreeMap<K, V>>,
-    now: &'a Arc<BTreeMap<K, V>>,
+pub(crate) fn differing<'a, K: Ord, V>(
+    before: &'a BTreeMap<K, V>,
+    now: &'a BTreeMap<K, V>,
     same: impl Fn(&V, &V) -> bool,
 ) -> Vec<&'a K> {
-    if Arc::ptr_eq(before, now) {
+    if std::ptr::eq(before, now) {
         return Vec::new();
     }
     let (mut before, mut now) = (before.iter().peekable(), now.iter().peekable());
@@ -164,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_is_new_gone_or_other_differs() {
-        let map = |pairs: &[(u8, u8)]| Arc::new(pairs.iter().copied().collect::<BTreeMap<_, _>>());
+        let map = |pairs: &[(u8, u8)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
         let differ = |before: &[(u8, u8)], now: &[(u8, u8)]| -> Vec<u8> {
             differing(&map(before), &map(now), u8::eq).into_iter().copied().collect()
         };

@@ -1,6 +1,6 @@
 //! One workspace's view of a snapshot, which notes what was asked of it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -24,16 +24,32 @@ pub(crate) struct View<'a> {
     pub(crate) part: Option<&'a Arc<WorkspacePart>>,
     pub(crate) ledger: &'a WorkspaceLedger,
     pub(crate) ledger_id: &'a str,
-    consulted: RefCell<BTreeSet<Question>>,
-    wanted: RefCell<BTreeSet<Question>>,
-    next_at: Cell<Option<Timestamp>>,
+    /// What was noted for the mainline, and for all changes together.
+    noted: RefCell<Asked>,
+    /// What was noted for changes, by their repository.
+    asked: RefCell<BTreeMap<RepositoryId, Asked>>,
+    /// The repository whose changes are being decided on.
+    about: RefCell<Option<RepositoryId>>,
+    /// The repositories whose changes are decided on, if not all.
+    scope: Option<BTreeSet<RepositoryId>>,
+}
+
+/// What the rules asked, and how long what they say holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Questions whose answers were used or missed.
+    pub(crate) consulted: BTreeSet<Question>,
+    /// Those that somebody should answer.
+    pub(crate) wanted: BTreeSet<Question>,
+    /// When it stops to hold.
+    pub(crate) next_at: Option<Timestamp>,
 }
 
 /// What a view noted while the rules read it.
 pub(crate) struct Noted {
-    pub(crate) consulted: BTreeSet<Question>,
-    pub(crate) wanted: BTreeSet<Question>,
-    pub(crate) next_at: Option<Timestamp>,
+    pub(crate) own: Asked,
+    pub(crate) asked: BTreeMap<RepositoryId, Asked>,
+    pub(crate) scope: Option<BTreeSet<RepositoryId>>,
 }
 
 impl<'a> View<'a> {
@@ -49,9 +65,34 @@ impl<'a> View<'a> {
             part: snapshot.workspaces.get(&settings.name),
             ledger,
             ledger_id,
-            consulted: RefCell::default(),
-            wanted: RefCell::default(),
-            next_at: Cell::default(),
+            noted: RefCell::default(),
+            asked: RefCell::default(),
+            about: RefCell::default(),
+            scope: None,
+        }
+    }
+
+    /// Leaves out the changes of other repositories.
+    pub(crate) fn limit(&mut self, scope: BTreeSet<RepositoryId>) {
+        self.scope = Some(scope);
+    }
+
+    /// The repositories whose changes are decided on; nothing where that is all of them.
+    pub(crate) fn scope(&self) -> Option<&BTreeSet<RepositoryId>> {
+        self.scope.as_ref()
+    }
+
+    /// Whether changes of a repository are decided on.
+    pub(crate) fn in_scope(&self, id: &RepositoryId) -> bool {
+        self.scope.as_ref().is_none_or(|scope| scope.contains(id))
+    }
+
+    /// What is read from here on is read for changes of this repository; for the mainline or for all
+    /// changes where there is none.
+    pub(crate) fn about(&self, id: Option<&RepositoryId>) {
+        let mut about = self.about.borrow_mut();
+        if about.as_ref() != id {
+            *about = id.cloned();
         }
     }
 
@@ -79,10 +120,32 @@ impl<'a> View<'a> {
     pub(crate) fn until(&self, time: Timestamp) -> bool {
         let ahead = time > self.at();
         if ahead {
-            let least = self.next_at.get().map_or(time, |known| known.min(time));
-            self.next_at.set(Some(least));
+            self.note(|asked| {
+                asked.next_at = Some(asked.next_at.map_or(time, |known| known.min(time)));
+            });
         }
         ahead
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Asked)) {
+        match &*self.about.borrow() {
+            None => note(&mut self.noted.borrow_mut()),
+            Some(id) => {
+                let mut asked = self.asked.borrow_mut();
+                match asked.get_mut(id) {
+                    Some(known) => note(known),
+                    None => note(asked.entry(id.clone()).or_default()),
+                }
+            }
+        }
+    }
+
+    fn consulted(&self, question: &Question) {
+        self.note(|asked| {
+            if !asked.consulted.contains(question) {
+                asked.consulted.insert(question.clone());
+            }
+        });
     }
 
     fn ask(&self, question: Question) -> Result<&'a Answer, String> {
@@ -95,7 +158,7 @@ impl<'a> View<'a> {
 
     /// What is known of a question, without asking for more.
     fn seen(&self, question: &Question) -> Result<&'a Answer, String> {
-        self.consulted.borrow_mut().insert(question.clone());
+        self.consulted(question);
         match self.snapshot.answers.get(question) {
             Some(Observed::Known(answer)) => Ok(answer),
             Some(Observed::Unknown(unknown)) => Err(unknown.why.clone()),
@@ -105,7 +168,7 @@ impl<'a> View<'a> {
 
     /// Asks for something that is not known.
     pub(crate) fn want(&self, question: Question) {
-        self.wanted.borrow_mut().insert(question);
+        self.note(|asked| asked.wanted.extend([question]));
     }
 
     /// Date and references of a commit, or why they are not known.
@@ -130,7 +193,7 @@ impl<'a> View<'a> {
     ) -> Option<&'a CommitFacts> {
         let question = Question::Commit { repository: repository.clone(), oid };
         let answer = self.snapshot.answers.get(&question);
-        self.consulted.borrow_mut().insert(question);
+        self.consulted(&question);
         match &**answer?.last_known(purpose)? {
             Answer::Commit(facts) => Some(facts),
             _ => None,
@@ -256,16 +319,12 @@ impl<'a> View<'a> {
         let (repository, number) = (change.repository.clone(), change.number);
         let question = Question::Fate { repository, number };
         let answer = self.snapshot.answers.get(&question);
-        self.consulted.borrow_mut().insert(question);
+        self.consulted(&question);
         answer
     }
 
     pub(crate) fn finish(self) -> Noted {
-        Noted {
-            consulted: self.consulted.into_inner(),
-            wanted: self.wanted.into_inner(),
-            next_at: self.next_at.get(),
-        }
+        Noted { own: self.noted.into_inner(), asked: self.asked.into_inner(), scope: self.scope }
     }
 }
 

@@ -23,11 +23,15 @@ pub(crate) fn learn(view: &View<'_>, changes: &mut Changes<'_>) {
         .facts
         .now
         .iter()
-        .filter(|(_, facts)| facts.forge.is_some() && moving(view, facts))
+        .filter(|(id, facts)| {
+            view.about(Some(&id.repository));
+            facts.forge.is_some() && moving(view, facts)
+        })
         .map(|(id, _)| id.clone())
         .collect();
     let mut seen: BTreeSet<ChangeId> = queue.iter().cloned().collect();
     while let Some(id) = queue.pop() {
+        view.about(Some(&id.repository));
         let Some(State::Open(open)) = changes.states.get(&id) else { continue };
         let below = open.below.map(|number| id.repository.change(number));
         let named = open.references.references.iter().map(|reference| reference.change.clone());
@@ -47,6 +51,7 @@ pub(crate) fn learn(view: &View<'_>, changes: &mut Changes<'_>) {
             }
         }
     }
+    view.about(None);
 }
 
 /// Whether a change moved so lately that it may be about to be built. What was open before we watched

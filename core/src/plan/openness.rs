@@ -54,6 +54,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) hiding: BTreeMap<ChangeId, BTreeSet<ChangeId>>,
     /// Stacks of the repositories that are known.
     pub(crate) stacks: BTreeMap<RepositoryId, Stack<'a>>,
+    /// Repositories with branches of a merge queue, as far as is known or was last.
+    pub(crate) queued: Vec<RepositoryId>,
     pub(crate) facts: Facts,
     pub(crate) looks: Vec<Look>,
 }
@@ -70,10 +72,16 @@ pub(crate) fn changes<'a>(
         uncertain: false,
         hiding: BTreeMap::new(),
         stacks: BTreeMap::new(),
+        queued: Vec::new(),
         facts: Facts::default(),
         looks: Vec::new(),
     };
-    for (id, repository) in tracked.repositories.iter().chain(beyond) {
+    let limited = view
+        .scope()
+        .map(|scope| scope.iter().filter_map(|id| tracked.repositories.get_key_value(id)));
+    let all = limited.is_none().then(|| tracked.repositories.iter().chain(beyond));
+    for (id, repository) in limited.into_iter().flatten().chain(all.into_iter().flatten()) {
+        view.about(Some(id));
         let Some(part) = view.repository(id) else {
             changes.unread.insert(id.clone(), format!("{id} was not read yet"));
             continue;
@@ -81,6 +89,10 @@ pub(crate) fn changes<'a>(
         if view.gone(id).is_some() {
             // Nothing of it is open any more; `fate` says closed of each.
             continue;
+        }
+        let last = part.listing.last_known(Purpose::Display);
+        if last.is_some_and(|last| last.queued().next().is_some()) {
+            changes.queued.push(id.clone());
         }
         if let Some(unknown) = part.listing.unknown() {
             let why = format!("{id} could not be read since {}: {}", unknown.since, unknown.why);
@@ -118,6 +130,7 @@ pub(crate) fn changes<'a>(
             changes.stacks.insert(id.clone(), stack);
         }
     }
+    view.about(None);
     let unknown = |state: &State<'_>| matches!(state, State::Unknown(_));
     changes.uncertain = !changes.unread.is_empty() || changes.states.values().any(unknown);
     changes

@@ -45,6 +45,10 @@ pub(crate) fn partly(view: &View<'_>, tracked: &Tracked, changes: &Changes<'_>) 
         else {
             continue;
         };
+        if !view.in_scope(&top.repository) {
+            continue;
+        }
+        view.about(Some(&top.repository));
         let Some(merged) = in_part(view, tracked, changes, &green.set) else { continue };
         let since = known.and_then(|known| known.get(&green.fingerprint)).copied();
         // A time that is still to come was written by a clock that was put back since.
@@ -60,6 +64,7 @@ pub(crate) fn partly(view: &View<'_>, tracked: &Tracked, changes: &Changes<'_>) 
             partly.waiting = Some((until, reason));
         }
     }
+    view.about(None);
     partly
 }
 

@@ -119,11 +119,10 @@ pub(crate) fn decide(
     let view = deciding.view;
     let mut decided: BTreeMap<Subject, SubjectPlan> = BTreeMap::new();
     let mut looks = Vec::new();
-    for (id, repository) in &deciding.tracked.repositories {
-        let Some(part) = view.repository(id).filter(|_| view.hosted(id)) else { continue };
-        if view.gone(id).is_some() {
-            continue;
-        }
+    for id in deciding.changes.queued.iter().filter(|id| view.hosted(id)) {
+        let Some(repository) = deciding.tracked.repositories.get(id) else { continue };
+        let Some(part) = view.repository(id) else { continue };
+        view.about(Some(id));
         let Some(listing) = part.listing.value() else {
             let last = part.listing.last_known(Purpose::Display);
             let why = deciding.changes.unread.get(id).cloned().unwrap_or_default();
@@ -153,13 +152,15 @@ pub(crate) fn decide(
         }
     }
     for subject in view.ledger.attempts.keys() {
-        if let Some(queue) = subject.queue()
-            && !decided.contains_key(subject)
-            && let Some(plan) = gone(deciding, subject, queue)
-        {
-            decided.insert(subject.clone(), plan);
+        let queue = subject.queue().filter(|queue| view.in_scope(&queue.repository));
+        if let Some(queue) = queue.filter(|_| !decided.contains_key(subject)) {
+            view.about(Some(&queue.repository));
+            if let Some(plan) = gone(deciding, subject, queue) {
+                decided.insert(subject.clone(), plan);
+            }
         }
     }
+    view.about(None);
     (decided.into_values().map(Arc::new).collect(), looks)
 }
 
@@ -174,7 +175,7 @@ fn entries(
     let matters = |base: &Name| {
         repository.tracks(base) || (pinned && repository.overridden(base).next().is_some())
     };
-    let all = listing.branches.iter();
+    let all = listing.queued();
     all.filter_map(|(branch, head)| Some((QueueId::of(id, branch)?, *head)))
         .filter(|(queue, _)| matters(&deciding.view.oldest(id, &queue.base)))
         .collect()

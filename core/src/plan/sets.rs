@@ -54,9 +54,11 @@ pub(crate) fn graph<'a>(view: &View<'a>, tracked: &Tracked, changes: &Changes<'a
     let (mut all, mut edges) = (BTreeMap::new(), BTreeMap::new());
     for (id, state) in &changes.states {
         let State::Open(open) = state else { continue };
+        view.about(Some(&id.repository));
         all.insert(id.clone(), open.clone());
         edges.insert(id.clone(), drawing.edges(id, open));
     }
+    view.about(None);
     let budget = drawing.budget;
     let mut graph = Graph { open: all, edges, leaders: BTreeMap::new(), budget };
     graph.leaders = leaders(view, tracked, &graph);

@@ -19,7 +19,7 @@ use super::look::View;
 #[derive(Clone, Default)]
 pub(crate) struct Tracked {
     pub(crate) repositories: BTreeMap<RepositoryId, TrackedRepository>,
-    pub(crate) unwatched: Vec<Unwatched>,
+    pub(crate) unwatched: Arc<Vec<Unwatched>>,
     /// Branches that the manifest calls by a name that they no longer have: that, and the present one.
     pub(crate) renamed: BTreeSet<(RepositoryId, Name, Name)>,
 }
@@ -110,12 +110,15 @@ fn add(
     let (url, branch, pin) = match vcs {
         Vcs::Git { url, branch, pin } => (url, branch, pin),
         Vcs::Other { kind, .. } => {
-            tracked.unwatched.push(unwatched(format!("its version control is {kind}, not git")));
+            Arc::make_mut(&mut tracked.unwatched)
+                .push(unwatched(format!("its version control is {kind}, not git")));
             return;
         }
     };
     match view.snapshot.locator.locate(url) {
-        Located::Unwatched { reason } => tracked.unwatched.push(unwatched(reason)),
+        Located::Unwatched { reason } => {
+            Arc::make_mut(&mut tracked.unwatched).push(unwatched(reason))
+        }
         Located::Repository { id, spelling, url, .. } => {
             let branch = branch.clone().or_else(|| {
                 let listing = &view.repository(&id)?.listing;

@@ -106,8 +106,8 @@ pub(super) fn plan(subjects: Vec<SubjectPlan>) -> Plan {
             .filter_map(|plan| plan.subject.change().map(|change| facts(change.number)))
             .collect(),
         subjects: subjects.into_iter().map(Arc::new).collect(),
-        watched: BTreeMap::new(),
-        unwatched: Vec::new(),
+        watched: Arc::default(),
+        unwatched: Arc::default(),
         looks: vec![Look { repository, branch: Name::from("master") }],
         mainline: None,
         reports: Reports::default(),

@@ -39,6 +39,7 @@ enum Step {
     Rules(bool, bool),
     Updated,
     Queue(usize, u64, Option<bool>),
+    Rename(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -66,6 +67,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (change, any::<bool>()).prop_map(|((path, number), main)| Step::Late(path, number, main)),
         1 => any::<(bool, bool)>().prop_map(|(drafts, conflicts)| Step::Rules(drafts, conflicts)),
         1 => Just(Step::Updated),
+        1 => (0..PATHS.len()).prop_map(Step::Rename),
         1 => any::<bool>().prop_map(Step::Matching),
         2 => (0..PATHS.len(), any::<bool>()).prop_map(|(path, green)| Step::Mainline(path, green)),
         1 => (0..3_usize, 0..2_u64).prop_map(|(base, epoch)| Step::Again(base, epoch)),
@@ -179,6 +181,12 @@ fn apply(world: &mut World, step: &Step) {
             Some(apart) => drop(world.queue(&name(*path, *number), "main", *apart)),
             None => world.unqueue(&name(*path, *number)),
         },
+        // The branch gets another name, or its first one again.
+        Step::Rename(path) if known(world, *path) => {
+            let main = world.main_of(PATHS[*path]);
+            let other = if &*main == "main" { "trunk" } else { "main" };
+            world.rename(PATHS[*path], &main, other);
+        }
         Step::Matching(on) => world.settings(|w| w.changes.branch_matching = *on),
         _ => {}
     }

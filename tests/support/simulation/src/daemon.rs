@@ -280,7 +280,9 @@ fn difference(one: &Plan, other: &Plan) -> String {
             let fields = fields.iter().filter(|(_, same)| !same).map(|(name, _)| *name);
             let fields: Vec<&str> = fields.collect();
             let times = (one.next_at, other.next_at);
-            return format!("{}: its {}, {times:?}", one.workspace, fields.join(", "));
+            let consulted: Vec<_> = one.consulted.symmetric_difference(&other.consulted).collect();
+            let name = &one.workspace;
+            return format!("{name}: its {}, {times:?}, {consulted:?}", fields.join(", "));
         }
     }
     "beside the workspaces".to_owned()

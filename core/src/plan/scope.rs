@@ -1,0 +1,185 @@
+//! Which changes of a workspace a move can matter to: those of the repositories that moved, and of all that
+//! text, sets or builds tie to them.
+//!
+//! Where that is not plain to see it is all of them: while something is unknown, adopted or short of a
+//! budget, and with rules that look at all changes together.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::build::SetMember;
+use crate::model::change::Listing;
+use crate::model::identity::{RepositoryId, Subject};
+use crate::model::ledger_view::{Adopted, LedgerView, WorkspaceLedger};
+use crate::model::plan::SubjectPlan;
+use crate::model::question::Question;
+use crate::model::settings::RebuildOnBase;
+use crate::model::snapshot::Snapshot;
+
+use super::incremental::{Moved, differing};
+use super::look::View;
+use super::ties::Ties;
+use super::workspace::Planned;
+
+/// The last plan of a workspace, and what moved since.
+pub(crate) struct Earlier<'e> {
+    pub(crate) planned: &'e Planned,
+    pub(crate) snapshot: &'e Snapshot,
+    pub(crate) ledger: &'e LedgerView,
+    pub(crate) moved: &'e Moved<'e>,
+    pub(crate) ties: &'e Ties,
+}
+
+/// What has to be decided again.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    /// The repositories whose changes are to be decided on.
+    pub(crate) repositories: BTreeSet<RepositoryId>,
+    /// Whether a branch that the mainline tracks moved.
+    pub(crate) heads: bool,
+}
+
+/// Nothing where everything has to be decided again.
+pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
+    let last = earlier.planned;
+    let plan = &last.plan;
+    let part = earlier.snapshot.workspaces.get(&view.settings.name);
+    let same_part = match (part, view.part) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    };
+    let rules = &view.settings.changes;
+    let together = rules.branch_matching || rules.rebuild_on_base != RebuildOnBase::None;
+    if !same_part || together || !last.plain || view.at() < earlier.snapshot.at {
+        return None;
+    }
+    let mut scope = Scope { repositories: BTreeSet::new(), heads: false };
+    for id in earlier.moved.repositories.iter().filter(|id| plan.watched.contains_key(**id)) {
+        let (before, now) = (listing(earlier.snapshot, id)?, listing(view.snapshot, id)?);
+        if before.default_branch != now.default_branch || before.former != now.former {
+            return None;
+        }
+        scope.heads |= before.branches != now.branches;
+        scope.repositories.insert((*id).clone());
+    }
+    if earlier.moved.answers.iter().any(|question| plan.consulted.contains(*question)) {
+        let read = |asked: &BTreeSet<Question>| {
+            earlier.moved.answers.iter().any(|question| asked.contains(*question))
+        };
+        let asking = last.asked.iter().filter(|(_, asked)| read(&asked.consulted));
+        scope.repositories.extend(asking.map(|(id, _)| id.clone()));
+    }
+    let due =
+        last.asked.iter().filter(|(_, asked)| asked.next_at.is_some_and(|at| at <= view.at()));
+    scope.repositories.extend(due.map(|(id, _)| id.clone()));
+    unsettled(last, &mut scope.repositories);
+    let empty = WorkspaceLedger::EMPTY;
+    let before = earlier.ledger.workspaces.get(&view.settings.id).map_or(&empty, |ledger| ledger);
+    if !std::ptr::eq(before, view.ledger) {
+        recorded(before, view.ledger, &mut scope.repositories)?;
+    }
+    close(view, earlier, &mut scope.repositories);
+    scope.repositories.retain(|id| plan.watched.contains_key(id));
+    // Little is saved then.
+    (2 * scope.repositories.len() <= plan.watched.len()).then_some(scope)
+}
+
+fn listing<'a>(snapshot: &'a Snapshot, id: &RepositoryId) -> Option<&'a Listing> {
+    snapshot.repositories.get(id)?.listing.value().map(|listing| &**listing)
+}
+
+/// What the last plan wanted to have recorded, triggered or said.
+fn unsettled(last: &Planned, dirty: &mut BTreeSet<RepositoryId>) {
+    if last.settled {
+        return;
+    }
+    let plan = &last.plan;
+    dirty.extend(plan.looks.iter().map(|look| look.repository.clone()));
+    dirty.extend(plan.facts.iter().map(|(id, _)| id.repository.clone()));
+    dirty.extend(plan.reports.statuses.iter().map(|(key, _)| key.repository.clone()));
+    dirty.extend(plan.reports.remarks.iter().map(|(id, _)| id.repository.clone()));
+    let acts = plan.subjects.iter().filter(|subject| !subject.triggers.is_empty());
+    dirty.extend(acts.filter_map(|subject| subject.subject.repository().cloned()));
+}
+
+/// What is recorded otherwise than before; nothing where that matters to all changes.
+fn recorded(
+    before: &WorkspaceLedger,
+    now: &WorkspaceLedger,
+    dirty: &mut BTreeSet<RepositoryId>,
+) -> Option<()> {
+    let same = before.approvals == now.approvals
+        && before.rebuilds == now.rebuilds
+        && before.paused_by == now.paused_by;
+    let undecided = |ledger: &WorkspaceLedger| {
+        ledger.changes.values().any(|facts| facts.adopted == Adopted::Undecided)
+    };
+    // Sets that are partly merged concern the mainline, of whichever changes they are.
+    let partly = |ledger: &WorkspaceLedger| {
+        ledger.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty())
+    };
+    if !same || undecided(before) || undecided(now) || partly(before) || partly(now) {
+        return None;
+    }
+    let looks = before.looks.symmetric_difference(&now.looks);
+    dirty.extend(looks.map(|look| look.repository.clone()));
+    let facts = differing(&before.changes, &now.changes, |one, other| one == other);
+    dirty.extend(facts.into_iter().map(|id| id.repository.clone()));
+    for subject in differing(&before.attempts, &now.attempts, |one, other| one == other) {
+        // How the mainline stands decides whether failures are tried again.
+        dirty.insert(subject.repository()?.clone());
+        let attempts = [before, now].into_iter().filter_map(|ledger| ledger.attempts.get(subject));
+        let members = attempts.flatten().flat_map(|attempt| &attempt.set);
+        dirty.extend(members.map(|member| member.change.repository.clone()));
+    }
+    let (said, says) = (&before.said, &now.said);
+    let statuses = differing(&said.statuses, &says.statuses, |one, other| one == other);
+    dirty.extend(statuses.into_iter().map(|key| key.repository.clone()));
+    let remarks = differing(&said.remarks, &says.remarks, |one, other| one == other);
+    dirty.extend(remarks.into_iter().map(|id| id.repository.clone()));
+    Some(())
+}
+
+/// Adds whatever is tied to something in it, until nothing is.
+fn close(view: &View<'_>, earlier: &Earlier<'_>, dirty: &mut BTreeSet<RepositoryId>) {
+    let plan = &earlier.planned.plan;
+    let sets = view.ledger.attempts.values().flatten().filter(|attempt| attempt.set.len() > 1);
+    let sets: Vec<&[SetMember]> = sets.map(|attempt| attempt.set.as_slice()).collect();
+    let mut fresh: Vec<RepositoryId> = dirty.iter().cloned().collect();
+    while let Some(id) = fresh.pop() {
+        let mut tied: Vec<&RepositoryId> =
+            earlier.ties.around(&id, &earlier.planned.tracked.repositories).collect();
+        // What its changes were tied to by a text that is another one now. What is queued has the ties of
+        // the changes in it.
+        for subject in of_repository(&plan.subjects, &id) {
+            tied.extend(subject.set.iter().map(|member| &member.change.repository));
+            tied.extend(subject.references.iter().map(|written| &written.change.repository));
+        }
+        let has = |set: &&&[SetMember]| set.iter().any(|member| member.change.repository == id);
+        let built = sets.iter().filter(has).flat_map(|set| set.iter());
+        tied.extend(built.map(|member| &member.change.repository));
+        for other in tied {
+            if plan.watched.contains_key(other) && !dirty.contains(other) {
+                dirty.insert(other.clone());
+                fresh.push(other.clone());
+            }
+        }
+    }
+}
+
+/// The plans of a repository's changes, which stand side by side.
+fn of_repository<'p>(
+    subjects: &'p [Arc<SubjectPlan>],
+    id: &RepositoryId,
+) -> &'p [Arc<SubjectPlan>] {
+    let place = |plan: &Arc<SubjectPlan>| match &plan.subject {
+        Subject::Mainline => Ordering::Less,
+        Subject::Change(own) => own.repository.cmp(id),
+        Subject::Queue(_) => Ordering::Greater,
+    };
+    let begin = subjects.partition_point(|plan| place(plan).is_lt());
+    let rest = subjects.get(begin..).unwrap_or_default();
+    let end = rest.partition_point(|plan| place(plan).is_eq());
+    rest.get(..end).unwrap_or_default()
+}

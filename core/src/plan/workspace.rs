@@ -1,0 +1,318 @@
+//! The plan of one workspace: the whole, or what moved of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::build::Priority;
+use crate::model::identity::{ChangeId, RepositoryId, Subject};
+use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
+use crate::model::plan::{
+    Decision, Held, SetPlan, SubjectPlan, Trigger, Unwatched, Watched, WorkspacePlan,
+};
+use crate::model::settings::WorkspaceSettings;
+use crate::model::snapshot::Snapshot;
+use crate::references::Finding;
+
+use super::decide::{self, Deciding};
+use super::look::{self, Asked, View};
+use super::mainline::{self, Mainline};
+use super::scope::{self, Earlier};
+use super::shared::Shared;
+use super::tracked::{self, Tracked, TrackedRepository};
+use super::{
+    adoption, again, alias, attempts, cover, mergeable, openness, partly, queue, report, request,
+    sets,
+};
+
+/// How often candidates may bring more repositories within one plan; later ones wait for the next.
+const TURNS: usize = 16;
+
+/// A plan, and what the next one may take over from it.
+#[derive(Clone)]
+pub(crate) struct Planned {
+    pub(crate) plan: Arc<WorkspacePlan>,
+    pub(crate) tracked: Arc<Tracked>,
+    mainline: Arc<Result<Mainline, String>>,
+    /// What was asked for changes, by their repository.
+    pub(crate) asked: BTreeMap<RepositoryId, Asked>,
+    /// Whether every decision follows from its own set.
+    pub(crate) plain: bool,
+    /// Whether the ledger has all that it says.
+    pub(crate) settled: bool,
+}
+
+/// Plans one workspace wholly.
+pub(crate) fn planned(
+    snapshot: &Snapshot,
+    settings: &WorkspaceSettings,
+    ledger: &LedgerView,
+    shared: &Shared,
+) -> Planned {
+    let own = own(settings, ledger);
+    let view = View::new(snapshot, settings, own, &ledger.ledger_id);
+    let tracked = Arc::new(tracked::tracked(&view));
+    let mainline = Arc::new(mainline::mainline(&view, &tracked));
+    let mut beyond = BTreeMap::new();
+    let mut turn = turn(&view, &tracked, (*mainline).as_ref(), &beyond, shared);
+    // What candidates have beyond the mainline's manifest takes part from the start.
+    for _ in 0..TURNS {
+        if turn.discovered.is_empty() {
+            break;
+        }
+        beyond.append(&mut turn.discovered);
+        turn = self::turn(&view, &tracked, (*mainline).as_ref(), &beyond, shared);
+    }
+    let repositories = tracked.repositories.iter();
+    let watched = repositories.chain(&beyond).chain(&turn.discovered).map(|(id, repository)| {
+        let (url, spelling) = (repository.url.clone(), repository.spelling.clone());
+        (id.clone(), Watched { url, spelling })
+    });
+    let watched = Watching {
+        watched: Arc::new(watched.collect()),
+        unwatched: Arc::clone(&tracked.unwatched),
+    };
+    let beyond = !beyond.is_empty() || !turn.discovered.is_empty();
+    finish(view, (tracked, mainline), turn, watched, None, beyond)
+}
+
+/// The same plan with less work: of the changes that a move can matter to, with those of before where
+/// it cannot. Nothing where all of them may.
+pub(crate) fn revised(
+    earlier: &Earlier<'_>,
+    snapshot: &Snapshot,
+    settings: &WorkspaceSettings,
+    ledger: &LedgerView,
+    shared: &Shared,
+) -> Option<Planned> {
+    let own = own(settings, ledger);
+    let mut view = View::new(snapshot, settings, own, &ledger.ledger_id);
+    let scope = scope::scope(&view, earlier)?;
+    let last = earlier.planned;
+    let mainline = if scope.heads {
+        Arc::new(mainline::mainline(&view, &last.tracked))
+    } else {
+        Arc::clone(&last.mainline)
+    };
+    let (Ok(_), Ok(_)) = (&*mainline, &*last.mainline) else { return None };
+    view.limit(scope.repositories);
+    let tracked = Arc::clone(&last.tracked);
+    let turn = turn(&view, &tracked, (*mainline).as_ref(), &BTreeMap::new(), shared);
+    let candidates = turn.subjects.iter().any(|subject| subject.candidate.is_some());
+    if candidates || !turn.discovered.is_empty() {
+        return None;
+    }
+    let watched = Watching {
+        watched: Arc::clone(&last.plan.watched),
+        unwatched: Arc::clone(&last.plan.unwatched),
+    };
+    Some(finish(view, (tracked, mainline), turn, watched, Some(last), false))
+}
+
+fn own<'a>(settings: &WorkspaceSettings, ledger: &'a LedgerView) -> &'a WorkspaceLedger {
+    static EMPTY: WorkspaceLedger = WorkspaceLedger::EMPTY;
+    ledger.workspaces.get(&settings.id).map_or(&EMPTY, |ledger| ledger)
+}
+
+/// What a workspace watches.
+struct Watching {
+    watched: Arc<BTreeMap<RepositoryId, Watched>>,
+    unwatched: Arc<Vec<Unwatched>>,
+}
+
+/// Joins what a turn decided with what is taken over from `last`.
+fn finish(
+    view: View<'_>,
+    (tracked, mainline): (Arc<Tracked>, Arc<Result<Mainline, String>>),
+    mut turn: Turn,
+    watching: Watching,
+    last: Option<&Planned>,
+    beyond: bool,
+) -> Planned {
+    let ledger = view.ledger;
+    let mainline_facts = turn.mainline_facts.take();
+    let reports = report::reports(&view, &turn.findings, &turn.subjects);
+    let inputs = tracked::inputs(&view, &tracked);
+    let (workspace, id) = (view.settings.name.clone(), view.settings.id.clone());
+    let noted = view.finish();
+    let (mut subjects, mut asked) = (turn.subjects, noted.asked);
+    if let Some((last, scope)) = last.zip(noted.scope) {
+        let outside = |subject: &&Arc<SubjectPlan>| {
+            subject.subject.repository().is_some_and(|id| !scope.contains(id))
+        };
+        subjects.extend(last.plan.subjects.iter().filter(outside).cloned());
+        // Two sorted runs, which the sort merges.
+        subjects.sort_by(|one, other| one.subject.cmp(&other.subject));
+        let kept = last.asked.iter().filter(|(id, _)| !scope.contains(*id));
+        asked.extend(kept.map(|(id, asked)| (id.clone(), asked.clone())));
+    }
+    let Asked { mut consulted, mut wanted, mut next_at } = noted.own;
+    for of in asked.values() {
+        consulted.extend(of.consulted.iter().cloned());
+        wanted.extend(of.wanted.iter().cloned());
+        next_at = next_at.into_iter().chain(of.next_at).min();
+    }
+    let plan = WorkspacePlan {
+        workspace,
+        id,
+        subjects,
+        inputs,
+        watched: watching.watched,
+        unwatched: watching.unwatched,
+        looks: turn.looks,
+        facts: turn.facts.moved(ledger),
+        mainline: mainline_facts.filter(|facts| ledger.mainline.as_ref() != Some(facts)),
+        reports,
+        wanted,
+        consulted,
+        next_at,
+    };
+    // Facts and triggers of a plan name its time; these and reports are made again until the ledger
+    // has them.
+    let settled = plan.facts.is_empty()
+        && plan.looks.is_empty()
+        && plan.mainline.is_none()
+        && plan.reports.is_empty()
+        && plan.subjects.iter().all(|subject| subject.triggers.is_empty());
+    let plain = !beyond && plan.subjects.iter().all(|subject| self::plain(subject));
+    Planned { plan: Arc::new(plan), tracked, mainline, asked, plain, settled }
+}
+
+/// Whether what was decided of a subject follows from its own set.
+fn plain(subject: &SubjectPlan) -> bool {
+    let together = match &subject.decision {
+        Decision::Unknown { .. } => true,
+        Decision::Held { why, .. } => matches!(why, Held::ReferenceBudget | Held::PartlyMerged),
+        _ => false,
+    };
+    !together && subject.candidate.is_none()
+}
+
+/// Mainline and changes of a workspace, decided with some repositories beyond those of its manifest.
+struct Turn {
+    mainline_facts: Option<MainlineFacts>,
+    subjects: Vec<Arc<SubjectPlan>>,
+    looks: Vec<Look>,
+    facts: look::Facts,
+    /// Clear references that fail, of each change itself.
+    findings: BTreeMap<ChangeId, Vec<Finding>>,
+    discovered: BTreeMap<RepositoryId, TrackedRepository>,
+}
+
+fn turn(
+    view: &View<'_>,
+    tracked: &Tracked,
+    mainline: Result<&Mainline, &String>,
+    beyond: &BTreeMap<RepositoryId, TrackedRepository>,
+    shared: &Shared,
+) -> Turn {
+    let mut changes = openness::changes(view, tracked, beyond);
+    let to_hold = adoption::adopt(view, &mut changes);
+    mergeable::learn(view, &mut changes);
+    let graph = sets::graph(view, tracked, &changes);
+    // While the mainline is not known nothing of it is kept, so nothing of it may wait either.
+    let partly = match mainline {
+        Ok(_) => partly::partly(view, tracked, &changes),
+        Err(_) => partly::Partly::default(),
+    };
+    let (mut mainline_plan, mainline_facts) = mainline_subject(view, mainline, partly);
+    let notes: Vec<Finding> = tracked.renamed.iter().map(alias::note).collect();
+    if !notes.is_empty() {
+        mainline_plan.of = Arc::new(SetPlan { notes, ..SetPlan::default() });
+    }
+    let heads = mainline.map_or(&[][..], |mainline| &mainline.heads);
+    let mut facts = std::mem::take(&mut changes.facts);
+    graph.remember(&mut facts);
+    let below = cover::below(view, &changes, &graph);
+    let (discovered, undecided) = (RefCell::default(), Cell::new(false));
+    let findings = RefCell::new(graph.findings_of_all());
+    let deciding = Deciding {
+        view,
+        tracked,
+        changes: &changes,
+        graph: &graph,
+        mainline: heads,
+        manifest: tracked::manifest(view),
+        difference: None,
+        base: again::base(view, heads, mainline_facts.as_ref()),
+        beyond,
+        discovered: &discovered,
+        undecided: &undecided,
+        findings: &findings,
+        to_hold: &to_hold,
+        shared,
+        below: &below,
+    };
+    let mut subjects = vec![Arc::new(mainline_plan)];
+    subjects.extend(decide::decide(&deciding, &mut facts));
+    let (queues, queued_before) = queue::decide(&deciding, &facts);
+    subjects.extend(queues);
+    let mut looks = changes.looks;
+    looks.extend(queued_before);
+    Turn {
+        mainline_facts,
+        subjects,
+        looks,
+        facts,
+        findings: findings.into_inner(),
+        discovered: discovered.into_inner(),
+    }
+}
+
+fn mainline_subject(
+    view: &View<'_>,
+    mainline: Result<&Mainline, &String>,
+    partly: partly::Partly,
+) -> (SubjectPlan, Option<MainlineFacts>) {
+    let mut plan = SubjectPlan {
+        subject: Subject::Mainline,
+        decision: Decision::Unknown { reason: String::new() },
+        of: Arc::default(),
+        trusted: true,
+        candidate: None,
+        fingerprint: None,
+        triggers: Vec::new(),
+        superseded: Vec::new(),
+    };
+    let mainline = match mainline {
+        Ok(mainline) => mainline,
+        Err(reason) => {
+            plan.decision = Decision::Unknown { reason: reason.clone() };
+            return (plan, None);
+        }
+    };
+    let mut facts = mainline::facts(view, mainline);
+    facts.partly = partly.since;
+    let standing = mainline::decide(view, mainline, &facts, partly.waiting);
+    plan.decision = standing.decision;
+    if !view.settings.build_mainline {
+        plan.decision = Decision::Held {
+            why: Held::Paused,
+            reason: "this workspace does not build its mainline (`build`)".to_owned(),
+            until: None,
+        };
+    } else {
+        for due in standing.due {
+            let priority = request::priority(due.cause, Priority::Mainline);
+            let request = request::of_mainline(view, mainline, &due);
+            let parts = mainline.parts(view);
+            plan.triggers.push(Trigger {
+                ci: due.ci,
+                priority,
+                request,
+                parts,
+                needs_approval: false,
+                approved_as: Vec::new(),
+            });
+            facts.heads.clone_from(&mainline.heads);
+        }
+    }
+    plan.superseded = attempts::superseded(
+        view,
+        &Subject::Mainline,
+        Some(mainline.fingerprint),
+        "the mainline moved on",
+    );
+    plan.fingerprint = Some(mainline.fingerprint);
+    (plan, Some(facts))
+}
