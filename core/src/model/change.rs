@@ -37,6 +37,20 @@ impl Listing {
         self.changes.get(at)
     }
 
+    /// The same of a repository that is watched as `own` and called `now` by its forge: what comes from
+    /// itself comes from there.
+    #[must_use]
+    pub fn watched_as(mut self, own: &RepositoryId, now: &RepositoryId) -> Self {
+        let sources = self
+            .changes
+            .iter_mut()
+            .filter_map(|change| change.forge.as_mut().and_then(|forge| forge.source.as_mut()));
+        for source in sources.filter(|source| source.repository == *now) {
+            source.repository = own.clone();
+        }
+        self
+    }
+
     /// The branches that a merge queue made.
     pub fn queued(&self) -> impl Iterator<Item = (&Name, &Oid)> {
         let from = self.branches.range::<str, _>((Bound::Included(FOLDER), Bound::Unbounded));

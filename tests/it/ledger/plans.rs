@@ -1,6 +1,6 @@
 //! Plans as the planner would make them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crosswatch_core::model::build::{

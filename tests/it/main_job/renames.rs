@@ -52,3 +52,35 @@ async fn a_renamed_branch_is_watched_by_its_new_name_and_builds_nothing() {
     assert_eq!(bases, ["trunk", "main"], "{newest:#}");
     assert!(!hub.site.log().contains("panicked"), "{}", hub.site.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_a_renamed_repository_still_come_from_itself() {
+    let hub = Hub::new("true", "ref: head", &["one"]).await;
+    let _daemon = hub.site.start().await;
+    hub.site.settled(&["one"]).await;
+    let (first, second, third) = (1, 2, 3);
+    let of = |number| hub.change("types", number);
+    assert_eq!(hub.open("types", NewChange::default()), first);
+    hub.built(&of(first), 1).await;
+    hub.model.rename("rock/types", "rock/kinds");
+    let repo = hub.site.repo("types");
+    let main = git(&repo, &["rev-parse", "refs/heads/main"]);
+    let open = |new: NewChange| {
+        let head = commit(&repo, "refs/heads/new", &format!("{new:?}"), &[&main]);
+        git(&repo, &["update-ref", "-d", "refs/heads/new"]);
+        hub.model.open("rock/kinds", NewChange { head: Some(head), ..new })
+    };
+    // Whoever opens it: only who may write there pushes to the repository itself.
+    let stranger = || NewChange {
+        author: "mallory".into(),
+        association: "NONE".into(),
+        ..NewChange::default()
+    };
+    assert_eq!(open(stranger()), second);
+    hub.built(&of(second), 1).await;
+    hub.decided(&of(first), "unchanged").await;
+    let fork = Some("mallory/kinds".to_owned());
+    assert_eq!(open(NewChange { fork, ..stranger() }), third);
+    hub.decided(&of(third), "approve").await;
+    assert_eq!(hub.site.succeeded("one", &of(first)), 1, "{}", hub.site.log());
+}
