@@ -19,6 +19,7 @@ pub mod explain;
 mod explain_text;
 mod fate;
 pub mod fingerprint;
+mod gone;
 mod holds;
 pub mod incremental;
 mod look;
