@@ -18,10 +18,11 @@ use std::time::{Duration, Instant};
 use crosswatch_core::model::change::{
     Association, Author, ForgeChange, Listing, OpenRef, SourceBranch,
 };
+use crosswatch_core::model::common::Common;
 use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::ledger_view::{LedgerView, WorkspaceLedger};
 use crosswatch_core::model::locator::Locator;
-use crosswatch_core::model::manifest::{Manifest, Package, Packages, Vcs};
+use crosswatch_core::model::manifest::{Manifest, Package, Vcs};
 use crosswatch_core::model::observed::Observed;
 use crosswatch_core::model::plan::{Plan, WorkspacePlan};
 use crosswatch_core::model::settings::{Adopt, WorkspaceSettings};
@@ -304,7 +305,7 @@ impl World {
 
     fn workspaces(&mut self) {
         let stride = REPOSITORIES / PACKAGES;
-        let mut packages = Packages::default();
+        let mut packages = Common::default();
         let mut parts = BTreeMap::new();
         for settings in &self.snapshot.settings.workspaces {
             let at = parts.len();
@@ -326,7 +327,7 @@ impl World {
                 }
             });
             let mut manifest = Manifest::new(listed.collect(), Vec::new()).expect("a manifest");
-            packages.share(&mut manifest);
+            manifest.share(&mut packages);
             let part = WorkspacePart {
                 name: settings.name.clone(),
                 manifest: Observed::known(manifest),

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crosswatch_core::model::build::SetMember;
 use crosswatch_core::model::candidate::{Recipe, digest};
 use crosswatch_core::model::change::Listing;
+use crosswatch_core::model::common::Common;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::locator::Locator;
-use crosswatch_core::model::manifest::{Manifest, Packages};
+use crosswatch_core::model::manifest::{Manifest, Package};
 use crosswatch_core::model::observed::{Observed, Purpose};
 use crosswatch_core::model::question::{Answer, Question};
 use crosswatch_core::model::settings::Settings;
@@ -22,7 +23,7 @@ use super::Wake;
 #[derive(Clone, Debug)]
 pub struct World {
     parts: Arc<Mutex<Snapshot>>,
-    packages: Arc<Mutex<Packages>>,
+    packages: Arc<Mutex<Common<Name, Package>>>,
     wake: Wake,
 }
 
@@ -182,7 +183,7 @@ impl World {
     /// The same manifest, which has what is the same in those of other workspaces in common with them.
     pub fn shared(&self, mut manifest: Manifest) -> Arc<Manifest> {
         let mut packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner);
-        packages.share(&mut manifest);
+        manifest.share(&mut packages);
         Arc::new(manifest)
     }
 

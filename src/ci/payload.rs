@@ -206,7 +206,7 @@ pub(super) mod tests {
                 repeats: std::collections::BTreeMap::new(),
             }],
             spellings: Vec::new(),
-            heads: Vec::new(),
+            heads: std::sync::Arc::default(),
             affected: vec!["base/types".into()],
             trusted: true,
             page: None,

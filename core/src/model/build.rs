@@ -278,7 +278,7 @@ pub struct BuildRequest {
     #[serde(default)]
     pub spellings: Vec<Spelling>,
     /// The mainline's heads by package: what is checked out where no override says otherwise.
-    pub heads: Vec<PackageHead>,
+    pub heads: Arc<[PackageHead]>,
     /// Packages that changed and all that depend on them, in build order.
     pub affected: Vec<Name>,
     /// Whether every head in it is trusted (approval aside).

@@ -1,6 +1,7 @@
 //! What makes two spellings the same repository, change, commit or workspace.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,8 +11,29 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::queue::QueueId;
 
 /// A short immutable text that is cheap to clone: names of forges, workspaces, CIs, branches.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Hash)]
 pub struct Name(Arc<str>);
+
+/// The same text is mostly the same allocation, so that is looked at first.
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || *self.0 == *other.0
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+    }
+}
 
 impl Name {
     /// The text itself.

@@ -64,11 +64,35 @@ pub struct Look {
     pub branch: Name,
 }
 
-/// What only watching over time shows about a change.
+/// What only watching over time shows about a change: how it came in, which is the workspace's own, and
+/// what was seen, which workspaces share and which is read as if it stood here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChangeFacts {
     /// How it came in.
     pub adopted: Adopted,
+    /// What was seen of it.
+    #[serde(flatten)]
+    pub seen: Arc<Seen>,
+}
+
+impl std::ops::Deref for ChangeFacts {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
+}
+
+impl ChangeFacts {
+    /// What was seen, to be written over.
+    pub fn seen_mut(&mut self) -> &mut Seen {
+        Arc::make_mut(&mut self.seen)
+    }
+}
+
+/// What was seen of a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
     /// When it was first seen.
     pub first_seen: Timestamp,
     /// Its head when last seen.
@@ -153,7 +177,7 @@ pub struct MainlineFacts {
     /// When it first moved since the last build.
     pub gathering_since: Timestamp,
     /// Heads of the last triggered build, or those recorded at first.
-    pub heads: Vec<PackageHead>,
+    pub heads: Arc<[PackageHead]>,
     /// Sets that were green together and are partly merged, by fingerprint, each with when that was
     /// first seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -1,10 +1,11 @@
 //! What a workspace is made of, as its own tool exported it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::common::Common;
 use super::identity::Name;
 
 /// Packages and definition repositories of a workspace.
@@ -14,26 +15,17 @@ use super::identity::Name;
 #[serde(try_from = "Unchecked")]
 pub struct Manifest {
     /// In name order, each name once. Manifests of several workspaces share what is the same in them, see
-    /// [`Packages`].
+    /// [`Self::share`].
     pub packages: Vec<Arc<Package>>,
     /// In name order, each name once.
     pub definitions: Vec<DefinitionRepository>,
 }
 
-/// Packages of all manifests, each kept once however many workspaces have it.
-#[derive(Debug, Default)]
-pub struct Packages(BTreeMap<Name, Vec<Weak<Package>>>);
-
-impl Packages {
+impl Manifest {
     /// Puts packages that are known already in the place of equal ones.
-    pub fn share(&mut self, manifest: &mut Manifest) {
-        for package in &mut manifest.packages {
-            let known = self.0.entry(package.name.clone()).or_default();
-            known.retain(|known| known.strong_count() > 0);
-            match known.iter().filter_map(Weak::upgrade).find(|known| known == package) {
-                Some(same) => *package = same,
-                None => known.push(Arc::downgrade(package)),
-            }
+    pub fn share(&mut self, packages: &mut Common<Name, Package>) {
+        for package in &mut self.packages {
+            *package = packages.share(&package.name, Arc::clone(package));
         }
     }
 }
@@ -290,10 +282,10 @@ mod tests {
 
     #[test]
     fn equal_packages_of_several_manifests_are_kept_once() {
-        let mut packages = Packages::default();
+        let mut packages = Common::default();
         let mut manifest = |listed| {
             let mut manifest = Manifest::new(listed, vec![]).expect("valid");
-            packages.share(&mut manifest);
+            manifest.share(&mut packages);
             manifest
         };
         let one = manifest(vec![package("a", &[]), package("b", &["a"])]);

@@ -4,6 +4,7 @@ pub mod branches;
 pub mod build;
 pub mod candidate;
 pub mod change;
+pub mod common;
 pub mod identity;
 pub mod ledger_view;
 pub mod locator;

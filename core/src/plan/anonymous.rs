@@ -19,7 +19,9 @@ use crate::model::build::{PackageHead, SetMember};
 use crate::model::candidate::digest;
 use crate::model::change::{Files, ForgeChange, Listing, OpenRef};
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
-use crate::model::ledger_view::{AttemptView, ChangeFacts, LedgerView, Look, WorkspaceLedger};
+use crate::model::ledger_view::{
+    AttemptView, ChangeFacts, LedgerView, Look, Seen, WorkspaceLedger,
+};
 use crate::model::locator::{Located, Locator};
 use crate::model::manifest::{Manifest, Pin, Vcs};
 use crate::model::observed::{Observed, Purpose};
@@ -390,7 +392,7 @@ impl Names {
     }
 
     fn facts(&self, facts: &ChangeFacts) -> ChangeFacts {
-        let mut hidden = facts.clone();
+        let mut hidden = Seen::clone(&facts.seen);
         hidden.awaited = facts.awaited.iter().map(|(id, at)| (self.change(id), *at)).collect();
         if let Some(forge) = &mut hidden.forge {
             forge.base = self.branch(&forge.base);
@@ -400,7 +402,7 @@ impl Names {
             let at = std::mem::take(&mut asked.at);
             asked.at = at.into_iter().map(|(id, at)| (self.change(&id), at)).collect();
         }
-        hidden
+        ChangeFacts { adopted: facts.adopted, seen: Arc::new(hidden) }
     }
 
     /// A path, part by part, so that what is below a folder stays below it.

@@ -86,7 +86,7 @@ impl Budget {
     pub(crate) fn remember(&self, facts: &mut Facts) {
         for (id, asked) in &*self.asked.borrow() {
             if let Some(facts) = facts.now.get_mut(id) {
-                facts.asked = Some(Box::new(asked.clone()));
+                facts.seen_mut().asked = Some(Box::new(asked.clone()));
             }
         }
     }

@@ -5,6 +5,7 @@
 //! Which rounds there were is seen by walking from the first question along the answers, each time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::model::candidate::{Candidate, Difference, Recipe, digest};
 use crate::model::change::Files;
@@ -272,7 +273,7 @@ impl<'a> Walk<'_, '_, 'a> {
     /// What its tool wants to read is watched, and then shown to it.
     fn needs(&mut self, addresses: &BTreeSet<String>) -> Step<'a> {
         let view = self.deciding.view;
-        let more: BTreeMap<RepositoryId, TrackedRepository> =
+        let more: BTreeMap<RepositoryId, Arc<TrackedRepository>> =
             addresses.iter().filter_map(|url| located(view, url)).collect();
         if self.needs >= NEEDS || more.keys().all(|id| self.readable.contains(id)) {
             let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
@@ -300,7 +301,7 @@ impl<'a> Walk<'_, '_, 'a> {
     /// of the plan, which then has another one.
     fn watch<'r>(
         &self,
-        repositories: impl Iterator<Item = (&'r RepositoryId, &'r TrackedRepository)>,
+        repositories: impl Iterator<Item = (&'r RepositoryId, &'r Arc<TrackedRepository>)>,
     ) -> Result<(), Decision> {
         let deciding = self.deciding;
         let mut missing = None;
@@ -316,8 +317,7 @@ impl<'a> Walk<'_, '_, 'a> {
                     return Err(self.failed(&why, &[]));
                 }
                 let (spelling, url) = (repository.spelling.clone(), repository.url.clone());
-                let found = TrackedRepository { spelling, url, uses: Vec::new(), open: false };
-                discovered.insert(id.clone(), found);
+                discovered.insert(id.clone(), Arc::new(TrackedRepository::bare(spelling, url)));
             }
             if !known || deciding.view.repository(id).is_none() {
                 missing = missing.or(Some(id));
@@ -333,16 +333,16 @@ impl<'a> Walk<'_, '_, 'a> {
     fn without_filter(&self) -> Result<Tracked, Decision> {
         let deciding = self.deciding;
         let mut all = deciding.tracked.clone();
-        let mut found: BTreeMap<RepositoryId, TrackedRepository> = BTreeMap::new();
+        let mut found: BTreeMap<RepositoryId, Arc<TrackedRepository>> = BTreeMap::new();
         let mut queue: VecDeque<&ChangeId> = self.root.changes().into();
         let mut seen: BTreeSet<&ChangeId> = queue.iter().copied().collect();
         while let Some(id) = queue.pop_front() {
             let Some(State::Open(open)) = deciding.changes.states.get(id) else { continue };
             for written in &open.references.references {
                 let repository = &written.change.repository;
-                if !all.repositories.contains_key(repository) && may_look(deciding.view, id) {
+                if !all.repositories.contains_key(repository) {
                     let Some(mut new) = by_identity(deciding.view, repository) else { continue };
-                    new.open = true;
+                    Arc::make_mut(&mut new).open = true;
                     found.insert(repository.clone(), new.clone());
                     all.repositories.insert(repository.clone(), new);
                 }
@@ -356,24 +356,18 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 }
 
-/// Whether references of a change may have repositories looked at that nothing tracks. The sets that
-/// come here are trusted or approved; what else bounds them is asked here.
-fn may_look(_view: &View<'_>, _of: &ChangeId) -> bool {
-    true
-}
-
 /// A repository of which only the identity is known, as its forge would have it fetched.
-fn by_identity(view: &View<'_>, id: &RepositoryId) -> Option<TrackedRepository> {
+fn by_identity(view: &View<'_>, id: &RepositoryId) -> Option<Arc<TrackedRepository>> {
     let forge = view.snapshot.settings.forge(&id.forge)?;
     located(view, &format!("{}/{}.git", forge.url.trim_end_matches('/'), id.path))
         .filter(|(found, _)| found == id)
         .map(|(_, repository)| repository)
 }
 
-fn located(view: &View<'_>, url: &str) -> Option<(RepositoryId, TrackedRepository)> {
+fn located(view: &View<'_>, url: &str) -> Option<(RepositoryId, Arc<TrackedRepository>)> {
     match view.snapshot.locator.locate(url) {
         Located::Repository { id, spelling, url, .. } => {
-            Some((id, TrackedRepository { spelling, url, uses: Vec::new(), open: false }))
+            Some((id, Arc::new(TrackedRepository::bare(spelling, url))))
         }
         Located::Unwatched { .. } => None,
     }

@@ -53,15 +53,15 @@ pub(crate) struct Deciding<'v, 'a> {
     pub(crate) tracked: &'v Tracked,
     pub(crate) changes: &'v Changes<'a>,
     pub(crate) graph: &'v Graph<'a>,
-    pub(crate) mainline: &'v [PackageHead],
+    pub(crate) mainline: &'v Arc<[PackageHead]>,
     /// What says which packages there are: the mainline's manifest, or that of a set's candidate.
     pub(crate) manifest: Option<&'v Manifest>,
     /// How that differs from the mainline's.
     pub(crate) difference: Option<&'v Difference>,
     /// Repositories that only candidates have.
-    pub(crate) beyond: &'v BTreeMap<RepositoryId, TrackedRepository>,
+    pub(crate) beyond: &'v BTreeMap<RepositoryId, Arc<TrackedRepository>>,
     /// More of these.
-    pub(crate) discovered: &'v RefCell<BTreeMap<RepositoryId, TrackedRepository>>,
+    pub(crate) discovered: &'v RefCell<BTreeMap<RepositoryId, Arc<TrackedRepository>>>,
     /// Whether some candidate is not known, and with it what it has.
     pub(crate) undecided: &'v Cell<bool>,
     /// Clear references that fail of changes that are not judged by the mainline's manifest.
@@ -101,7 +101,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
             let follower = SubjectPlan {
                 subject: Subject::Change(id.clone()),
                 decision,
-                of: deciding.shared.share(
+                of: deciding.shared.set(
                     id,
                     SetPlan {
                         packages: deciding.packages(id),
@@ -123,7 +123,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
             && let Some(decision) = deciding.covered(id, open, &decided)
         {
             let references = deciding.references(id);
-            let of = deciding.shared.share(id, SetPlan { references, ..SetPlan::default() });
+            let of = deciding.shared.set(id, SetPlan { references, ..SetPlan::default() });
             decided.insert(id.clone(), SubjectPlan { of, ..bare(id, decision) });
             deciding.findings.borrow_mut().insert(id.clone(), Vec::new());
         }
@@ -296,7 +296,7 @@ impl Deciding<'_, '_> {
             findings: set.findings.clone(),
             notes: set.notes.clone(),
         };
-        self.shared.share(id, made)
+        self.shared.set(id, made)
     }
 
     fn plain(&self, set: &ChangeSet) -> Plain {

@@ -14,6 +14,8 @@ use crate::model::settings::{ForgeKind, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
 use crate::model::time::{Span, Timestamp};
 
+use super::shared::Shared;
+
 /// So long a repository must have been absent until its changes count as closed.
 const GONE_AFTER: Span = Span::days(14);
 
@@ -347,11 +349,16 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Those that the ledger does not have, or has differently.
-    pub(crate) fn moved(&self, ledger: &WorkspaceLedger) -> Vec<(ChangeId, ChangeFacts)> {
-        self.now
-            .iter()
-            .filter(|(id, facts)| ledger.changes.get(id) != Some(facts))
-            .map(|(id, facts)| (id.clone(), facts.clone()))
-            .collect()
+    pub(crate) fn moved(
+        &self,
+        ledger: &WorkspaceLedger,
+        shared: &Shared,
+    ) -> Vec<(ChangeId, ChangeFacts)> {
+        let moved = self.now.iter().filter(|(id, facts)| ledger.changes.get(id) != Some(facts));
+        let kept = |(id, facts): (&ChangeId, &ChangeFacts)| {
+            let seen = shared.seen(id, Arc::clone(&facts.seen));
+            (id.clone(), ChangeFacts { adopted: facts.adopted, seen })
+        };
+        moved.map(kept).collect()
     }
 }

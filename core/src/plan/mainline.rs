@@ -1,6 +1,7 @@
 //! The mainline of a workspace: the heads that it tracks, built together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::build::PackageHead;
 use crate::model::identity::{Fingerprint, Name, Subject};
@@ -18,7 +19,7 @@ use super::tracked::{Tracked, manifest};
 
 /// The mainline as it would be built now.
 pub(crate) struct Mainline {
-    pub(crate) heads: Vec<PackageHead>,
+    pub(crate) heads: Arc<[PackageHead]>,
     pub(crate) fingerprint: Fingerprint,
     /// Packages that are held at one commit or tag.
     pub(crate) pins: Vec<(Name, String)>,
@@ -87,7 +88,7 @@ pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, S
     heads.sort();
     pins.sort();
     let fingerprint = fingerprint::of_mainline(view, &heads, &pins);
-    Ok(Mainline { heads, fingerprint, pins })
+    Ok(Mainline { heads: heads.into(), fingerprint, pins })
 }
 
 /// Facts of the mainline after this look.
@@ -99,7 +100,7 @@ pub(crate) fn facts(view: &View<'_>, mainline: &Mainline) -> MainlineFacts {
             fingerprint: mainline.fingerprint,
             moved_at: at,
             gathering_since: at,
-            heads: mainline.heads.clone(),
+            heads: Arc::clone(&mainline.heads),
             partly: BTreeMap::new(),
         },
         Some(known) => {

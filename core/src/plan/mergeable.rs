@@ -45,7 +45,7 @@ pub(crate) fn learn(view: &View<'_>, changes: &mut Changes<'_>) {
         {
             open.choice = choose(forge, Some(mergeable), open.below.is_some(), open.choice);
             if let Some(facts) = changes.facts.now.get_mut(&id)
-                && let Some(facts) = &mut facts.forge
+                && let Some(facts) = &mut facts.seen_mut().forge
             {
                 (facts.choice, facts.tried) = (open.choice, Some(head));
             }

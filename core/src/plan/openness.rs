@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::change::{Listing, OpenRef};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
-use crate::model::ledger_view::{Adopted, AttemptView, ChangeFacts, ForgeFacts, Look, RefChoice};
+use crate::model::ledger_view::{
+    Adopted, AttemptView, ChangeFacts, ForgeFacts, Look, RefChoice, Seen,
+};
 use crate::model::observed::Purpose;
 use crate::model::settings::Adopt;
 use crate::model::time::{Span, Timestamp};
@@ -64,7 +67,7 @@ pub(crate) struct Changes<'a> {
 pub(crate) fn changes<'a>(
     view: &View<'a>,
     tracked: &Tracked,
-    beyond: &BTreeMap<RepositoryId, TrackedRepository>,
+    beyond: &BTreeMap<RepositoryId, Arc<TrackedRepository>>,
 ) -> Changes<'a> {
     let mut changes = Changes {
         states: BTreeMap::new(),
@@ -266,8 +269,7 @@ fn facts(
             (true, Adopt::All) => Adopted::Recent,
             (true, Adopt::Recent | Adopt::None) => Adopted::Undecided,
         };
-        return ChangeFacts {
-            adopted,
+        let seen = Seen {
             first_seen: at,
             head: listed.head,
             head_moved_at: at,
@@ -277,22 +279,27 @@ fn facts(
             forge: open.and_then(|open| forge_facts(open, None, at)),
             asked: None,
         };
+        return ChangeFacts { adopted, seen: Arc::new(seen) };
     };
     let mut facts = brought_back(known.clone(), at);
     if facts.head != listed.head {
-        facts.head = listed.head;
-        facts.head_moved_at = at;
+        let seen = facts.seen_mut();
+        (seen.head, seen.head_moved_at) = (listed.head, at);
     }
     if let Some(references) = references
         && facts.references != Some(references)
     {
-        if facts.references.is_some() {
-            facts.references_moved_at = at;
+        let seen = facts.seen_mut();
+        if seen.references.is_some() {
+            seen.references_moved_at = at;
         }
-        facts.references = Some(references);
+        seen.references = Some(references);
     }
     if let Some(open) = open {
-        facts.forge = forge_facts(open, facts.forge.as_ref(), at);
+        let forge = forge_facts(open, facts.forge.as_ref(), at);
+        if facts.forge != forge {
+            facts.seen_mut().forge = forge;
+        }
     }
     facts
 }
@@ -300,12 +307,15 @@ fn facts(
 /// Times that a clock wrote which was put back since are put back with it, so that the last of them is
 /// now: nobody waits for a time that comes again.
 fn brought_back(mut facts: ChangeFacts, at: Timestamp) -> ChangeFacts {
-    let forge = facts.forge.as_mut().map(|forge| &mut forge.moved_at);
-    let seen = [&mut facts.first_seen, &mut facts.head_moved_at, &mut facts.references_moved_at];
-    let mut times: Vec<&mut Timestamp> = seen.into_iter().chain(forge).collect();
-    let latest = times.iter().map(|time| **time).max();
-    let back = latest.map_or(Span(0), |latest| latest.since(at));
-    times.iter_mut().for_each(|time| **time = **time - back);
+    let forge = facts.forge.as_ref().map(|forge| forge.moved_at);
+    let known = [facts.first_seen, facts.head_moved_at, facts.references_moved_at];
+    let back = known.into_iter().chain(forge).max().map_or(Span(0), |latest| latest.since(at));
+    if back > Span(0) {
+        let seen = facts.seen_mut();
+        let forge = seen.forge.as_mut().map(|forge| &mut forge.moved_at);
+        let times = [&mut seen.first_seen, &mut seen.head_moved_at, &mut seen.references_moved_at];
+        times.into_iter().chain(forge).for_each(|time| *time = *time - back);
+    }
     facts
 }
 

@@ -1,5 +1,7 @@
 //! The request that a CI gets for a decision.
 
+use std::sync::Arc;
+
 use crate::model::build::{BuildRequest, Cause, Primary, Priority, RequestId};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
 use crate::model::plan::SubjectPlan;
@@ -43,7 +45,7 @@ pub(crate) fn of_change(
         set: plan.set.clone(),
         overrides: plan.overrides.clone(),
         spellings: view.settings.spellings.clone(),
-        heads: deciding.mainline.to_vec(),
+        heads: Arc::clone(deciding.mainline),
         affected: deciding.affected(&plan.set),
         trusted: plan.trusted,
         page: page(view, &plan.subject),
@@ -81,7 +83,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
         set: Vec::new(),
         overrides: Vec::new(),
         spellings: view.settings.spellings.clone(),
-        heads: mainline.heads.clone(),
+        heads: Arc::clone(&mainline.heads),
         affected: mainline::affected(manifest(view), &changed),
         trusted: true,
         page: page(view, &Subject::Mainline),

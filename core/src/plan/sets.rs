@@ -145,8 +145,10 @@ impl Graph<'_> {
     pub(crate) fn remember(&self, facts: &mut Facts) {
         self.budget.remember(facts);
         for (id, edges) in &self.edges {
-            if let Some(facts) = facts.now.get_mut(id) {
-                facts.awaited.clone_from(&edges.awaited);
+            if let Some(facts) = facts.now.get_mut(id)
+                && facts.awaited != edges.awaited
+            {
+                facts.seen_mut().awaited.clone_from(&edges.awaited);
             }
         }
     }

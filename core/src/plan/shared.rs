@@ -1,53 +1,55 @@
-//! Plans of sets, each kept once however many workspaces see the set alike.
+//! What workspaces have in common, kept once for all of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use crate::model::identity::ChangeId;
+use crate::model::common::Common;
+use crate::model::identity::{ChangeId, RepositoryId};
+use crate::model::ledger_view::Seen;
 use crate::model::plan::SetPlan;
 
-/// Those that are known, by the change that they are of.
+use super::tracked::TrackedRepository;
+
+/// Sets, facts and repositories as workspaces see them.
 #[derive(Default)]
 pub(crate) struct Shared {
-    known: RefCell<BTreeMap<ChangeId, Vec<Weak<SetPlan>>>>,
+    sets: RefCell<Common<ChangeId, SetPlan>>,
+    seen: RefCell<Common<ChangeId, Seen>>,
+    repositories: RefCell<Common<RepositoryId, TrackedRepository>>,
 }
 
 impl Shared {
-    /// The known one that is equal, or this.
-    pub(crate) fn share(&self, change: &ChangeId, mut plan: SetPlan) -> Arc<SetPlan> {
-        let mut known = self.known.borrow_mut();
-        let Some(known) = known.get_mut(change) else {
-            let plan = Arc::new(compact(plan));
-            known.insert(change.clone(), vec![Arc::downgrade(&plan)]);
-            return plan;
-        };
-        known.retain(|known| known.strong_count() > 0);
-        if let Some(same) = known.iter().filter_map(Weak::upgrade).find(|known| **known == plan) {
-            return same;
-        }
-        plan = compact(plan);
-        let plan = Arc::new(plan);
-        known.push(Arc::downgrade(&plan));
-        plan
+    /// The plan of a change's set.
+    pub(crate) fn set(&self, change: &ChangeId, mut plan: SetPlan) -> Arc<SetPlan> {
+        // Gives back the room that lists took while they grew.
+        plan.packages.shrink_to_fit();
+        plan.set.shrink_to_fit();
+        plan.overrides.shrink_to_fit();
+        plan.references.shrink_to_fit();
+        plan.findings.shrink_to_fit();
+        plan.notes.shrink_to_fit();
+        self.sets.borrow_mut().share(change, Arc::new(plan))
     }
 
-    /// Forgets what nobody has any more.
+    /// What was seen of a change.
+    pub(crate) fn seen(&self, change: &ChangeId, seen: Arc<Seen>) -> Arc<Seen> {
+        self.seen.borrow_mut().share(change, seen)
+    }
+
+    /// A repository as it is tracked.
+    pub(crate) fn repository(
+        &self,
+        id: &RepositoryId,
+        mut tracked: Arc<TrackedRepository>,
+    ) -> Arc<TrackedRepository> {
+        Arc::make_mut(&mut tracked).uses.shrink_to_fit();
+        self.repositories.borrow_mut().share(id, tracked)
+    }
+
+    /// Forgets what no workspace has any more.
     pub(crate) fn tidy(&self) {
-        self.known.borrow_mut().retain(|_, known| {
-            known.retain(|known| known.strong_count() > 0);
-            !known.is_empty()
-        });
+        self.sets.borrow_mut().tidy();
+        self.seen.borrow_mut().tidy();
+        self.repositories.borrow_mut().tidy();
     }
-}
-
-/// Gives back the room that lists took while they grew.
-fn compact(mut plan: SetPlan) -> SetPlan {
-    plan.packages.shrink_to_fit();
-    plan.set.shrink_to_fit();
-    plan.overrides.shrink_to_fit();
-    plan.references.shrink_to_fit();
-    plan.findings.shrink_to_fit();
-    plan.notes.shrink_to_fit();
-    plan
 }

@@ -18,14 +18,14 @@ use super::look::View;
 /// Everything that a workspace tracks.
 #[derive(Clone, Default)]
 pub(crate) struct Tracked {
-    pub(crate) repositories: BTreeMap<RepositoryId, TrackedRepository>,
+    pub(crate) repositories: BTreeMap<RepositoryId, Arc<TrackedRepository>>,
     pub(crate) unwatched: Arc<Vec<Unwatched>>,
     /// Branches that the manifest calls by a name that they no longer have: that, and the present one.
     pub(crate) renamed: BTreeSet<(RepositoryId, Name, Name)>,
 }
 
 /// One tracked repository.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct TrackedRepository {
     pub(crate) spelling: Name,
     pub(crate) url: Name,
@@ -35,7 +35,7 @@ pub(crate) struct TrackedRepository {
 }
 
 /// A package, definition repository or source that comes from a repository.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Use {
     pub(crate) package: Name,
     pub(crate) override_key: Name,
@@ -49,6 +49,11 @@ pub(crate) struct Use {
 }
 
 impl TrackedRepository {
+    /// Of which nothing is known to come.
+    pub(crate) fn bare(spelling: Name, url: Name) -> Self {
+        Self { spelling, url, uses: Vec::new(), open: false }
+    }
+
     /// Uses that a change against `base` overrides: those of that branch, and pinned ones.
     pub(crate) fn overridden<'a>(&'a self, base: &'a str) -> impl Iterator<Item = &'a Use> {
         self.uses
@@ -131,13 +136,11 @@ fn add(
                 }
                 view.oldest(&id, &written)
             });
-            let repository = tracked.repositories.entry(id).or_insert_with(|| TrackedRepository {
-                spelling,
-                url,
-                uses: Vec::new(),
-                open: false,
-            });
-            repository.uses.push(Use {
+            let repository = tracked
+                .repositories
+                .entry(id)
+                .or_insert_with(|| Arc::new(TrackedRepository::bare(spelling, url)));
+            Arc::make_mut(repository).uses.push(Use {
                 package: package.clone(),
                 override_key: override_key.clone(),
                 branch,

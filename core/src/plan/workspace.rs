@@ -51,7 +51,11 @@ pub(crate) fn planned(
 ) -> Planned {
     let own = own(settings, ledger);
     let view = View::new(snapshot, settings, own, &ledger.ledger_id);
-    let tracked = Arc::new(tracked::tracked(&view));
+    let mut tracked = tracked::tracked(&view);
+    let own = std::mem::take(&mut tracked.repositories).into_iter();
+    let own = own.map(|(id, repository)| (id.clone(), shared.repository(&id, repository)));
+    tracked.repositories = own.collect();
+    let tracked = Arc::new(tracked);
     let mainline = Arc::new(mainline::mainline(&view, &tracked));
     let mut beyond = BTreeMap::new();
     let mut turn = turn(&view, &tracked, (*mainline).as_ref(), &beyond, shared);
@@ -73,7 +77,7 @@ pub(crate) fn planned(
         unwatched: Arc::clone(&tracked.unwatched),
     };
     let beyond = !beyond.is_empty() || !turn.discovered.is_empty();
-    finish(view, (tracked, mainline), turn, watched, None, beyond)
+    finish(view, (tracked, mainline), turn, (watched, shared), None, beyond)
 }
 
 /// The same plan with less work: of the changes that a move can matter to, with those of before where
@@ -106,7 +110,7 @@ pub(crate) fn revised(
         watched: Arc::clone(&last.plan.watched),
         unwatched: Arc::clone(&last.plan.unwatched),
     };
-    Some(finish(view, (tracked, mainline), turn, watched, Some(last), false))
+    Some(finish(view, (tracked, mainline), turn, (watched, shared), Some(last), false))
 }
 
 fn own<'a>(settings: &WorkspaceSettings, ledger: &'a LedgerView) -> &'a WorkspaceLedger {
@@ -125,7 +129,7 @@ fn finish(
     view: View<'_>,
     (tracked, mainline): (Arc<Tracked>, Arc<Result<Mainline, String>>),
     mut turn: Turn,
-    watching: Watching,
+    (watching, shared): (Watching, &Shared),
     last: Option<&Planned>,
     beyond: bool,
 ) -> Planned {
@@ -160,7 +164,7 @@ fn finish(
         watched: watching.watched,
         unwatched: watching.unwatched,
         looks: turn.looks,
-        facts: turn.facts.moved(ledger),
+        facts: turn.facts.moved(ledger, shared),
         mainline: mainline_facts.filter(|facts| ledger.mainline.as_ref() != Some(facts)),
         reports,
         wanted,
@@ -196,14 +200,14 @@ struct Turn {
     facts: look::Facts,
     /// Clear references that fail, of each change itself.
     findings: BTreeMap<ChangeId, Vec<Finding>>,
-    discovered: BTreeMap<RepositoryId, TrackedRepository>,
+    discovered: BTreeMap<RepositoryId, Arc<TrackedRepository>>,
 }
 
 fn turn(
     view: &View<'_>,
     tracked: &Tracked,
     mainline: Result<&Mainline, &String>,
-    beyond: &BTreeMap<RepositoryId, TrackedRepository>,
+    beyond: &BTreeMap<RepositoryId, Arc<TrackedRepository>>,
     shared: &Shared,
 ) -> Turn {
     let mut changes = openness::changes(view, tracked, beyond);
@@ -220,7 +224,8 @@ fn turn(
     if !notes.is_empty() {
         mainline_plan.of = Arc::new(SetPlan { notes, ..SetPlan::default() });
     }
-    let heads = mainline.map_or(&[][..], |mainline| &mainline.heads);
+    let none = Arc::default();
+    let heads = mainline.map_or(&none, |mainline| &mainline.heads);
     let mut facts = std::mem::take(&mut changes.facts);
     graph.remember(&mut facts);
     let below = cover::below(view, &changes, &graph);

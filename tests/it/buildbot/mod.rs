@@ -79,7 +79,7 @@ fn request(number: u8) -> Arc<BuildRequest> {
             repeats: std::collections::BTreeMap::new(),
         }],
         spellings: Vec::new(),
-        heads: Vec::new(),
+        heads: Arc::default(),
         affected: vec!["base/types".into()],
         trusted: true,
         page: None,

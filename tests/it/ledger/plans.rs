@@ -7,7 +7,7 @@ use crosswatch_core::model::build::{
     BuildRequest, Cause, PackageHead, Primary, Priority, RequestId, SetMember, Verdict,
 };
 use crosswatch_core::model::identity::{ChangeId, Fingerprint, Name, Oid, Subject};
-use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look};
+use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look, Seen};
 use crosswatch_core::model::plan::{
     Decision, FingerprintPart, Plan, SetPlan, SubjectPlan, Trigger, WorkspacePlan,
 };
@@ -46,7 +46,8 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
             package: Name::from("types"),
             repository: change(1).repository,
             head: set(number)[0].head,
-        }],
+        }]
+        .into(),
         affected: vec![Name::from("types")],
         trusted: true,
         page: None,
@@ -81,8 +82,7 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
 }
 
 pub(super) fn facts(number: u64) -> (ChangeId, ChangeFacts) {
-    let facts = ChangeFacts {
-        adopted: Adopted::No,
+    let seen = Seen {
         first_seen: AT,
         head: set(number)[0].head,
         head_moved_at: AT,
@@ -92,7 +92,7 @@ pub(super) fn facts(number: u64) -> (ChangeId, ChangeFacts) {
         forge: None,
         asked: None,
     };
-    (change(number), facts)
+    (change(number), ChangeFacts { adopted: Adopted::No, seen: Arc::new(seen) })
 }
 
 pub(super) fn plan(subjects: Vec<SubjectPlan>) -> Plan {

@@ -47,7 +47,7 @@ impl Exchange<'_> {
                 if let Adopted::Held(adopted) = facts.adopted {
                     hidden.adopted = Adopted::Held(fingerprint(adopted));
                 }
-                hidden.references = facts.references.map(|old| {
+                hidden.seen_mut().references = facts.references.map(|old| {
                     let moved =
                         self.references((id, change), Some(facts)).is_some_and(|now| now != old);
                     let now = self.hidden_references(&name, &self.names.change(change), old);
