@@ -90,8 +90,10 @@ pub(super) fn keep_candidates(memory: Memory) -> Keep {
 
 /// The kept state of a workspace, or a fresh one.
 pub(super) async fn saved(ledger: &Ledger, workspace: &Name) -> Result<Saved, LedgerError> {
-    let text = ledger.saved_workspace(workspace).await?;
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    let Some(text) = ledger.saved_workspace(workspace).await? else { return Ok(Saved::default()) };
+    // There may be many, and large ones.
+    let read = move || serde_json::from_str(&text).ok();
+    Ok(tokio::task::spawn_blocking(read).await.ok().flatten().unwrap_or_default())
 }
 
 /// A value that an older version wrote and this one cannot read is only a cache miss.

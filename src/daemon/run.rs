@@ -28,7 +28,7 @@ use crate::forge::git::{GitRemote, Mirrors, SharedMirrors};
 use crate::forge::governor::Governor;
 use crate::hooks::{Hooks, Keeper, Repair};
 use crate::ledger::{Ledger, Term};
-use crate::pass::{Publications, Published, Runner};
+use crate::pass::{Publications, Published, Runner, before_the_first_pass};
 use crate::report::Reporter;
 use crate::store::Store;
 use crate::supervise::{Cgroups, Supervisor, environment};
@@ -178,18 +178,6 @@ impl Daemon {
         };
         let (hints_sender, hints) = mpsc::channel(1_000);
         let memory = Memory::new(memory_sender);
-        let registry = Registry {
-            world: world.clone(),
-            board: board.clone(),
-            publications: publications.clone(),
-            hints,
-            readers: readers.clone(),
-            memory: memory.clone(),
-            seen: recalled.seen,
-            absences: recalled.absences,
-            clock: clock.clone(),
-        };
-        tasks.spawn("registry", registry.run());
         let mirroring = Mirroring::new(
             world.clone(),
             publications.clone(),
@@ -205,7 +193,7 @@ impl Daemon {
         let answers = Answers {
             world: world.clone(),
             publications: publications.clone(),
-            readers,
+            readers: readers.clone(),
             memory: memory.clone(),
             clock: clock.clone(),
         };
@@ -284,12 +272,27 @@ impl Daemon {
                     lent.map(|(lent, shown)| Loan { lent, shown })
                 })
             }),
-            keep: memory::keep_candidates(memory),
+            keep: memory::keep_candidates(memory.clone()),
             clock: clock.clone(),
         };
         tasks.spawn("candidates", candidates.run());
         workspaces.adjust(&settings).await?;
 
+        // What an earlier run knew is looked at before the first pass.
+        let first = before_the_first_pass(&world.freeze(clock.now()));
+        let registry = Registry {
+            world: world.clone(),
+            board: board.clone(),
+            publications: publications.clone(),
+            first: Arc::clone(&first),
+            hints,
+            readers,
+            memory,
+            seen: recalled.seen,
+            absences: recalled.absences,
+            clock: clock.clone(),
+        };
+        tasks.spawn("registry", registry.run());
         let runner = Runner {
             world: world.clone(),
             ledger: ledger.clone(),
@@ -299,6 +302,7 @@ impl Daemon {
             reporter: reporter.clone(),
             publish,
             board: board.clone(),
+            first,
             clock: clock.clone(),
             alive: Box::new(service::alive),
             longest: options.passes_every.or_else(service::longest_pass),
@@ -561,6 +565,7 @@ pub async fn offline(config: &Path, at: Option<Timestamp>) -> Result<Published, 
     let settings = Arc::new(config::without_secrets(config).map_err(DaemonError::Config)?);
     let clock = Clock::system();
     let ledger = open_ledger(&settings, &secrets, &clock).await?;
+    ledger.look().await?;
     let world = World::new(Arc::clone(&settings), Wake::new());
     memory::recall_as_known(&ledger, &world).await?;
     for workspace in &settings.workspaces {

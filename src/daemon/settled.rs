@@ -28,7 +28,7 @@ pub(super) async fn settled(
     let looked = published.watching.keys().all(|id| {
         let part = published.snapshot.repositories.get(id);
         let unknown = part.map(|part| part.listing.unknown());
-        unknown.is_some_and(|unknown| unknown.is_none_or(|why| !why.why.starts_with(NOT_READ_YET)))
+        unknown.is_some_and(|unknown| unknown.is_none_or(|unknown| !unknown.is_unread()))
     });
     let lives = published.snapshot.settings.workspaces.iter().all(|workspace| {
         status.workspaces.get(&workspace.name).is_some_and(|workspace| {
@@ -37,9 +37,7 @@ pub(super) async fn settled(
     });
     let asked = published.plan.wanted.iter().all(|question| {
         let answer = published.snapshot.answers.get(question);
-        answer.is_some_and(|answer| {
-            answer.unknown().is_some_and(|u| !u.why.starts_with(NOT_READ_YET))
-        })
+        answer.is_some_and(|answer| answer.unknown().is_some_and(|unknown| !unknown.is_unread()))
     });
     let quiet = published.plan.workspaces.iter().flat_map(|plan| &plan.subjects).all(|subject| {
         subject.triggers.is_empty()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::settings::{Settings, WorkspaceSettings};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,10 @@ use crate::ledger::{Ledger, LedgerError, Term};
 use crate::pass::Publications;
 use crate::supervise::Supervisor;
 use crate::task::Tasks;
-use crate::workspace::{Lender, Life, Orders, Slots, Store, Surroundings};
+use crate::workspace::{Lender, Life, Orders, Saved, Slots, Store, Surroundings};
+
+/// Workspaces of which what was kept is read at once.
+const AT_ONCE: usize = 4;
 
 /// All workspaces of the configuration in force.
 pub(super) struct Workspaces {
@@ -97,19 +101,27 @@ impl Workspaces {
                 board.workspaces.remove(&name);
             });
         }
-        for (name, workspace) in wanted {
-            if !self.running.contains_key(name) {
-                let running = self.start(workspace).await?;
-                self.running.insert(name.clone(), running);
-            }
+        let fresh = wanted.into_values().filter(|new| !self.running.contains_key(&new.name));
+        let fresh: Vec<&Arc<WorkspaceSettings>> = fresh.collect();
+        let ledger = self.ledger.clone();
+        let mut saved = stream::iter(fresh)
+            .map(|workspace| {
+                let ledger = &ledger;
+                async move {
+                    Ok::<_, LedgerError>((workspace, memory::saved(ledger, &workspace.id).await?))
+                }
+            })
+            .buffered(AT_ONCE);
+        while let Some((workspace, saved)) = saved.try_next().await? {
+            let running = self.start(workspace, saved);
+            self.running.insert(workspace.name.clone(), running);
         }
         Ok(())
     }
 
-    async fn start(&self, settings: &Arc<WorkspaceSettings>) -> Result<Running, LedgerError> {
+    fn start(&self, settings: &Arc<WorkspaceSettings>, saved: Saved) -> Running {
         let (orders, receiver) = mpsc::channel(8);
         let stop = CancellationToken::new();
-        let saved = memory::saved(&self.ledger, &settings.id).await?;
         let (ledger, term) = (self.ledger.clone(), self.term.clone());
         let store: Store = Arc::new(move |workspace: Name, json: String| {
             let (ledger, term) = (ledger.clone(), term.borrow().clone());
@@ -143,7 +155,7 @@ impl Workspaces {
             // Nobody waits for it while the daemon just goes on.
             over.send(()).ok();
         });
-        Ok(Running { settings: Arc::clone(settings), orders, stop, ended })
+        Running { settings: Arc::clone(settings), orders, stop, ended }
     }
 
     /// Hands a person's order to a workspace.

@@ -70,7 +70,7 @@ pub trait ForgeApi: Send + Sync {
     fn toll_of_writes(&self, repository: &RepositoryId) -> Option<Toll>;
 
     /// Writes a status in place of the one that was there.
-    fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>>;
+    fn say(&self, saying: Saying) -> BoxFuture<'static, Result<Spoken, ForgeError>>;
 
     /// Writes the one comment on a change; what the forge calls it, if there is one now.
     fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>>;
@@ -101,6 +101,28 @@ pub struct Delivered {
     pub at: Timestamp,
     /// What was answered; 0 without an answer, or while there is none yet.
     pub status: u16,
+}
+
+/// A status to write. An application writes it as a check run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saying {
+    /// Where.
+    pub key: StatusKey,
+    /// What.
+    pub status: Status,
+    /// What the forge calls the check run that can still become it, if there is one.
+    pub run: Option<String>,
+    /// Whether check runs may be tried there.
+    pub checks: bool,
+}
+
+/// How a status was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spoken {
+    /// What the forge calls the check run.
+    pub run: Option<String>,
+    /// Why it was no check run, although it should have been one.
+    pub refused: Option<String>,
 }
 
 /// A comment that is edited in place.

@@ -6,4 +6,4 @@ pub mod github;
 pub mod governor;
 pub mod several;
 
-pub use api::{Apis, BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};
+pub use api::{Apis, BATCH, Delivered, ForgeApi, ForgeError, Listed, Saying, Spoken, Sticky};

@@ -11,12 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crosswatch_core::control::credentials::{Refusal, State};
 use crosswatch_core::model::change::{Fate, Files, Rights};
 use crosswatch_core::model::identity::{Name, Oid, RepositoryId};
-use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::time::Timestamp;
 use futures_util::future::{BoxFuture, join_all};
 use secrecy::SecretString;
 
-use super::{Delivered, ForgeApi, ForgeError, Listed, Sticky};
+use super::{Delivered, ForgeApi, ForgeError, Listed, Saying, Spoken, Sticky};
 use crate::clock::Clock;
 use crate::http::Toll;
 
@@ -317,11 +316,11 @@ impl ForgeApi for Several {
         self.0.first(repository)?.api.toll_of_writes(repository)
     }
 
-    fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>> {
+    fn say(&self, saying: Saying) -> BoxFuture<'static, Result<Spoken, ForgeError>> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            let repository = key.repository.clone();
-            inner.as_first(&repository, |api| api.say(key.clone(), status.clone())).await
+            let repository = saying.key.repository.clone();
+            inner.as_first(&repository, |api| api.say(saying.clone())).await
         })
     }
 

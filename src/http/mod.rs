@@ -109,13 +109,11 @@ impl HttpClient {
 
     /// Sends one request and reads the whole answer, both within the request's deadline.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
-        let host = Url::parse(&request.url)
-            .ok()
-            .and_then(|url| Some(url.host_str()?.to_owned()))
-            .unwrap_or_default();
-        let to = shown(&request.url);
+        let url = Url::parse(&request.url);
+        let host = url.as_ref().ok().and_then(Url::host_str).unwrap_or_default().to_owned();
+        let to = url.clone().map_or_else(|_| UNREADABLE.to_owned(), masked);
         let deadline = request.deadline;
-        let answer = tokio::time::timeout(deadline.to_std(), self.exchange(request, &to))
+        let answer = tokio::time::timeout(deadline.to_std(), self.exchange(request, url, &to))
             .await
             .unwrap_or(Err(HttpError::Deadline { to, deadline }));
         let outcome = match &answer {
@@ -127,10 +125,14 @@ impl HttpClient {
         answer
     }
 
-    async fn exchange(&self, request: HttpRequest, to: &str) -> Result<HttpAnswer, HttpError> {
+    async fn exchange(
+        &self,
+        request: HttpRequest,
+        url: Result<Url, url::ParseError>,
+        to: &str,
+    ) -> Result<HttpAnswer, HttpError> {
         let bad = |why: String| HttpError::BadRequest { to: to.to_owned(), why };
-        let mut url =
-            Url::parse(&request.url).map_err(|error| bad(format!("{error}; check the URL")))?;
+        let mut url = url.map_err(|error| bad(format!("{error}; check the URL")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(bad("it is neither http:// nor https://".to_owned()));
         }
@@ -194,11 +196,15 @@ fn redirect(method: &Method, from: &Url, status: StatusCode, headers: &HeaderMap
     (authority(from) == authority(&to)).then_some(to)
 }
 
+/// What is said in place of something that is no URL.
+const UNREADABLE: &str = "a URL that cannot be read";
+
 /// A URL fit for a message: without user, password, query and fragment.
 pub fn shown(url: &str) -> String {
-    let Ok(mut url) = Url::parse(url) else {
-        return "a URL that cannot be read".to_owned();
-    };
+    Url::parse(url).map_or_else(|_| UNREADABLE.to_owned(), masked)
+}
+
+fn masked(mut url: Url) -> String {
     // Only URLs without a host refuse this, and those have no user either.
     url.set_username("").ok();
     url.set_password(None).ok();

@@ -254,20 +254,18 @@ impl Ledger {
         &self,
         plan: &'p WorkspacePlan,
     ) -> Result<Vec<&'p SubjectPlan>, LedgerError> {
-        let rows = sqlx::query("SELECT subject, word, reason FROM decisions WHERE workspace = $1")
-            .bind(plan.id.as_str())
-            .fetch_all(self.store.reader())
-            .await
-            .map_err(self.sql())?;
-        let mut known = std::collections::BTreeMap::new();
-        for row in rows {
-            let text = |index: usize| row.try_get::<String, _>(index).map_err(self.sql());
-            known.insert(text(0)?, (text(1)?, text(2)?));
+        let decisions = "SELECT string_agg(length(subject) || ':' || subject || \
+             length(word) || ':' || word || length(reason) || ':' || reason, '') \
+             FROM decisions WHERE workspace = $1";
+        let rows = self.rows(decisions, &plan.id).await?;
+        let mut known = BTreeMap::new();
+        for row in rows.each() {
+            let [subject, word, reason] = row.map_err(|why| self.content(why))?;
+            known.insert(subject, (word, reason));
         }
         let changed = plan.subjects.iter().filter(|subject| {
-            known.get(&subject.subject.to_string()).is_none_or(|(word, reason)| {
-                word != subject.decision.word() || reason != subject.decision.reason()
-            })
+            let now = (subject.decision.word(), subject.decision.reason());
+            known.get(subject.subject.to_string().as_str()) != Some(&now)
         });
         Ok(changed.map(|subject| &**subject).collect())
     }

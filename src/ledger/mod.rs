@@ -10,6 +10,7 @@ mod people;
 mod read;
 mod remembered;
 mod reports;
+mod rows;
 mod view;
 
 use std::collections::BTreeMap;
@@ -50,7 +51,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger in a database, giving it its identity when it is new.
+    /// Opens the ledger in a database, giving it its identity when it is new. What the planner sees is
+    /// read by who takes the lease, or by [`Self::look`].
     pub async fn open(store: Store, clock: Clock) -> Result<Self, LedgerError> {
         let mut bytes = [0_u8; 16];
         std::fs::File::open("/dev/urandom")
@@ -81,16 +83,19 @@ impl Ledger {
                 row.try_get(0).map_err(error)?
             }
         };
-        let ledger = Self {
+        Ok(Self {
             store,
             clock,
             id,
             view: Arc::default(),
             reading: Arc::default(),
             stored: Arc::default(),
-        };
-        ledger.reload_all().await?;
-        Ok(ledger)
+        })
+    }
+
+    /// Reads what the planner sees, for somebody who does not lead.
+    pub async fn look(&self) -> Result<(), LedgerError> {
+        self.reload_all().await
     }
 
     /// What names this ledger.

@@ -20,6 +20,8 @@ pub struct DueStatus {
     pub key: StatusKey,
     /// What it says.
     pub status: Status,
+    /// The check run that can still say it. One that is over cannot begin again.
+    pub run: Option<String>,
     /// Since when.
     pub wanted_at: Timestamp,
 }
@@ -144,8 +146,8 @@ impl Ledger {
     /// Statuses that are not written as they should be.
     pub async fn due_statuses(&self) -> Result<Vec<DueStatus>, LedgerError> {
         let rows = sqlx::query(
-            "SELECT repository, head, context, state, description, target, workspace, wanted_at \
-             FROM statuses WHERE is_due = 1",
+            "SELECT repository, head, context, state, description, target, workspace, wanted_at, \
+             check_run, written FROM statuses WHERE is_due = 1",
         )
         .fetch_all(self.store.reader())
         .await
@@ -153,10 +155,15 @@ impl Ledger {
         rows.iter()
             .map(|row| {
                 let workspace: String = row.try_get(6).map_err(self.sql())?;
+                let status = self.status(row)?;
+                let run: Option<String> = row.try_get(8).map_err(self.sql())?;
+                let before: Option<String> = row.try_get(9).map_err(self.sql())?;
+                let over = before.is_some_and(|before| is_over(&before));
                 Ok(DueStatus {
                     workspace: Name::from(workspace),
                     key: self.status_key(row)?,
-                    status: self.status(row)?,
+                    run: run.filter(|_| !over || status.state.is_over()),
+                    status,
                     wanted_at: Timestamp(row.try_get(7).map_err(self.sql())?),
                 })
             })
@@ -194,15 +201,15 @@ impl Ledger {
         Ok(due.into_values().collect())
     }
 
-    /// The forge has this status now; it stays due if another one is wanted meanwhile.
+    /// The forge has this status now, as a check run if it is one; it stays due if another one is wanted meanwhile.
     pub async fn mark_status(
         &self,
         term: &Term,
         workspace: &Name,
         key: &StatusKey,
-        status: &Status,
+        (status, run): (&Status, Option<&str>),
     ) -> Result<(), LedgerError> {
-        let sql = "UPDATE statuses SET written = $5, is_due = CASE WHEN state = $6 \
+        let sql = "UPDATE statuses SET written = $5, check_run = $9, is_due = CASE WHEN state = $6 \
              AND description = $7 AND COALESCE(target, '') = $8 THEN 0 ELSE 1 END \
              WHERE workspace = $1 AND repository = $2 AND head = $3 AND context = $4";
         let query = sqlx::query(sql)
@@ -213,7 +220,8 @@ impl Ledger {
             .bind(written(status)?)
             .bind(status.state.word())
             .bind(status.description.clone())
-            .bind(status.target.clone().unwrap_or_default());
+            .bind(status.target.clone().unwrap_or_default())
+            .bind(run.map(str::to_owned));
         self.mark_report(term, query).await
     }
 
@@ -330,4 +338,11 @@ impl Ledger {
 /// A status as one text, to compare with.
 fn written(status: &Status) -> Result<String, LedgerError> {
     to_json(&(status.state.word(), &status.description, &status.target))
+}
+
+/// Whether that text says how something ended.
+fn is_over(written: &str) -> bool {
+    let read = serde_json::from_str::<(String, String, Option<String>)>(written);
+    let state = read.ok().and_then(|(word, ..)| StatusState::from_word(&word));
+    state.is_some_and(StatusState::is_over)
 }

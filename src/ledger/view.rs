@@ -7,16 +7,20 @@ use crosswatch_core::model::build::{BuildRequest, RequestId, Stage};
 use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::ledger_view::{AttemptView, LedgerView, Look, WorkspaceLedger};
 use crosswatch_core::model::time::Timestamp;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::commit::Touched;
+use super::rows::Rows;
 use super::{Ledger, LedgerError};
 
 /// Ended attempts of a subject on one CI that decisions see, and that pruning keeps.
 pub(super) const KEPT: usize = 50;
 /// Attempts of a workspace that are read at most, newest first.
 const MOST: i64 = 20_000;
+/// Workspaces that are read at once.
+const AT_ONCE: usize = 4;
 
 impl Ledger {
     /// Reads the whole view anew; whoever led meanwhile may have stored other decisions.
@@ -31,10 +35,21 @@ impl Ledger {
         .fetch_all(self.store.reader())
         .await
         .map_err(self.sql())?;
+        let mut workspaces = Vec::with_capacity(rows.len());
         for row in rows {
             let workspace: String = row.try_get(0).map_err(self.sql())?;
-            self.reload(&Name::from(workspace)).await?;
+            workspaces.push(Name::from(workspace));
         }
+        let reading = self.reading.lock().await;
+        let parts = stream::iter(workspaces).map(|workspace| async move {
+            let part = self.read_workspace(&workspace).await?;
+            Ok::<_, LedgerError>((workspace, part))
+        });
+        let mut parts = parts.buffer_unordered(AT_ONCE);
+        while let Some((workspace, part)) = parts.try_next().await? {
+            self.replace(&workspace, part);
+        }
+        drop(reading);
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut view).ledger_id.clone_from(&self.id);
         Ok(())
@@ -44,12 +59,17 @@ impl Ledger {
     pub(super) async fn reload(&self, workspace: &Name) -> Result<(), LedgerError> {
         let _reading = self.reading.lock().await;
         let part = self.read_workspace(workspace).await?;
+        self.replace(workspace, part);
+        Ok(())
+    }
+
+    /// Puts a part that was read into the view.
+    fn replace(&self, workspace: &Name, part: WorkspaceLedger) {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         if view.workspaces.get(workspace).is_none_or(|before| **before != part) {
             let next: &mut LedgerView = Arc::make_mut(&mut view);
             next.workspaces.insert(workspace.clone(), Arc::new(part));
         }
-        Ok(())
     }
 
     /// Takes over what a plan's transaction wrote.
@@ -98,31 +118,18 @@ impl Ledger {
     }
 
     async fn read_workspace(&self, workspace: &Name) -> Result<WorkspaceLedger, LedgerError> {
-        let mut part = WorkspaceLedger::default();
         let id = workspace.as_str();
         let reader = self.store.reader();
-        let rows = sqlx::query("SELECT repository, branch FROM looks WHERE workspace = $1")
-            .bind(id)
-            .fetch_all(reader)
-            .await
-            .map_err(self.sql())?;
-        for row in rows {
-            let repository: String = row.try_get(0).map_err(self.sql())?;
-            let branch: String = row.try_get(1).map_err(self.sql())?;
-            let repository = repository.parse().map_err(|why: String| self.content(why))?;
-            part.looks.insert(Look { repository, branch: Name::from(branch) });
-        }
-        let rows = sqlx::query("SELECT change_name, facts FROM change_facts WHERE workspace = $1")
-            .bind(id)
-            .fetch_all(reader)
-            .await
-            .map_err(self.sql())?;
-        for row in rows {
-            let change: String = row.try_get(0).map_err(self.sql())?;
-            let facts: String = row.try_get(1).map_err(self.sql())?;
-            let change = change.parse().map_err(|why: String| self.content(why))?;
-            part.changes.insert(change, self.json(&facts)?);
-        }
+        let looks = "SELECT string_agg(length(repository) || ':' || repository || \
+             length(branch) || ':' || branch, '') FROM looks WHERE workspace = $1";
+        let looks = self.rows(looks, id).await?;
+        let changes = "SELECT string_agg(length(change_name) || ':' || change_name || \
+             length(facts) || ':' || facts, '') FROM change_facts WHERE workspace = $1";
+        let changes = self.rows(changes, id).await?;
+        // Beside the threads that everything else runs on: after a start all workspaces are read.
+        let parsed = tokio::task::spawn_blocking(move || parsed(&looks, &changes)).await;
+        let parsed = parsed.map_err(|error| self.content(error.to_string()))?;
+        let mut part = parsed.map_err(|why| self.content(why))?;
         let row = sqlx::query("SELECT facts FROM mainline_facts WHERE workspace = $1")
             .bind(id)
             .fetch_optional(reader)
@@ -228,4 +235,19 @@ impl Ledger {
         let word: String = row.try_get(index).map_err(self.sql())?;
         Stage::from_word(&word).ok_or_else(|| self.content(format!("a stage {word:?}")))
     }
+}
+
+/// What most of a workspace's part is made of: looks and facts of changes.
+fn parsed(looks: &Rows, changes: &Rows) -> Result<WorkspaceLedger, String> {
+    let mut part = WorkspaceLedger::default();
+    for row in looks.each() {
+        let [repository, branch] = row?;
+        part.looks.insert(Look { repository: repository.parse()?, branch: Name::from(branch) });
+    }
+    for row in changes.each() {
+        let [change, facts] = row?;
+        let facts = serde_json::from_str(facts).map_err(|error| error.to_string())?;
+        part.changes.insert(change.parse()?, facts);
+    }
+    Ok(part)
 }

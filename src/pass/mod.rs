@@ -7,4 +7,4 @@ mod watching;
 pub use crate::board::Wake;
 pub use published::{Publications, Published};
 pub use runner::Runner;
-pub use watching::{WatchList, Watching};
+pub use watching::{WatchList, Watching, before_the_first_pass};

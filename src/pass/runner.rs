@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crosswatch_core::model::observed::Unknown;
+use crosswatch_core::model::snapshot::RepositoryPart;
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::plan::incremental::Planner;
 use tokio::sync::watch;
 
 use super::watching::Watchers;
-use super::{Published, Wake};
+use super::{Published, Wake, WatchList};
 use crate::board::{Board, World};
 use crate::clock::Clock;
 use crate::ledger::{Committed, Ledger, LedgerError, Term};
@@ -17,6 +19,11 @@ use crate::ledger::{Committed, Ledger, LedgerError, Term};
 const SHORTEST: Duration = Duration::from_millis(50);
 /// A pass is run after this time even if nobody asked.
 const LONGEST: Span = Span::seconds(60);
+/// Longest time that the first pass waits for a look at what an earlier run of the daemon knew: the
+/// marks of all that did not move are a few questions.
+const FIRST_LOOK: Span = Span::seconds(2);
+/// How often it is looked whether that is over.
+const GLANCE: Duration = Duration::from_millis(20);
 /// A pass is run again after this time when its commit failed.
 const AFTER_FAILURE: Span = Span::seconds(3);
 /// The plan is made from scratch and compared after this time.
@@ -50,6 +57,8 @@ pub struct Runner {
     pub publish: watch::Sender<Option<Arc<Published>>>,
     /// Where people see whether passes succeed.
     pub board: Board,
+    /// What an earlier run knew and is looked at again now.
+    pub first: WatchList,
     /// The time.
     pub clock: Clock,
     /// Called after each pass: the daemon is alive.
@@ -65,6 +74,7 @@ impl Runner {
         let mut after = After::default();
         let mut number = 0;
         let mut checked_at: Option<Timestamp> = None;
+        self.first_look().await;
         loop {
             let now = self.clock.now();
             let check = checked_at.is_none_or(|at| now < at || at + CHECK <= now);
@@ -79,6 +89,21 @@ impl Runner {
                 () = self.wake.woken() => {}
                 () = tokio::time::sleep(self.wait()) => {}
             }
+        }
+    }
+
+    /// Waits until what an earlier run knew was looked at, which takes no longer than the first pass
+    /// could be late: whatever is not confirmed makes everything unknown that depends on it.
+    async fn first_look(&self) {
+        let end = self.clock.now() + FIRST_LOOK;
+        let unread = |part: &RepositoryPart| part.listing.unknown().is_some_and(Unknown::is_unread);
+        loop {
+            let snapshot = self.world.freeze(self.clock.now());
+            let awaited = |id| snapshot.repositories.get(id).is_none_or(|part| unread(part));
+            if snapshot.at >= end || !self.first.keys().any(awaited) {
+                return;
+            }
+            tokio::time::sleep(GLANCE).await;
         }
     }
 

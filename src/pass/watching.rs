@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::plan::{Plan, Watched, WorkspacePlan};
+use crosswatch_core::model::snapshot::Snapshot;
 
 /// Watched repositories. Its pointer stays the same while nothing in it changes.
 pub type WatchList = Arc<BTreeMap<RepositoryId, Watching>>;
@@ -15,8 +16,16 @@ pub type WatchList = Arc<BTreeMap<RepositoryId, Watching>>;
 pub struct Watching {
     /// Where it is, as the first of these workspaces has it.
     pub watched: Watched,
-    /// Workspaces that watch it, never none.
+    /// Workspaces that watch it; none where that is not known before the first pass.
     pub workspaces: Arc<BTreeSet<Name>>,
+}
+
+/// What is watched before the first pass says what is: what an earlier run knew is looked at meanwhile.
+pub fn before_the_first_pass(snapshot: &Snapshot) -> WatchList {
+    let nobody = Arc::<BTreeSet<Name>>::default();
+    let watching = |watched| Watching { watched, workspaces: Arc::clone(&nobody) };
+    let watched = crosswatch_core::plan::watched(snapshot).into_iter();
+    Arc::new(watched.map(|(id, watched)| (id, watching(watched))).collect())
 }
 
 /// Brings the list up to date.

@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crosswatch_core::control::report::{Key, Turn, marker, text};
+use crosswatch_core::control::report::{Key, Turn, checks, marker, text};
 use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::observed::Purpose;
-use crosswatch_core::model::report::Status;
 use crosswatch_core::model::time::Timestamp;
 
-use crate::forge::{Apis, Sticky};
+use crate::forge::{Apis, Saying, Sticky};
 use crate::ledger::{DueComment, Ledger, LedgerError, Stop};
 use crate::pass::Published;
 
@@ -25,7 +24,7 @@ pub(super) struct Due {
 #[derive(Clone, Debug)]
 pub(super) enum What {
     /// A status.
-    Status(Status),
+    Status(Box<Saying>),
     /// A comment.
     Comment(Box<Comment>),
 }
@@ -42,7 +41,7 @@ pub(super) struct Comment {
 impl Due {
     pub(super) fn turn(&self) -> Turn {
         match &self.what {
-            What::Status(status) => status.state.into(),
+            What::Status(saying) => saying.status.state.into(),
             What::Comment(_) => Turn::Comment,
         }
     }
@@ -68,7 +67,9 @@ pub(super) async fn due(
         let by = there.by(&row.key.repository).is_some_and(|by| by.contains(&row.workspace));
         let key = Key::Status(row.workspace.clone(), row.key.clone());
         if by && there.seen(&key, head) {
-            due.insert(key, Due { what: What::Status(row.status), since });
+            let checks = !there.stopped.contains(checks(&row.key.repository).as_str());
+            let saying = Saying { key: row.key, status: row.status, run: row.run, checks };
+            due.insert(key, Due { what: What::Status(Box::new(saying)), since });
         }
     }
     for mut row in ledger.due_comments().await? {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crosswatch_core::control::report::{
-    self, Account, Event, Key, Outcome, Row, STOPPED, State, Write,
+    self, Account, CHECKS, Event, Key, Outcome, Row, STOPPED, State, Write, checks,
 };
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::time::{Span, Timestamp};
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::board::{Board, Wake};
 use crate::clock::Clock;
 use crate::forge::governor::Governor;
-use crate::forge::{Apis, ForgeError};
+use crate::forge::{Apis, ForgeError, Spoken};
 use crate::http::Toll;
 use crate::ledger::{Ledger, LedgerError, Stop, Term};
 use crate::pass::{Publications, Published};
@@ -121,6 +121,9 @@ impl Reporter {
             ready.entry(account.clone()).or_insert_with(|| self.governor.free_at(&toll));
             rows.push(Row { key: key.clone(), account, turn: due.turn(), since: due.since });
         }
+        // What may go at once may go at the time that the governor was asked, which is later than the
+        // time when this began.
+        let now = self.clock.now();
         let next = report::next_at(state, &rows, &ready);
         for Write(key) in report::step(state, Event::Rows(rows, ready), now) {
             let api = apis.get(&*key.repository().forge).cloned();
@@ -129,7 +132,7 @@ impl Reporter {
             let account = account(&toll);
             let (ledger, term, clock) = (self.ledger.clone(), term.clone(), self.clock.clone());
             writes.push(Box::pin(async move {
-                let written = write(&ledger, &term, &key, due, api).await;
+                let written = write(&ledger, &term, &key, due, (api, now)).await;
                 let (outcome, why) = ended(&ledger, &term, &clock, &key, written).await;
                 Ended { key, account, outcome, why }
             }));
@@ -143,7 +146,10 @@ impl Reporter {
         self.board.update(|board| {
             for forge in published.snapshot.settings.forges.values() {
                 let prefix = format!("{}/", forge.identity);
-                let of = stops.iter().filter(|stop| stop.place.starts_with(&prefix));
+                let of = stops.iter().filter(|stop| {
+                    let place = stop.place.strip_prefix(CHECKS).unwrap_or(&stop.place);
+                    place.starts_with(&prefix)
+                });
                 let mut told: Vec<String> = of.clone().take(TOLD).map(said).collect();
                 let more = of.count().saturating_sub(TOLD);
                 if more > 0 {
@@ -162,8 +168,9 @@ fn account(toll: &Toll) -> Account {
 }
 
 fn said(stop: &Stop) -> String {
+    let what = if stop.place.starts_with(CHECKS) { "no" } else { "no reports to" };
     format!(
-        "no reports to {} since {}: {}; tried again at {}, or at once after `crosswatch reload`",
+        "{what} {} since {}: {}; tried again at {}, or at once after `crosswatch reload`",
         stop.place, stop.since, stop.why, stop.ends_at
     )
 }
@@ -192,12 +199,23 @@ async fn write(
     term: &Term,
     key: &Key,
     due: Due,
-    api: Arc<dyn crate::forge::ForgeApi>,
+    (api, now): (Arc<dyn crate::forge::ForgeApi>, Timestamp),
 ) -> Result<(), NotWritten> {
     match (key, due.what) {
-        (Key::Status(workspace, key), What::Status(status)) => {
-            api.say(key.clone(), status.clone()).await?;
-            ledger.mark_status(term, workspace, key, &status).await?;
+        (Key::Status(workspace, key), What::Status(saying)) => {
+            let status = saying.status.clone();
+            let Spoken { run, refused } = api.say(*saying).await?;
+            ledger.mark_status(term, workspace, key, (&status, run.as_deref())).await?;
+            if let Some(why) = refused {
+                let place = checks(&key.repository);
+                tracing::info!(
+                    place,
+                    why,
+                    "statuses are written in place of check runs, for a day"
+                );
+                let stop = Stop { place, why, since: now, ends_at: now + STOPPED };
+                ledger.stop(term, &stop).await?;
+            }
         }
         (_, What::Comment(comment)) => {
             let Comment { row, sticky, digest } = *comment;

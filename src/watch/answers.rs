@@ -7,6 +7,7 @@ use crosswatch_core::control::backoff::delay;
 use crosswatch_core::model::change::CommitFacts;
 use crosswatch_core::model::identity::{Oid, RepositoryId};
 use crosswatch_core::model::question::{Answer, Question};
+use crosswatch_core::model::snapshot::Snapshot;
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::references;
 use futures_util::StreamExt;
@@ -25,8 +26,11 @@ use crate::pass::Publications;
 const DEADLINE: Span = Span::minutes(2);
 /// Wait after the first failure, and the longest.
 const RETRY: (Span, Span) = (Span::seconds(10), Span::minutes(5));
-/// Repositories that are asked at once.
+/// Repositories that git reads at once.
 const AT_ONCE: usize = 8;
+/// Repositories that an API is asked about at once. Those who ask at the same moment share a question,
+/// and the governor says when it goes.
+const AT_ONCE_BY_API: usize = 200;
 
 /// The observer that answers questions.
 pub struct Answers {
@@ -55,7 +59,8 @@ impl Answers {
     pub async fn run(mut self) {
         let mut wanted: BTreeMap<RepositoryId, BTreeSet<Question>> = BTreeMap::new();
         let mut failing: BTreeMap<RepositoryId, Failing> = BTreeMap::new();
-        let mut busy: BTreeSet<RepositoryId> = BTreeSet::new();
+        // With whether git reads it.
+        let mut busy: BTreeMap<RepositoryId, bool> = BTreeMap::new();
         let mut again = Again::default();
         let mut asks: FuturesUnordered<_> = FuturesUnordered::new();
         loop {
@@ -63,19 +68,26 @@ impl Answers {
             let snapshot = self.world.freeze(now);
             for question in again.due(&snapshot) {
                 let Some(id) = question.repository() else { continue };
-                if !busy.contains(id) {
+                if !busy.contains_key(id) {
                     wanted.entry(id.clone()).or_default().insert(question);
                 }
             }
+            let mut by_git = busy.values().filter(|by_git| **by_git).count();
+            let mut by_api = busy.len() - by_git;
             for (id, questions) in &wanted {
                 let waits = failing.get(id).is_some_and(|failing| now < failing.not_before);
-                if busy.len() < AT_ONCE && !waits && !busy.contains(id) {
-                    busy.insert(id.clone());
+                let has_api = has_api(&snapshot, id);
+                let git = questions.iter().any(|question| !by_api::answers(question, has_api));
+                let (count, most) =
+                    if git { (&mut by_git, AT_ONCE) } else { (&mut by_api, AT_ONCE_BY_API) };
+                if *count < most && !waits && !busy.contains_key(id) {
+                    *count += 1;
+                    busy.insert(id.clone(), git);
                     again.asked(&snapshot, questions);
                     asks.push(self.ask(id.clone(), questions.clone()));
                 }
             }
-            wanted.retain(|id, _| !busy.contains(id));
+            wanted.retain(|id, _| !busy.contains_key(id));
             let wait = wanted
                 .keys()
                 .filter_map(|id| failing.get(id))
@@ -96,7 +108,7 @@ impl Answers {
                             let Some(id) = question.repository() else { continue };
                             // A plan that is older than an answer still asks for it.
                             let answered = known.get(question).is_some_and(|a| a.value().is_some());
-                            if !busy.contains(id) && !answered {
+                            if !busy.contains_key(id) && !answered {
                                 wanted.entry(id.clone()).or_default().insert(question.clone());
                             }
                         }
@@ -149,7 +161,7 @@ impl Answers {
         let readers = self.readers.clone();
         async move {
             let settings = snapshot.settings.forge(&id.forge).cloned();
-            let has_api = settings.as_ref().is_some_and(|forge| forge.kind.git().is_none());
+            let has_api = has_api(&snapshot, &id);
             let (of_api, questions): (BTreeSet<_>, BTreeSet<_>) =
                 questions.into_iter().partition(|question| by_api::answers(question, has_api));
             let mut answers = by_api::ask(&readers, &id, of_api).await;
@@ -225,6 +237,12 @@ impl Answers {
             (id, answers)
         }
     }
+}
+
+/// Whether the forge of a repository has an API.
+fn has_api(snapshot: &Snapshot, id: &RepositoryId) -> bool {
+    let forge = snapshot.settings.forge(&id.forge);
+    forge.is_some_and(|forge| forge.kind.git().is_none())
 }
 
 async fn read_commits(

@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use super::Readers;
 use super::looking::{chain, no_api};
 
-/// Questions that are asked at once about one repository.
-const AT_ONCE: usize = 4;
+/// Questions that are asked at once about one repository: those of one kind share a request.
+const AT_ONCE: usize = 50;
 
 /// Whether an API answers it, on a forge that has one or not.
 pub(super) fn answers(question: &Question, has_api: bool) -> bool {

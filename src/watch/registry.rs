@@ -59,6 +59,8 @@ pub struct Registry {
     pub board: Board,
     /// Where plans come from: they say what is watched.
     pub publications: Publications,
+    /// What is looked at before the first plan.
+    pub first: WatchList,
     /// Hints.
     pub hints: mpsc::Receiver<Hint>,
     /// What looks are made with.
@@ -77,7 +79,7 @@ impl Registry {
     /// Looks until it is dropped.
     pub async fn run(mut self) {
         let mut state = polling::State::default();
-        let mut list = WatchList::default();
+        let mut list = Arc::clone(&self.first);
         let mut of: Option<Arc<Settings>> = None;
         let mut stretches: BTreeMap<String, u64> = BTreeMap::new();
         // How bodies are to be read, by these settings.
@@ -94,6 +96,12 @@ impl Registry {
             let event = tokio::select! {
                 // What is watched is known before hints of it are taken.
                 biased;
+                () = std::future::ready(()), if of.is_none() && !list.is_empty() => {
+                    let settings = self.world.settings();
+                    let targets = self.targets(&settings, &list);
+                    of = Some(settings);
+                    targets
+                }
                 changed = self.publications.changed() => {
                     if changed.is_err() {
                         return;

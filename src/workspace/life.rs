@@ -97,7 +97,7 @@ impl Life {
         } = around;
         let folders = Folders::of(&world.settings().state_dir, &settings.name);
         saved.manifest = saved.manifest.map(|kept| world.shared(Arc::unwrap_or_clone(kept)));
-        Self {
+        let life = Self {
             settings,
             folders,
             board,
@@ -114,13 +114,15 @@ impl Life {
             fence_look: Timestamp(0),
             plan: None,
             granted_at: Timestamp(0),
-        }
+        };
+        // What it has is known before anything else is.
+        life.publish();
+        life
     }
 
     /// Lives until it is dropped.
     pub async fn run(mut self) {
         let name = self.settings.name.clone();
-        self.publish();
         self.recover().await;
         let mut granted = self.slots.changes();
         self.publish();
@@ -216,6 +218,7 @@ impl Life {
     /// and which directory works.
     async fn recover(&mut self) {
         let _alone = self.slots.alone(&self.settings.name).await;
+        let before = self.saved.clone();
         let failure = self.saved.failure.clone();
         while let Err(error) = self.folders.hold().await {
             let lock = self.folders.lock.display();
@@ -247,7 +250,10 @@ impl Life {
             // Whatever was kept of it no longer helps an update.
             self.step(Event::Gone);
         }
-        self.save().await;
+        // After most starts nothing is to be kept, of many workspaces.
+        if before != self.saved {
+            self.save().await;
+        }
     }
 
     /// Whether a fenced folder has become free, looked at now and then.

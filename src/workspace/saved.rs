@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::fence::Held;
 
 /// What is kept of a workspace over restarts.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Saved {
     /// Where its life is.

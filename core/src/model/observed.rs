@@ -126,6 +126,11 @@ impl<T> Observed<T> {
 }
 
 impl<T> Unknown<T> {
+    /// Whether nobody has tried to read it, or not since the start.
+    pub fn is_unread(&self) -> bool {
+        self.why.starts_with(NOT_READ_YET)
+    }
+
     fn new(why: String, since: Timestamp, last: Option<Arc<T>>) -> Self {
         Self { why, since, absent: None, last }
     }

@@ -37,6 +37,11 @@ impl StatusState {
         }
     }
 
+    /// Whether it says how something ended.
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Pending | Self::Inconclusive)
+    }
+
     /// The state with that word.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.word() == word)

@@ -16,7 +16,7 @@ use super::scope::Earlier;
 use super::shared::Shared;
 use super::ties::Ties;
 use super::workspace::Planned;
-use super::{assemble, by_first_names, workspace};
+use super::{assemble, by_first_names, each, workspace};
 
 /// Remembers the last plan with its inputs.
 #[derive(Default)]
@@ -51,9 +51,7 @@ impl Planner {
             workspace::planned(&named, settings, ledger, &self.shared)
         };
         let (planned, ties) = match last {
-            None => {
-                (workspaces.iter().map(|settings| whole(settings)).collect(), Ties::of(snapshot))
-            }
+            None => (each(workspaces, |settings| whole(settings)), Ties::of(snapshot)),
             Some(Last { snapshot: before, ledger: view, planned, mut ties }) => {
                 let moved = Moved::between(&before, snapshot);
                 ties.revise(snapshot, &moved);
@@ -81,10 +79,14 @@ impl Planner {
 
     /// Makes the plan from scratch and compares it with the incremental one; whether they were equal.
     /// Where they differ the one from scratch is returned and remembered. Workspace after workspace, so
-    /// that no two plans of everything are in memory.
+    /// that no two plans of everything are in memory. The first plan is one from scratch itself.
     pub fn check(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> (Plan, bool) {
         self.shared.tidy();
+        let first = self.last.is_none();
         let made = self.plan(snapshot, ledger);
+        if first {
+            return (made, true);
+        }
         let Some(last) = self.last.take() else { return (made, true) };
         let mut equal = true;
         let named = by_first_names(snapshot);

@@ -57,24 +57,44 @@ use crate::model::question::Question;
 use crate::model::snapshot::Snapshot;
 
 pub use alias::by_first_names;
-pub use tracked::update_inputs;
+pub use tracked::{update_inputs, watched};
 
 use shared::Shared;
 
 /// Questions that one plan may ask; the others are asked by the next.
 pub const MAX_WANTED: usize = 2_000;
 
+/// So many workspaces are worth threads of their own, and so many of these.
+const MANY: usize = 64;
+const THREADS: usize = 4;
+
 /// Plans everything from scratch.
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
     let shared = Shared::default();
     let named = by_first_names(snapshot);
-    let workspaces = snapshot
-        .settings
-        .workspaces
-        .iter()
-        .map(|settings| workspace::planned(&named, settings, ledger, &shared).plan)
-        .collect();
+    let workspaces = each(&snapshot.settings.workspaces, |settings| {
+        workspace::planned(&named, settings, ledger, &shared).plan
+    });
     assemble(snapshot, workspaces)
+}
+
+/// What `make` makes of each, in the same order; by several threads where there are many.
+fn each<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
+    if all.len() < MANY {
+        return all.iter().map(make).collect();
+    }
+    std::thread::scope(|scope| {
+        let make = &make;
+        let chunks = all.chunks(all.len().div_ceil(THREADS));
+        let threads: Vec<_> = chunks
+            .map(|chunk| scope.spawn(move || chunk.iter().map(make).collect::<Vec<M>>()))
+            .collect();
+        let made = threads.into_iter().map(|thread| match thread.join() {
+            Ok(made) => made,
+            Err(broke) => std::panic::resume_unwind(broke),
+        });
+        made.flatten().collect()
+    })
 }
 
 /// Joins the plans of all workspaces.

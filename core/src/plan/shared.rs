@@ -1,7 +1,6 @@
 //! What workspaces have in common, kept once for all of them.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::common::Common;
 use crate::model::identity::{ChangeId, RepositoryId};
@@ -13,9 +12,9 @@ use super::tracked::TrackedRepository;
 /// Sets, facts and repositories as workspaces see them.
 #[derive(Default)]
 pub(crate) struct Shared {
-    sets: RefCell<Common<ChangeId, SetPlan>>,
-    seen: RefCell<Common<ChangeId, Seen>>,
-    repositories: RefCell<Common<RepositoryId, TrackedRepository>>,
+    sets: Mutex<Common<ChangeId, SetPlan>>,
+    seen: Mutex<Common<ChangeId, Seen>>,
+    repositories: Mutex<Common<RepositoryId, TrackedRepository>>,
 }
 
 impl Shared {
@@ -28,12 +27,12 @@ impl Shared {
         plan.references.shrink_to_fit();
         plan.findings.shrink_to_fit();
         plan.notes.shrink_to_fit();
-        self.sets.borrow_mut().share(change, Arc::new(plan))
+        locked(&self.sets).share(change, Arc::new(plan))
     }
 
     /// What was seen of a change.
     pub(crate) fn seen(&self, change: &ChangeId, seen: Arc<Seen>) -> Arc<Seen> {
-        self.seen.borrow_mut().share(change, seen)
+        locked(&self.seen).share(change, seen)
     }
 
     /// A repository as it is tracked.
@@ -43,13 +42,18 @@ impl Shared {
         mut tracked: Arc<TrackedRepository>,
     ) -> Arc<TrackedRepository> {
         Arc::make_mut(&mut tracked).uses.shrink_to_fit();
-        self.repositories.borrow_mut().share(id, tracked)
+        locked(&self.repositories).share(id, tracked)
     }
 
     /// Forgets what no workspace has any more.
     pub(crate) fn tidy(&self) {
-        self.sets.borrow_mut().tidy();
-        self.seen.borrow_mut().tidy();
-        self.repositories.borrow_mut().tidy();
+        locked(&self.sets).tidy();
+        locked(&self.seen).tidy();
+        locked(&self.repositories).tidy();
     }
+}
+
+/// Several threads plan; none of them leaves anything half done.
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::model::identity::{Name, Oid, RepositoryId};
 use crate::model::ledger_view::{Look, WorkspaceLedger};
 use crate::model::locator::Located;
-use crate::model::manifest::{Manifest, Pin, Repeats, Vcs};
+use crate::model::manifest::{Manifest, Package, Pin, Repeats, Vcs};
 use crate::model::observed::Purpose;
-use crate::model::plan::Unwatched;
+use crate::model::plan::{Unwatched, Watched};
 use crate::model::settings::{UpdateOn, WorkspaceSettings};
 use crate::model::snapshot::Snapshot;
 
@@ -70,6 +70,34 @@ impl TrackedRepository {
     pub(crate) fn tracks(&self, base: &str) -> bool {
         self.uses.iter().any(|used| used.pin.is_none() && used.branch.as_deref() == Some(base))
     }
+}
+
+/// What all workspaces watch by their manifests alone, which are known before any repository was read.
+pub fn watched(snapshot: &Snapshot) -> BTreeMap<RepositoryId, Watched> {
+    let mut watched = BTreeMap::new();
+    let mut add = |url: &str| {
+        if let Located::Repository { id, spelling, url, .. } = snapshot.locator.locate(url) {
+            watched.entry(id).or_insert(Watched { url, spelling });
+        }
+    };
+    // Manifests have most of their packages in common.
+    let mut seen: BTreeSet<*const Package> = BTreeSet::new();
+    for settings in &snapshot.settings.workspaces {
+        if let Some(source) = &settings.source {
+            add(&source.url);
+        }
+        let part = snapshot.workspaces.get(&settings.name);
+        let manifest = part.and_then(|part| part.manifest.last_known(Purpose::ManifestInForce));
+        let Some(manifest) = manifest else { continue };
+        let packages = manifest.packages.iter().filter(|package| seen.insert(Arc::as_ptr(package)));
+        let definitions = manifest.definitions.iter().map(|definition| &definition.vcs);
+        for vcs in packages.map(|package| &package.vcs).chain(definitions) {
+            if let Vcs::Git { url, .. } = vcs {
+                add(url);
+            }
+        }
+    }
+    watched
 }
 
 /// Packages and definition repositories of the manifest in force, and the workspace's own source.

@@ -116,9 +116,9 @@ impl App {
         let inner = &self.0;
         let name = format!("{}, installation {id}", inner.name);
         let bearer = Bearer::default();
-        let credential = Some((name.clone(), bearer.clone()));
+        let credential = (name.clone(), bearer.clone());
         let (ask, reader) = (inner.ask.clone(), Arc::clone(&inner.reader));
-        let github = GitHub::by(DEADLINE, &inner.settings, credential, ask, reader)?;
+        let github = GitHub::by_app(&inner.settings, credential, ask, reader)?;
         let installation = Installation {
             app: self.clone(),
             id,

@@ -1,49 +1,52 @@
-//! What REST says of one change when it is asked about that change alone.
+//! What is asked about a change that lists do not say.
 
-use crosswatch_core::model::change::{Files, Rights};
-use crosswatch_core::model::identity::{Name, Oid, RepositoryId};
+use std::sync::Arc;
+
+use crosswatch_core::model::change::{Fate, Files, Rights};
+use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use serde::Deserialize;
 use url::Url;
 
 use super::failure::{Failure, Reason};
-use super::{Inner, name, rest};
+use super::{Inner, gather, name, rest};
 
 /// Which files a change touches while `head` is its head.
-pub(super) async fn files(
-    inner: &Inner,
-    repository: &RepositoryId,
-    number: u64,
-    head: Oid,
-) -> Result<Files, Failure> {
-    let change = format!("repos/{}/pulls/{number}", name::of(repository)?);
-    let at = format!("{change}/files?per_page=100");
-    let pages = inner.pages(repository, &at, touched).await?;
+pub(super) async fn files(inner: &Inner, change: &ChangeId, head: Oid) -> Result<Files, Failure> {
+    let ChangeId { repository, number } = change;
+    let at = format!("repos/{}/pulls/{number}", name::of(repository)?);
+    let files = format!("{at}/files?per_page=100");
+    let pages = inner.pages(repository, &files, touched).await?;
     let entries = || pages.iter().flat_map(|page| page.iter());
     // A list that is older or newer than the head belongs to another one.
     let mut moved = entries().any(|file| file.head.is_some_and(|of| of != head));
     // Where the list does not say whose it is, the change does.
     if !moved && entries().next().is_none_or(|file| file.head.is_none()) {
-        moved = inner.value(repository, &change, pull).await?.head != head;
+        moved = inner.value(repository, &at, rest::told).await?.head != Some(head);
     }
     if moved {
-        return Err(other_head(repository, number, head));
+        return Err(other_head(change, head));
     }
     Ok(Files::of(entries().count(), entries().flat_map(|file| file.names.iter().cloned())))
 }
 
 /// Whether a change can be merged while `head` is its head; asking makes the forge try.
 pub(super) async fn mergeable(
-    inner: &Inner,
-    repository: &RepositoryId,
-    number: u64,
+    inner: &Arc<Inner>,
+    change: &ChangeId,
     head: Oid,
 ) -> Result<Option<bool>, Failure> {
-    let at = format!("repos/{}/pulls/{number}", name::of(repository)?);
-    let pull = inner.value(repository, &at, pull).await?;
-    match pull.head == head {
-        true => Ok(pull.mergeable),
-        false => Err(other_head(repository, number, head)),
+    match gather::ask(inner, change).await? {
+        Some(told) if told.head == Some(head) => Ok(told.mergeable),
+        Some(_) => Err(other_head(change, head)),
+        None => {
+            Err(Failure::new(Reason::Unavailable, format!("{change}: there is no such change")))
+        }
     }
+}
+
+/// What became of a change.
+pub(super) async fn fate(inner: &Arc<Inner>, change: &ChangeId) -> Result<Fate, Failure> {
+    Ok(gather::ask(inner, change).await?.map_or(Fate::Missing, |told| told.fate))
 }
 
 /// What an account may do.
@@ -68,8 +71,8 @@ pub(super) async fn rights(
     }
 }
 
-fn other_head(repository: &RepositoryId, number: u64, head: Oid) -> Failure {
-    let why = format!("{repository}#{number}: its head is not {} any more", head.short());
+fn other_head(change: &ChangeId, head: Oid) -> Failure {
+    let why = format!("{change}: its head is not {} any more", head.short());
     Failure::new(Reason::Unavailable, why)
 }
 
@@ -100,28 +103,6 @@ fn touched(body: &[u8]) -> Result<Vec<Touched>, String> {
         Touched { names, head }
     };
     Ok(files.into_iter().map(file).collect())
-}
-
-/// A change alone.
-#[derive(Debug, PartialEq, Eq)]
-struct Pull {
-    head: Oid,
-    mergeable: Option<bool>,
-}
-
-fn pull(body: &[u8]) -> Result<Pull, String> {
-    #[derive(Deserialize)]
-    struct Answer {
-        head: Head,
-        #[serde(default)]
-        mergeable: Option<bool>,
-    }
-    #[derive(Deserialize)]
-    struct Head {
-        sha: String,
-    }
-    let answer: Answer = rest::read(body)?;
-    Ok(Pull { head: answer.head.sha.parse()?, mergeable: answer.mergeable })
 }
 
 /// A word that we do not know, such as of a role that an organisation made up, is no right: the other

@@ -1,7 +1,6 @@
-//! One question about many repositories: how it is sent, and what its errors are about.
+//! One question about many things: how it is sent, and what its errors are about.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use crosswatch_core::model::identity::RepositoryId;
 use crosswatch_core::model::time::Timestamp;
@@ -13,30 +12,31 @@ use super::{Inner, name};
 use crate::http::conditional::AskError;
 use crate::http::{Method, StatusCode, Urgency};
 
-/// Repositories by their alias in the query.
+/// What was asked for, by its alias in the query.
 pub(super) type Data = BTreeMap<String, serde_json::Value>;
 
-/// Asks for these fields of each repository, `lists` of which are lists. With the forge's own time.
-pub(super) async fn ask<T: DeserializeOwned>(
+/// What is asked for of a repository; nothing where GitHub cannot have it, so that reading it tells why.
+pub(super) fn of(repository: &RepositoryId, fields: &str) -> Option<String> {
+    let (owner, name) = name::parts(repository).ok()?;
+    // These have no character that would need an escape.
+    Some(format!("repository(owner:\"{owner}\",name:\"{name}\"){fields}"))
+}
+
+/// Asks all of these at once, each with `lists` lists. With the forge's own time.
+pub(super) async fn ask<K: Ord, T: DeserializeOwned>(
     inner: &Inner,
-    repositories: &[RepositoryId],
-    fields: &str,
+    questions: Vec<(K, String)>,
     lists: usize,
-) -> Result<(BTreeMap<RepositoryId, T>, Option<Timestamp>), Failure> {
+) -> Result<(BTreeMap<K, T>, Option<Timestamp>), Failure> {
+    if questions.is_empty() {
+        return Ok((BTreeMap::new(), None));
+    }
     let mut query = String::from("query{");
     let mut asked = BTreeMap::new();
-    for (at, repository) in repositories.iter().enumerate() {
-        // What GitHub cannot have is left out, so that reading it tells why.
-        let Ok((owner, name)) = name::parts(repository) else { continue };
+    for (at, (of, question)) in questions.into_iter().enumerate() {
         let alias = format!("r{at}");
-        // These have no character that would need an escape.
-        let field = write!(query, "{alias}:repository(owner:\"{owner}\",name:\"{name}\"){fields} ");
-        if field.is_ok() {
-            asked.insert(alias, repository);
-        }
-    }
-    if asked.is_empty() {
-        return Ok((BTreeMap::new(), None));
+        query.extend([&alias, ":", &question, " "]);
+        asked.insert(alias, of);
     }
     query.push('}');
     // A point for a hundred lists.
@@ -46,10 +46,7 @@ pub(super) async fn ask<T: DeserializeOwned>(
         failure.why = format!("{}: GraphQL: {}", inner.identity, failure.why);
         failure.without(inner.token.as_ref())
     })?;
-    let found = found.into_iter().filter_map(|(alias, one)| {
-        let repository = asked.get(&alias)?;
-        Some(((*repository).clone(), one))
-    });
+    let found = found.into_iter().filter_map(|(alias, one)| Some((asked.remove(&alias)?, one)));
     Ok((found.collect(), now))
 }
 
@@ -81,7 +78,7 @@ async fn send(
     Ok((data, date.map(|date| Timestamp(date.timestamp().as_millisecond()))))
 }
 
-/// What was answered, without the repositories that an error is about.
+/// What was answered, without what an error is about.
 pub(super) fn read(body: &[u8]) -> Result<Data, Failure> {
     let answer: Answer = serde_json::from_slice(body)
         .map_err(|error| Failure::new(Reason::Nonsense, error.to_string()))?;
@@ -97,7 +94,7 @@ pub(super) fn read(body: &[u8]) -> Result<Data, Failure> {
     data.ok_or_else(|| Failure::new(Reason::Nonsense, "neither data nor an error".to_owned()))
 }
 
-/// Each repository as `T`, by its alias.
+/// Each as `T`, by its alias.
 ///
 /// One that is odd is left out, as those are that an error is about; where all are odd, it is the
 /// forge that changed.
@@ -111,10 +108,43 @@ pub(super) fn each<T: DeserializeOwned>(data: Data) -> Result<BTreeMap<String, T
             Err(error) => odd = Some(error.to_string()),
         }
     }
-    // One odd repository is left out as well; where all are, it is the forge that changed.
+    // One that is odd is left out as well; where all are, it is the forge that changed.
     match odd {
         Some(why) if seen.is_empty() => Err(Failure::new(Reason::Nonsense, why)),
         _ => Ok(seen),
+    }
+}
+
+/// Something that only its name is asked of.
+#[derive(Deserialize)]
+pub(super) struct Named {
+    pub(super) name: String,
+}
+
+/// A commit.
+#[derive(Deserialize)]
+pub(super) struct Commit {
+    pub(super) oid: String,
+}
+
+/// The first page of a list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct List<T> {
+    page_info: PageInfo,
+    nodes: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PageInfo {
+    has_next_page: bool,
+}
+
+impl<T> List<T> {
+    /// All of it, if it is all.
+    pub(super) fn whole(self) -> Option<Vec<T>> {
+        (!self.page_info.has_next_page).then_some(self.nodes)
     }
 }
 

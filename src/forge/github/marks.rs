@@ -72,7 +72,9 @@ async fn sentinel(
     inner: &Inner,
     repositories: &[RepositoryId],
 ) -> Result<BTreeMap<RepositoryId, String>, Failure> {
-    let (found, now) = graphql::ask::<Seen>(inner, repositories, FIELDS, 1).await?;
+    let question = |of: &RepositoryId| Some((of.clone(), graphql::of(of, FIELDS)?));
+    let questions = repositories.iter().filter_map(question).collect();
+    let (found, now) = graphql::ask::<RepositoryId, Seen>(inner, questions, 1).await?;
     Ok(found.into_iter().map(|(repository, seen)| (repository, seen.mark(now))).collect())
 }
 

@@ -4,11 +4,13 @@
 //! it has to be read is asked of GraphQL, for many repositories at once. What each way of not answering means is in `failure`.
 
 mod app;
+mod change;
 mod deliveries;
 mod facts;
 mod failure;
 #[cfg(test)]
 mod fuzz;
+mod gather;
 mod graphql;
 pub mod hook;
 mod marks;
@@ -25,18 +27,17 @@ use std::sync::atomic::AtomicUsize;
 use crosswatch_core::model::change::{Fate, Files, Listing, Rights};
 use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::locator::Locator;
-use crosswatch_core::model::report::{Status, StatusKey};
 use crosswatch_core::model::settings::{ForgeKind, ForgeSettings, Settings};
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::references::{self, Forges, References};
 use futures_util::future::{BoxFuture, try_join};
 use secrecy::SecretString;
 
-use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed, Sticky};
+use super::{BATCH, Delivered, ForgeApi, ForgeError, Listed, Saying, Spoken, Sticky};
 use crate::http::conditional::{AskError, Conditional, Reply};
 use crate::http::{Api, Bearer, HttpError, HttpRequest, Method, Pages, StatusCode, Toll, Urgency};
 use deliveries::Asking;
-use failure::{Failure, Reason};
+use failure::Failure;
 
 pub use app::App;
 
@@ -112,12 +113,15 @@ struct Inner {
     graphql: Api,
     /// What is left out of everything that is said.
     token: Option<Bearer>,
+    /// Whether it is an application's, which writes check runs.
+    app: bool,
     ask: Conditional,
     reader: BodyReader,
     deadline: Span,
     /// Repositories that GraphQL lately managed to answer for at once.
     batch: AtomicUsize,
-    gathering: whole::Gathering,
+    whole: gather::Gathering<RepositoryId>,
+    changes: gather::Gathering<ChangeId>,
 }
 
 impl GitHub {
@@ -152,6 +156,26 @@ impl GitHub {
         ask: Conditional,
         reader: BodyReader,
     ) -> Result<Self, SetupError> {
+        Self::make(deadline, settings, (credential, false), ask, reader)
+    }
+
+    /// The same by an installation of an application.
+    pub fn by_app(
+        settings: &ForgeSettings,
+        credential: (String, Bearer),
+        ask: Conditional,
+        reader: BodyReader,
+    ) -> Result<Self, SetupError> {
+        Self::make(DEADLINE, settings, (Some(credential), true), ask, reader)
+    }
+
+    fn make(
+        deadline: Span,
+        settings: &ForgeSettings,
+        (credential, app): (Option<(String, Bearer)>, bool),
+        ask: Conditional,
+        reader: BodyReader,
+    ) -> Result<Self, SetupError> {
         let ForgeKind::GitHub(github) = &settings.kind else {
             return Err(SetupError::Kind { forge: settings.name.clone() });
         };
@@ -167,11 +191,13 @@ impl GitHub {
             rest: with(rest_api(settings)?),
             graphql: with(graphql),
             token: credential.as_ref().map(|(_, token)| token.clone()),
+            app,
             ask,
             reader,
             deadline,
             batch: AtomicUsize::new(BATCH),
-            gathering: whole::Gathering::default(),
+            whole: gather::Gathering::default(),
+            changes: gather::Gathering::default(),
         })))
     }
 }
@@ -179,7 +205,7 @@ impl GitHub {
 impl ForgeApi for GitHub {
     fn list(&self, repository: RepositoryId) -> BoxFuture<'static, Result<Listed, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(whole::list(inner, repository))
+        Box::pin(async move { Ok(gather::ask(&inner, &repository).await?) })
     }
 
     fn fate(
@@ -188,7 +214,7 @@ impl ForgeApi for GitHub {
         number: u64,
     ) -> BoxFuture<'static, Result<Fate, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.fate(&repository, number).await?) })
+        Box::pin(async move { Ok(facts::fate(&inner, &repository.change(number)).await?) })
     }
 
     fn files(
@@ -198,7 +224,7 @@ impl ForgeApi for GitHub {
         head: Oid,
     ) -> BoxFuture<'static, Result<Files, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(facts::files(&inner, &repository, number, head).await?) })
+        Box::pin(async move { Ok(facts::files(&inner, &repository.change(number), head).await?) })
     }
 
     fn mergeable(
@@ -208,7 +234,9 @@ impl ForgeApi for GitHub {
         head: Oid,
     ) -> BoxFuture<'static, Result<Option<bool>, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(facts::mergeable(&inner, &repository, number, head).await?) })
+        Box::pin(
+            async move { Ok(facts::mergeable(&inner, &repository.change(number), head).await?) },
+        )
     }
 
     fn rights(
@@ -245,9 +273,9 @@ impl ForgeApi for GitHub {
         Some(write::toll(&self.0))
     }
 
-    fn say(&self, key: StatusKey, status: Status) -> BoxFuture<'static, Result<(), ForgeError>> {
+    fn say(&self, saying: Saying) -> BoxFuture<'static, Result<Spoken, ForgeError>> {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { write::status(&inner, &key, &status).await })
+        Box::pin(async move { write::say(&inner, &saying).await })
     }
 
     fn comment(&self, sticky: Sticky) -> BoxFuture<'static, Result<Option<String>, ForgeError>> {
@@ -324,19 +352,6 @@ impl Inner {
         let at = format!("{at}/pulls?state=open&sort=created&direction=desc&per_page=100");
         let (of, reader) = (repository.clone(), Arc::clone(&self.reader));
         self.pages(repository, &at, move |body| rest::changes(body, &of, &reader)).await
-    }
-
-    async fn fate(&self, repository: &RepositoryId, number: u64) -> Result<Fate, Failure> {
-        let at = format!("repos/{}/pulls/{number}", name::of(repository)?);
-        match self.value(repository, &at, rest::fate).await {
-            Ok(fate) => Ok((*fate).clone()),
-            Err(failure) if matches!(failure.reason, Reason::NotFound) => {
-                // Only who sees the repository can say that something is not in it.
-                self.about(repository).await?;
-                Ok(Fate::Missing)
-            }
-            Err(failure) => Err(failure),
-        }
     }
 
     async fn value<T, P>(

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::BodyReader;
+use super::change::Told;
 
 /// The account that stands for all that are gone.
 const GHOST: &str = "ghost";
@@ -63,23 +64,23 @@ pub(super) fn changes(
     pulls.into_iter().map(|pull| pull.open(of, reader)).collect()
 }
 
-pub(super) fn fate(body: &[u8]) -> Result<Fate, String> {
-    let pull: Ended = read(body)?;
+/// What is said of a change alone.
+pub(super) fn told(body: &[u8]) -> Result<Told, String> {
+    let pull: Alone = read(body)?;
     let merged = pull.merged.unwrap_or(false) || pull.merged_at.is_some();
-    match pull.state.as_str() {
+    let head = pull.head.and_then(|head| head.sha);
+    let head = head.as_deref().map(str::parse).transpose()?;
+    let fate = match pull.state.as_str() {
         _ if merged => {
             let commit = pull.merge_commit_sha.as_deref().map(str::parse).transpose()?;
-            Ok(Fate::Merged { commit, base: pull.base.branch.map(Name::from) })
+            Fate::Merged { commit, base: pull.base.branch.map(Name::from) }
         }
-        "open" => Ok(Fate::Open),
-        "closed" => {
-            let head = pull.head.and_then(|head| head.sha);
-            let head = head.as_deref().map(str::parse).transpose()?;
-            Ok(Fate::Closed { head, labels: names(pull.labels) })
-        }
+        "open" => Fate::Open,
+        "closed" => Fate::Closed { head, labels: names(pull.labels) },
         // To guess would be to cancel, or to wait for ever.
-        other => Err(format!("a change is neither open nor closed but {other:?}")),
-    }
+        other => return Err(format!("a change is neither open nor closed but {other:?}")),
+    };
+    Ok(Told { head, mergeable: pull.mergeable, fate })
 }
 
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
@@ -117,8 +118,10 @@ struct Pull {
 }
 
 #[derive(Deserialize)]
-struct Ended {
+struct Alone {
     state: String,
+    #[serde(default)]
+    mergeable: Option<bool>,
     #[serde(default)]
     merged: Option<bool>,
     merged_at: Option<String>,

@@ -1,34 +1,17 @@
 //! Repositories that are to be read at the same time, read by one question.
 //!
-//! One alone is read by REST, where what did not change costs nothing. Several are gathered for a
-//! moment and asked of GraphQL; what does not fit into such an answer is read by REST as well. Both
-//! must give the same of the same, or the way of asking would look like a change.
-
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+//! What does not fit into such an answer is read by REST.
 
 use crosswatch_core::model::change::{ForgeChange, Listing, OpenRef, SourceBranch};
 use crosswatch_core::model::identity::{Name, RepositoryId};
-use crosswatch_core::model::time::{Span, Timestamp};
-use futures_util::future::{BoxFuture, FutureExt, Shared, WeakShared};
-use futures_util::stream::{self, StreamExt};
+use crosswatch_core::model::time::Timestamp;
 use serde::Deserialize;
 
-use super::failure::Reason;
+use super::failure::Failure;
+use super::gather::{Gathering, Together};
+use super::graphql::{Commit, List, Named};
 use super::{BodyReader, Inner, graphql, rest};
-use crate::forge::{ForgeError, Listed};
-
-/// How long others are waited for.
-const GATHER: Span = Span(20);
-
-/// Repositories in one question.
-const MOST: usize = crosswatch_core::control::polling::READ_TOGETHER;
-
-/// Repositories that are read by REST at once after a question that did not answer for them.
-const AT_ONCE: usize = 4;
-
-/// Lists of a repository: its branches, its changes, and the labels of each of those.
-const LISTS: usize = 2 + 15;
+use crate::forge::Listed;
 
 /// Whether a change can be merged is not asked: REST does not say it in lists.
 const FIELDS: &str = "{databaseId nameWithOwner isArchived isPrivate defaultBranchRef{name} \
@@ -37,102 +20,34 @@ const FIELDS: &str = "{databaseId nameWithOwner isArchived isPrivate defaultBran
     headRefName body isDraft createdAt authorAssociation author{login __typename} \
     headRepository{nameWithOwner} labels(first:20){pageInfo{hasNextPage} nodes{name}}}}}";
 
-type Read = Arc<BTreeMap<RepositoryId, Result<Listed, ForgeError>>>;
+impl Together for RepositoryId {
+    type Seen = Seen;
+    type Answer = Listed;
+    const MOST: usize = crosswatch_core::control::polling::READ_TOGETHER;
+    /// Its branches, its changes, and the labels of each of those.
+    const LISTS: usize = 2 + 15;
 
-/// Those who wait for the next question.
-#[derive(Default)]
-pub(super) struct Gathering(Mutex<Option<Batch>>);
-
-struct Batch {
-    of: Arc<Mutex<BTreeSet<RepositoryId>>>,
-    /// Those who wait hold it; when all of them are gone, so is the question.
-    read: WeakShared<BoxFuture<'static, Read>>,
-}
-
-pub(super) async fn list(
-    inner: Arc<Inner>,
-    repository: RepositoryId,
-) -> Result<Listed, ForgeError> {
-    if inner.token.is_none() {
-        return Ok(inner.list(repository).await?);
+    fn gathering(inner: &Inner) -> &Gathering<Self> {
+        &inner.whole
     }
-    let read = join(&inner, &repository).await;
-    let none = || ForgeError::Unavailable(format!("{repository}: it was not read"));
-    read.get(&repository).cloned().unwrap_or_else(|| Err(none()))
-}
 
-/// The batch that is being gathered, with this repository in it. Whoever waits for it drives it, so it
-/// goes on when the first of them gives up.
-fn join(inner: &Arc<Inner>, repository: &RepositoryId) -> Shared<BoxFuture<'static, Read>> {
-    let mut gathering = inner.gathering.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let open = gathering.as_ref().and_then(|batch| Some((&batch.of, batch.read.upgrade()?)));
-    if let Some((of, read)) = open {
-        let mut of = of.lock().unwrap_or_else(PoisonError::into_inner);
-        if of.len() < MOST && !of.is_empty() {
-            of.insert(repository.clone());
-            return read;
-        }
+    fn question(&self) -> Option<String> {
+        graphql::of(self, FIELDS)
     }
-    let of = Arc::new(Mutex::new(BTreeSet::from([repository.clone()])));
-    let (members, reader) = (Arc::clone(&of), Arc::clone(inner));
-    let read = async move {
-        tokio::time::sleep(GATHER.to_std()).await;
-        // An empty batch takes nobody any more.
-        let members = std::mem::take(&mut *members.lock().unwrap_or_else(PoisonError::into_inner));
-        Arc::new(many(&reader, members.into_iter().collect()).await)
-    };
-    let read = read.boxed().shared();
-    *gathering = read.downgrade().map(|read| Batch { of, read });
-    read
-}
 
-async fn many(
-    inner: &Inner,
-    repositories: Vec<RepositoryId>,
-) -> BTreeMap<RepositoryId, Result<Listed, ForgeError>> {
-    let mut read = BTreeMap::new();
-    let mut alone = Vec::new();
-    let mut waiting = VecDeque::from([repositories]);
-    while let Some(mut some) = waiting.pop_front() {
-        if some.len() < 2 {
-            alone.extend(some);
-            continue;
-        }
-        match graphql::ask::<Seen>(inner, &some, FIELDS, LISTS).await {
-            Ok((mut found, _)) => {
-                for repository in some {
-                    let seen = found.remove(&repository);
-                    match seen.and_then(|seen| seen.listed(&repository, &inner.reader)) {
-                        Some(listed) => drop(read.insert(repository, Ok(listed))),
-                        None => alone.push(repository),
-                    }
-                }
-            }
-            Err(failure) if failure.heavy => {
-                let second = some.split_off(some.len().div_ceil(2));
-                waiting.push_front(second);
-                waiting.push_front(some);
-            }
-            // REST would fail too, once for each.
-            Err(failure) if matches!(failure.reason, Reason::Unavailable | Reason::Credential) => {
-                let failed = |repository| (repository, Err(ForgeError::from(failure.clone())));
-                read.extend(some.into_iter().map(failed));
-            }
-            Err(_) => alone.extend(some),
-        }
+    fn read(&self, seen: Seen, inner: &Inner) -> Option<Listed> {
+        seen.listed(self, &inner.reader)
     }
-    let rest = stream::iter(alone).map(|repository| async move {
-        let listed = inner.list(repository.clone()).await;
-        (repository, listed.map_err(ForgeError::from))
-    });
-    let rest: Vec<_> = rest.buffer_unordered(AT_ONCE).collect().await;
-    read.extend(rest);
-    read
+
+    async fn alone(&self, inner: &Inner) -> Result<Listed, Failure> {
+        inner.list(self.clone()).await
+    }
 }
 
+/// A repository.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Seen {
+pub(super) struct Seen {
     database_id: u64,
     name_with_owner: String,
     is_archived: bool,
@@ -143,32 +58,9 @@ struct Seen {
 }
 
 #[derive(Deserialize)]
-struct Named {
-    name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct List<T> {
-    page_info: PageInfo,
-    nodes: Vec<T>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PageInfo {
-    has_next_page: bool,
-}
-
-#[derive(Deserialize)]
 struct Ref {
     name: String,
-    target: Target,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    oid: String,
+    target: Commit,
 }
 
 #[derive(Deserialize)]
@@ -198,13 +90,6 @@ struct Actor {
 #[serde(rename_all = "camelCase")]
 struct Source {
     name_with_owner: String,
-}
-
-impl<T> List<T> {
-    /// All of it, if it is all.
-    fn whole(self) -> Option<Vec<T>> {
-        (!self.page_info.has_next_page).then_some(self.nodes)
-    }
 }
 
 impl Seen {
@@ -268,6 +153,8 @@ impl Pull {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crosswatch_core::references::References;
 
     use super::super::fuzz::target;

@@ -1,10 +1,9 @@
-//! What is written to GitHub: commit statuses, and one comment on a change.
-//!
-//! Whoever has a token writes statuses. Check runs are for applications alone: an application's
-//! credential says the same by them, in [`super::GitHub::say`].
+//! What is written to GitHub: commit statuses, or an application's check runs, and one comment on a
+//! change.
 
 use std::sync::Arc;
 
+use crosswatch_core::control::report::code;
 use crosswatch_core::model::identity::ChangeId;
 use crosswatch_core::model::report::{Status, StatusKey, StatusState};
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::failure::{Failure, Reason};
 use super::{Inner, name};
-use crate::forge::{ForgeError, Sticky};
+use crate::forge::{ForgeError, Saying, Spoken, Sticky};
 use crate::http::{Method, StatusCode, Toll, Urgency};
 
 /// Points of the budget that a write costs.
@@ -31,11 +30,61 @@ pub(super) fn toll(inner: &Inner) -> Toll {
     inner.rest.toll("core", COST, Urgency::Write)
 }
 
-pub(super) async fn status(
-    inner: &Inner,
-    key: &StatusKey,
-    status: &Status,
-) -> Result<(), ForgeError> {
+/// A check run where those may be tried, else a status.
+pub(super) async fn say(inner: &Inner, saying: &Saying) -> Result<Spoken, ForgeError> {
+    let mut spoken = Spoken::default();
+    if inner.app && saying.checks {
+        match run(inner, saying).await {
+            Ok(id) => return Ok(Spoken { run: Some(id.to_string()), refused: None }),
+            // Who has no right to check runs may have one to statuses.
+            Err(ForgeError::Forbidden(why) | ForgeError::NotFound(why)) => {
+                spoken.refused = Some(why);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    status(inner, &saying.key, &saying.status).await?;
+    Ok(spoken)
+}
+
+/// The number of the check run.
+async fn run(inner: &Inner, saying: &Saying) -> Result<u64, ForgeError> {
+    let Saying { key, status, .. } = saying;
+    let repository = name::of(&key.repository)?;
+    let about = format!("{}@{}", key.repository, key.head.short());
+    let mut body = json!({
+        "name": key.context,
+        "external_id": format!("{}@{}", key.context, key.head),
+        "status": if status.state.is_over() { "completed" } else { "in_progress" },
+        "output": { "title": status.description, "summary": code(&status.description) },
+    });
+    let conclusion = match status.state {
+        StatusState::Success => Some("success"),
+        StatusState::Failure => Some("failure"),
+        // Nobody's verdict. Those that are neutral count as passed where a check is required.
+        StatusState::Error => Some("cancelled"),
+        StatusState::Pending | StatusState::Inconclusive => None,
+    };
+    for (field, value) in [("conclusion", conclusion), ("details_url", status.target.as_deref())] {
+        if let Some(value) = value {
+            body[field] = json!(value);
+        }
+    }
+    if let Some(id) = saying.run.as_deref().and_then(|id| id.parse::<u64>().ok()) {
+        let at = format!("repos/{repository}/check-runs/{id}");
+        match send(inner, &about, Method::PATCH, &at, &body).await {
+            Ok(_) => return Ok(id),
+            // It is gone, or another application's.
+            Err(ForgeError::NotFound(_) | ForgeError::Forbidden(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    body["head_sha"] = json!(key.head);
+    let at = format!("repos/{repository}/check-runs");
+    made(&about, &send(inner, &about, Method::POST, &at, &body).await?)
+}
+
+async fn status(inner: &Inner, key: &StatusKey, status: &Status) -> Result<(), ForgeError> {
     let state = match status.state {
         // GitHub has no word for what says nothing: the description does.
         StatusState::Pending | StatusState::Inconclusive => "pending",
@@ -79,10 +128,15 @@ pub(super) async fn comment(inner: &Inner, sticky: &Sticky) -> Result<Option<Str
         return Ok(None);
     }
     let at = format!("repos/{repository}/issues/{}/comments", change.number);
-    let answer = send(inner, &about, Method::POST, &at, &body).await?;
-    let made: Made = serde_json::from_slice(&answer)
-        .map_err(|error| ForgeError::Nonsense(format!("{about}: a comment: {error}")))?;
-    Ok(Some(made.id.to_string()))
+    let id = made(&about, &send(inner, &about, Method::POST, &at, &body).await?)?;
+    Ok(Some(id.to_string()))
+}
+
+/// The number of what was made.
+fn made(about: &str, answer: &[u8]) -> Result<u64, ForgeError> {
+    let made: Made = serde_json::from_slice(answer)
+        .map_err(|error| ForgeError::Nonsense(format!("{about}: what was made: {error}")))?;
+    Ok(made.id)
 }
 
 /// The oldest comment with our mark: whoever copies the mark comes later.

@@ -184,6 +184,7 @@ async fn what_is_remembered_survives(ledger: Ledger, store: Store, clock: Clock)
     ledger.save_workspace(&term, &workspace(), "{}").await.expect("saved");
     ledger.pause(&term, &workspace(), "p").await.expect("paused");
     let same = Ledger::open(store, clock).await.expect("opened");
+    same.look().await.expect("read");
     assert_eq!(same.id(), ledger.id());
     assert_eq!(same.recall("answer").await.expect("recalled"), [value(2)]);
     assert_eq!(same.saved_workspace(&workspace()).await.expect("saved").as_deref(), Some("{}"));
@@ -281,7 +282,10 @@ async fn what_is_said_is_due_until_it_is_written(ledger: Ledger, store: Store, c
         due.into_iter().map(|due| due.status.state).collect::<Vec<_>>()
     };
     let mark = async |state| {
-        ledger.mark_status(&term, &workspace(), &key, &status(state)).await.expect("marked");
+        ledger
+            .mark_status(&term, &workspace(), &key, (&status(state), Some("7")))
+            .await
+            .expect("marked");
     };
     let (pending, success) = (StatusState::Pending, StatusState::Success);
     assert_eq!(commit(wanted(pending, &["x"])).await, 2);
@@ -290,16 +294,25 @@ async fn what_is_said_is_due_until_it_is_written(ledger: Ledger, store: Store, c
     // The verdict takes its place before it is written.
     commit(wanted(success, &["x", "y"])).await;
     assert_eq!(due().await, [success]);
+    let run = async || ledger.due_statuses().await.expect("rows").remove(0).run;
+    assert_eq!(run().await, None);
     // A mark of what is no longer wanted leaves it due; going back to what is written does not.
     mark(pending).await;
     assert_eq!(due().await, [success]);
+    assert_eq!(run().await.as_deref(), Some("7"), "the check run becomes what is wanted");
     commit(wanted(pending, &["y"])).await;
     assert_eq!(due().await, []);
     commit(wanted(success, &["y"])).await;
     let same = Ledger::open(store, clock.clone()).await.expect("opened");
+    same.look().await.expect("read");
     assert_eq!(same.view().workspaces["w"].said.statuses[&key], status(success));
     mark(success).await;
     assert_eq!(due().await, []);
+    commit(wanted(pending, &["y"])).await;
+    assert_eq!(run().await, None, "one that is over does not begin again");
+    commit(wanted(StatusState::Failure, &["y"])).await;
+    assert_eq!(run().await.as_deref(), Some("7"));
+    mark(StatusState::Failure).await;
 
     let comment = ledger.due_comments().await.expect("rows").remove(0);
     assert_eq!(comment.remarks[&workspace()], ["y"]);

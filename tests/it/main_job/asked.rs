@@ -50,6 +50,32 @@ async fn a_new_pull_request_is_built_at_its_merge_ref_as_soon_as_the_forge_has_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn changes_that_moved_together_are_asked_about_together() {
+    let hub = Hub::new("true", "ref: auto", &["one", "two"]).await;
+    let _daemon = hub.site.start().await;
+    hub.site.settled(&["one", "two"]).await;
+    let names = ["types", "drivers", "gui"];
+    let changes = names.map(|name| hub.change(name, 1));
+    let subjects: Vec<&str> = changes.iter().map(String::as_str).collect();
+    hub.site
+        .together("one", &subjects, || {
+            for name in names {
+                assert_eq!(hub.open(name, NewChange::default()), 1);
+            }
+        })
+        .await;
+    for change in &changes {
+        hub.built(change, 1).await;
+        let overrides = hub.site.cli(&["overrides", "one", change, "--format", "json"]);
+        let overrides = String::from_utf8_lossy(&overrides.stdout).into_owned();
+        assert!(overrides.contains("refs/pull/1/merge"), "{overrides}\n{}", hub.site.log());
+    }
+    // Not one of them is asked about by itself, but where a look saw only some of them.
+    let alone = asked(&hub, "/pulls/1 ");
+    assert!(alone <= 2, "{alone}: {:?}", hub.model.requests().lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_what_does_not_count_is_held_until_a_push_that_does() {
     let hub = Hub::new("true", "ref: head, ignore_paths: [\"*.md\", \"docs/**\"]", &["one"]).await;
     let _daemon = hub.site.start().await;

@@ -12,5 +12,6 @@ mod outages;
 mod queues;
 mod renames;
 mod reports;
+mod restarts;
 mod wakes;
 pub(crate) mod webhooks;

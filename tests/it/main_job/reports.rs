@@ -107,6 +107,62 @@ async fn a_change_is_told_of_its_build_once_and_only_where_that_is_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_application_says_it_by_one_check_run_or_by_statuses_where_it_may_not() {
+    const APP: u64 = 4712;
+    let hub = Hub::new(WAITS, "ref: head", &["one"]).await;
+    hub.report_to(&["types", "drivers"], ", adopt: none");
+    let key = hub.site.path().join("app.pem");
+    std::fs::write(&key, hub.model.app(APP)).expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&key, mode).expect("a mode");
+    hub.model.install(APP, "rock");
+    hub.forge("interval: 1s", &format!("app: {{id: {APP}, key: {{file: {}}}}}", key.display()));
+    let path = hub.site.path().join("workspaces.yaml");
+    let text = std::fs::read_to_string(&path).expect("the configuration");
+    let only: Vec<&str> = text.lines().filter(|line| !line.contains("token: {file")).collect();
+    hub.site.write_config(&format!("{}\n", only.join("\n")));
+    let _daemon = hub.site.start().await;
+    hub.site.settled(&["one"]).await;
+    let checks = |name: &str| -> Vec<String> {
+        let mut state = hub.model.state();
+        let text = |check: &Value| format!("{} {}", check["status"], check["conclusion"]);
+        state.named(&format!("rock/{name}")).checks.values().map(text).collect()
+    };
+    assert_eq!(hub.open("types", NewChange::default()), 1);
+    eventually("it has begun", async || checks("types") == ["\"in_progress\" null"]).await;
+    hub.go();
+    let passed = "\"completed\" \"success\"";
+    eventually("the same one passed", async || checks("types") == [passed]).await;
+    assert!(hub.statuses("types").is_empty());
+    // What is over does not begin again: a rebuild has a check run of its own, the newest counts.
+    std::fs::remove_file(hub.gate().join("go")).expect("builds wait again");
+    let types = hub.change("types", 1);
+    assert!(hub.site.cli(&["rebuild", "one", &types]).status.success());
+    let again = [passed, "\"in_progress\" null"];
+    eventually("another one has begun", async || checks("types") == again).await;
+    hub.go();
+    eventually("another one passed", async || checks("types") == [passed, passed]).await;
+    assert!(hub.statuses("types").is_empty());
+
+    let refused = What::Status(403, Vec::new(), "{\"message\": \"not accessible\"}".to_owned());
+    hub.model.fault(Fault::on("rock/drivers/check-runs", refused));
+    hub.model.forget_requests();
+    assert_eq!(hub.open("drivers", NewChange::default()), 1);
+    hub.built(&hub.change("drivers", 1), 1).await;
+    let head = hub.head("drivers", 1);
+    eventually("its verdict is a status", async || {
+        let said = hub.statuses("drivers");
+        said.get(&head).is_some_and(|said| said.last() == Some(&"success: passed on here".into()))
+    })
+    .await;
+    let lines = hub.model.requests().lines;
+    let tried = lines.iter().filter(|line| line.contains("rock/drivers/check-runs")).count();
+    assert_eq!(tried, 1, "it is remembered: {lines:?}");
+    let forges = String::from_utf8_lossy(&hub.site.cli(&["forges"]).stdout).into_owned();
+    assert!(forges.contains("no check runs of"), "{forges}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_refuses_is_left_alone_and_nothing_fails() {
     let hub = Hub::new("true", "ref: head", &["one"]).await;
     hub.report_to(&["types"], "");

@@ -51,6 +51,7 @@ async fn ten_thousand_wakes_a_second_make_at_most_twenty_passes() {
         reporter: Wake::new(),
         publish,
         board: Board::default(),
+        first: Arc::default(),
         clock: clock.clone(),
         alive: Box::new(|| {}),
         longest: None,

@@ -52,7 +52,7 @@ pub fn text(marker: &str, remarks: &BTreeMap<Name, Vec<String>>) -> String {
 }
 
 /// A span of code, in which nothing is markup: its fence is longer than any run of backticks in it.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let longest = flat.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);

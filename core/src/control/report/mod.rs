@@ -14,7 +14,7 @@ use crate::model::identity::{ChangeId, Name, RepositoryId};
 use crate::model::report::{StatusKey, StatusState};
 use crate::model::time::{Span, Timestamp};
 
-pub use comment::{marker, text};
+pub use comment::{code, marker, text};
 
 /// After a refusal nothing is written there for this long.
 pub const STOPPED: Span = Span::hours(24);
@@ -57,6 +57,14 @@ impl Key {
         }
     }
 }
+
+/// Where check runs are refused, though statuses may be written there.
+pub fn checks(repository: &RepositoryId) -> String {
+    format!("{CHECKS}{repository}")
+}
+
+/// What such a place begins with.
+pub const CHECKS: &str = "check runs of ";
 
 /// What is written first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

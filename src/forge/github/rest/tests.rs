@@ -48,7 +48,8 @@ fn the_forges_own_examples_are_read() {
     assert!(forge.labels.contains("bug"));
     let commit = "e5bd3914e2e596debea16f433f57875b5b90bcd6".parse().expect("a commit");
     let base = Some(Name::from("master"));
-    assert_eq!(fate(PULL.as_bytes()), Ok(Fate::Merged { commit: Some(commit), base }));
+    let told = told(PULL.as_bytes()).expect("a change");
+    assert_eq!(told.fate, Fate::Merged { commit: Some(commit), base });
 }
 
 #[test]
@@ -84,11 +85,11 @@ fn what_is_gone_or_unknown_is_data_and_what_is_wrong_is_an_error() {
         assert!(changes(body.as_bytes(), &of(), &reader()).is_err(), "{body}");
         assert!(branches(body.as_bytes()).is_err(), "{body}");
         assert!(about(body.as_bytes()).is_err(), "{body}");
-        assert!(fate(body.as_bytes()).is_err(), "{body}");
+        assert!(told(body.as_bytes()).is_err(), "{body}");
     }
     assert_eq!(changes(b"[]", &of(), &reader()), Ok(Vec::new()));
     let odd = r#"{"state": "pondering", "base": {"ref": "main"}}"#;
-    assert!(fate(odd.as_bytes()).is_err());
+    assert!(told(odd.as_bytes()).is_err());
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn no_answer_makes_a_reader_fall() {
     let read = target("REST", &examples, |body| {
         let changes = changes(body, &of, &reader).is_ok();
         let branches = branches(body).is_ok();
-        changes || branches || about(body).is_ok() | fate(body).is_ok()
+        changes || branches || about(body).is_ok() | told(body).is_ok()
     });
     // Not all of them were torn at the first byte.
     assert!(read > 1_000, "{read}");

@@ -1,7 +1,7 @@
 //! What is asked about one change alone.
 
 use crosswatch::forge::{ForgeApi, ForgeError};
-use crosswatch_core::model::change::{Files, Rights};
+use crosswatch_core::model::change::{Fate, Files, Rights};
 use crosswatch_core::model::identity::Oid;
 use forge_model::{Edit, Fault, NewChange, Permission, What};
 
@@ -65,6 +65,105 @@ async fn asking_makes_the_forge_try_and_its_word_belongs_to_a_head() {
     assert_eq!(ask(head).await, Ok(Some(false)));
     site.model.push_change("org/a", number, None);
     assert!(matches!(ask(head).await, Err(ForgeError::Unavailable(_))));
+    site.end().await;
+}
+
+#[tokio::test]
+async fn changes_that_are_asked_about_together_are_one_question_and_look_the_same() {
+    let site = Site::new().await;
+    let model = &site.model;
+    let names: Vec<String> = (0..30).map(|n| format!("org/r{n}")).collect();
+    let mut all = Vec::new();
+    for name in &names {
+        model.repository(name);
+        let number = model.open(name, NewChange::default());
+        all.push((id(name), number, site.change(name, number).await.head));
+    }
+    let mergeable = async || {
+        let asks = all.iter().map(|(of, number, head)| {
+            let forge = &site.forge;
+            async move { forge.mergeable(of.clone(), *number, *head).await }
+        });
+        futures_util::future::join_all(asks).await
+    };
+    model.forget_requests();
+    assert!(mergeable().await.iter().all(|told| *told == Ok(None)), "it begins to try");
+    let asked = model.requests();
+    assert_eq!((asked.of("graphql").requests, asked.total().requests), (1, 1), "{asked:?}");
+    // Points as GitHub counts them.
+    assert_eq!(asked.total().points, 1, "{asked:?}");
+    eventually("the forge has tried", async || {
+        mergeable().await.iter().all(|told| *told == Ok(Some(true)))
+    })
+    .await;
+    model.edit("org/r1", 1, Edit::Mergeable(Some(false)));
+    model.push_change("org/r2", 1, None);
+    model.delete_repository("org/r3");
+    model.edit("org/r4", 1, Edit::Merge);
+    let head = model.push_change("org/r5", 1, None);
+    model.edit("org/r5", 1, Edit::Label("by hand".to_owned()));
+    model.edit("org/r5", 1, Edit::Close);
+    let check = async |why: &str| {
+        for (at, told) in mergeable().await.into_iter().enumerate() {
+            match at {
+                1 => assert_eq!(told, Ok(Some(false)), "{why}"),
+                2 | 5 => {
+                    assert!(matches!(told, Err(ForgeError::Unavailable(_))), "{why}: {told:?}")
+                }
+                3 => assert!(matches!(told, Err(ForgeError::NotFound(_))), "{why}: {told:?}"),
+                // What was merged can be anything.
+                4 => {}
+                _ => assert_eq!(told, Ok(Some(true)), "{why}: {at}"),
+            }
+        }
+        let asks = all.iter().map(|(of, number, _)| site.forge.fate(of.clone(), *number));
+        let missing = [site.forge.fate(id("org/r6"), 99), site.forge.fate(id("org/r7"), 1 << 40)];
+        let fates = futures_util::future::join_all(asks.chain(missing)).await;
+        for (at, fate) in fates.into_iter().enumerate() {
+            match at {
+                3 => assert!(matches!(fate, Err(ForgeError::NotFound(_))), "{why}: {fate:?}"),
+                4 => {
+                    let main = model.state().named("org/r4").branches["main"].parse().ok();
+                    let base = Some("main".into());
+                    assert_eq!(fate, Ok(Fate::Merged { commit: main, base }), "{why}");
+                }
+                5 => {
+                    let labels = ["by hand".into()].into();
+                    let head = head.parse().ok();
+                    assert_eq!(fate, Ok(Fate::Closed { head, labels }), "{why}");
+                }
+                30 | 31 => assert_eq!(fate, Ok(Fate::Missing), "{why}"),
+                _ => assert_eq!(fate, Ok(Fate::Open), "{why}: {at}"),
+            }
+        }
+    };
+    model.forget_requests();
+    check("together").await;
+    // Those that GraphQL did not answer for were asked of REST, each with whether its repository is there.
+    let asked = model.requests();
+    assert_eq!(asked.of("graphql").requests, 2, "{asked:?}");
+    assert_eq!(asked.total().requests, 2 + 2 + 3 * 2, "{asked:?}");
+    model.fault(Fault::on("graphql", What::Heavy(10)));
+    check("too heavy: in halves").await;
+    for (fault, why) in [
+        (What::Status(404, Vec::new(), "{}".to_owned()), "there is no GraphQL"),
+        (What::Html, "HTML"),
+        (What::Status(200, Vec::new(), "{\"data\":{}}".to_owned()), "no answers"),
+        (
+            What::Status(200, Vec::new(), "{\"errors\":[{\"message\":\"x\"}]}".to_owned()),
+            "the query is refused",
+        ),
+    ] {
+        model.no_faults();
+        model.fault(Fault::on("graphql", fault));
+        check(why).await;
+    }
+    // Down: an error for each, without a crowd.
+    model.no_faults();
+    model.fault(Fault::on("", What::Status(503, Vec::new(), String::new())));
+    model.forget_requests();
+    assert!(mergeable().await.iter().all(|told| matches!(told, Err(ForgeError::Unavailable(_)))));
+    assert_eq!(model.requests().total().requests, 1);
     site.end().await;
 }
 

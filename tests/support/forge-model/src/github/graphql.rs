@@ -2,11 +2,15 @@
 //!
 //! A field that is not there is refused, as GitHub refuses it, so that no reader relies on one.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::json;
 use super::parse::{Document, Field, Selection, document};
 use super::serve::{Ask, Reply, token};
+use crate::Shared;
 use crate::world::{Change, ChangeState, Comment, Repository, State, Token};
 
 /// Nodes that one query may ask for.
@@ -18,7 +22,7 @@ pub(crate) fn asked_nodes(body: &str) -> usize {
     by_id + body.matches("repository(").count()
 }
 
-pub(crate) fn answer(state: &mut State, ask: &Ask) -> Reply {
+pub(crate) fn answer(shared: &Arc<Shared>, state: &mut State, ask: &Ask) -> Reply {
     if ask.secret.is_none() {
         return Reply::message(401, "This endpoint requires you to be authenticated.");
     }
@@ -51,10 +55,20 @@ pub(crate) fn answer(state: &mut State, ask: &Ask) -> Reply {
             "resetAt": json::time(rate.reset), "nodeCount": nodes,
         })
     });
-    let mut run =
-        Run { state, document: &document, token: token(state, ask), rate, errors: Vec::new() };
+    let mut run = Run {
+        state,
+        document: &document,
+        token: token(state, ask),
+        rate,
+        errors: Vec::new(),
+        alias: String::new(),
+        tried: BTreeSet::new(),
+    };
     let data = run.object(&Thing::Query, &document.selections);
-    let failed = std::mem::take(&mut run.errors);
+    let (failed, tried) = (std::mem::take(&mut run.errors), std::mem::take(&mut run.tried));
+    for (id, number) in tried {
+        super::rest::try_to_merge(shared, id, number);
+    }
     let mut reply = match data {
         Ok(data) if failed.is_empty() => Reply::json(200, &json!({"data": data})),
         Ok(data) => Reply::json(200, &json!({"data": data, "errors": failed})),
@@ -130,6 +144,10 @@ struct Run<'a> {
     token: Option<&'a Token>,
     rate: Value,
     errors: Vec<Value>,
+    /// Alias of what is being answered.
+    alias: String,
+    /// Changes whose mergeability was asked for.
+    tried: BTreeSet<(u64, u64)>,
 }
 
 type Answer = Result<Value, String>;
@@ -214,6 +232,7 @@ impl<'a> Run<'a> {
                     text("name").unwrap_or_default()
                 );
                 let id = self.state.id(&name).map(|id| format!("R_{id}"));
+                self.alias.clone_from(&field.alias);
                 self.node(&id.unwrap_or(name), field, json!([field.alias]))?
             }
             "node" => {
@@ -316,9 +335,23 @@ impl<'a> Run<'a> {
             }
             "pullRequest" => {
                 let number = field.arguments.get("number").and_then(Value::as_u64);
+                if number.is_none_or(|number| i32::try_from(number).is_err()) {
+                    return Err(
+                        "Argument 'number' has an invalid value. Expected type 'Int!'.".into()
+                    );
+                }
                 match number.and_then(|number| of.changes.get(&number)) {
                     Some(change) => self.object(&Thing::Change(of, change), &field.selections)?,
-                    None => Value::Null,
+                    None => {
+                        let number = number.unwrap_or_default();
+                        let message = format!(
+                            "Could not resolve to a PullRequest with the number of {number}."
+                        );
+                        let path = json!([self.alias, field.alias]);
+                        let error = json!({"type": "NOT_FOUND", "path": path, "message": message});
+                        self.errors.push(error);
+                        Value::Null
+                    }
                 }
             }
             "pullRequests" => {
@@ -386,11 +419,14 @@ impl<'a> Run<'a> {
             "baseRefOid" => json!(of.branches.get(&change.base)),
             "isCrossRepository" => json!(change.source != Some(of.id)),
             "authorAssociation" => json!(change.association),
-            "mergeable" => json!(match change.mergeable {
-                None => "UNKNOWN",
-                Some(true) => "MERGEABLE",
-                Some(false) => "CONFLICTING",
-            }),
+            "mergeable" => {
+                self.tried.insert((of.id, change.number));
+                json!(match change.mergeable {
+                    None => "UNKNOWN",
+                    Some(true) => "MERGEABLE",
+                    Some(false) => "CONFLICTING",
+                })
+            }
             "url" | "permalink" => {
                 json!(format!("{}/{name}/pull/{}", self.state.url, change.number))
             }

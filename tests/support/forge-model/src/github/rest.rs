@@ -189,19 +189,24 @@ impl Reply {
     /// Asking for a change makes the forge compute whether it can be merged.
     fn settling(self, shared: &Arc<Shared>, id: u64, number: &str) -> Self {
         if let Ok(number) = number.parse::<u64>() {
-            let shared = Arc::clone(shared);
-            let runtime = shared.runtime.clone();
-            let _task = runtime.spawn_blocking(move || {
-                let mut state = shared.state();
-                let of = state.repositories.get_mut(&id);
-                let change = of.and_then(|of| of.changes.get_mut(&number));
-                if let Some(change) = change.filter(|change| change.mergeable.is_none()) {
-                    change.mergeable = Some(true);
-                }
-            });
+            try_to_merge(shared, id, number);
         }
         self
     }
+}
+
+/// Computes whether a change can be merged, after the answer that is being given.
+pub(super) fn try_to_merge(shared: &Arc<Shared>, id: u64, number: u64) {
+    let shared = Arc::clone(shared);
+    let runtime = shared.runtime.clone();
+    let _task = runtime.spawn_blocking(move || {
+        let mut state = shared.state();
+        let of = state.repositories.get_mut(&id);
+        let change = of.and_then(|of| of.changes.get_mut(&number));
+        if let Some(change) = change.filter(|change| change.mergeable.is_none()) {
+            change.mergeable = Some(true);
+        }
+    });
 }
 
 fn pulls(state: &State, ask: &Ask, of: &Repository) -> Reply {

@@ -162,7 +162,7 @@ async fn api(shared: &Arc<Shared>, ask: Ask, headers: &HeaderMap, line: &str) ->
         return response;
     }
     let mut reply = if is_graphql {
-        graphql::answer(&mut state, ask)
+        graphql::answer(shared, &mut state, ask)
     } else {
         rest::answer(shared, &mut state, ask)
     };

@@ -22,6 +22,13 @@ pub(super) fn answer(
     let Ok(body) = serde_json::from_slice::<Value>(&ask.body) else {
         return Reply::message(400, "Problems parsing JSON");
     };
+    let app = token(state, ask).is_some_and(|token| token.name.starts_with("installation"));
+    if rest.first() == Some(&"check-runs") && !app {
+        return Reply::message(403, "You must authenticate via a GitHub App.");
+    }
+    if let Some(fault) = check_fault(rest, &ask.method, &body) {
+        return Reply::message(422, &fault);
+    }
     let login = token(state, ask).map(|token| token.login.clone()).unwrap_or_default();
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     let now = state.now();
@@ -74,6 +81,13 @@ pub(super) fn answer(
             value["id"] = json!(number);
             value["node_id"] = json!(format!("CR_{number}"));
             let of = state.repositories.get_mut(&id).expect("a repository");
+            let head = body["head_sha"].as_str().unwrap_or_default();
+            let known = of.branches.values().any(|other| other == head)
+                || of.changes.values().any(|change| change.head == head)
+                || of.folder.is_some();
+            if !known {
+                return Reply::message(422, &format!("No commit found for SHA: {head}"));
+            }
             of.checks.insert(number, value.clone());
             Reply::json(201, &value)
         }
@@ -82,7 +96,12 @@ pub(super) fn answer(
             let check = number.parse().ok().and_then(|number: u64| of.checks.get_mut(&number));
             match (check.and_then(|check| check.as_object_mut()), body.as_object()) {
                 (Some(check), Some(body)) => {
+                    // What is over does not begin again: the word for that is passed over.
+                    let over = check.get("status") == Some(&json!("completed"));
                     check.extend(body.clone());
+                    if over {
+                        check.insert("status".to_owned(), json!("completed"));
+                    }
                     Reply::json(200, &Value::Object(check.clone()))
                 }
                 _ => Reply::message(404, "Not Found"),
@@ -113,4 +132,34 @@ pub(super) fn answer(
         }
         _ => Reply::message(404, "Not Found"),
     }
+}
+
+/// What is wrong with a check run, if it is about one.
+fn check_fault(rest: &[&str], method: &str, body: &Value) -> Option<String> {
+    if rest.first() != Some(&"check-runs") {
+        return None;
+    }
+    let lacks = |name: &str| body[name].as_str().is_none_or(str::is_empty);
+    if method == "POST" && (lacks("name") || lacks("head_sha")) {
+        return Some("\"name\", \"head_sha\" weren't supplied.".to_owned());
+    }
+    let word = |name: &str, words: &[&str]| {
+        body.get(name).is_none_or(|value| value.as_str().is_some_and(|word| words.contains(&word)))
+    };
+    let conclusions =
+        ["action_required", "cancelled", "failure", "neutral", "success", "skipped", "timed_out"];
+    let over = body["status"] == "completed";
+    if !word("status", &["queued", "in_progress", "completed"])
+        || !word("conclusion", &conclusions)
+        || over != body.get("conclusion").is_some()
+    {
+        return Some("Invalid request: status and conclusion do not fit.".to_owned());
+    }
+    let output = body.get("output")?;
+    let text = |name: &str| output[name].as_str().unwrap_or_default();
+    let fits = !text("title").is_empty()
+        && !text("summary").is_empty()
+        && text("title").chars().count() <= 255
+        && text("summary").len() <= 65_535;
+    (!fits).then(|| "Invalid request: output wants a title and a summary that fit.".to_owned())
 }

@@ -121,6 +121,10 @@ async fn answers_are_as_github_describes_them() {
     let status = json!({"state": "success", "context": "cw", "description": "done"});
     let statuses = format!("/api/v3/repos/org/a/statuses/{head}");
     let comments = format!("/api/v3/repos/org/a/issues/{number}/comments");
+    // Applications alone write check runs.
+    if let Some(token) = model.state().tokens.get_mut("secret") {
+        token.name = "installation 7".to_owned();
+    }
     let check = json!({"name": "cw", "head_sha": head, "status": "in_progress"});
     for (name, path, body) in [
         ("status", statuses.as_str(), status),
