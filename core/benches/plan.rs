@@ -196,6 +196,7 @@ impl World {
                 workspaces: Arc::default(),
                 repositories: Arc::default(),
                 answers: Arc::default(),
+                by_first_names: false,
                 times: Arc::default(),
             },
             ledger: LedgerView { ledger_id: "bench".to_owned(), workspaces: BTreeMap::new() },
@@ -249,6 +250,7 @@ impl World {
                 archived: false,
                 public: true,
                 branches: BTreeMap::from([(branch, self.oid())]),
+                former: Default::default(),
                 changes: Vec::new(),
             };
             for at in (number..changes).step_by(REPOSITORIES) {

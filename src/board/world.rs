@@ -37,6 +37,7 @@ impl World {
             workspaces: Arc::default(),
             repositories: Arc::default(),
             answers: Arc::default(),
+            by_first_names: false,
             times: Arc::default(),
         };
         Self { parts: Arc::new(Mutex::new(parts)), packages: Arc::default(), wake }
@@ -236,10 +237,8 @@ fn may_be_wanted(
 ) -> bool {
     let open = |member: &SetMember| {
         let part = repositories.get(&member.change.repository);
-        part.and_then(|part| part.listing.value()).is_none_or(|listing| {
-            let found = listing.change(member.change.number);
-            found.is_some_and(|found| found.head == member.head)
-        })
+        part.and_then(|part| part.listing.value())
+            .is_none_or(|listing| listing.ref_of(member.change.number, member.head).is_some())
     };
     let part = workspaces.get(&recipe.workspace);
     let manifest = part.and_then(|part| part.manifest.last_known(Purpose::ManifestInForce));

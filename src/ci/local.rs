@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crosswatch_core::model::build::{BuildRequest, RequestId, Verdict};
+use crosswatch_core::model::identity::Subject;
 use crosswatch_core::model::settings::{Bounds, CiSettings, Limits, LocalCi, OutputLimit, Sandbox};
 use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::spelling::Spelling;
@@ -242,7 +243,7 @@ impl Inner {
 
     /// Whether the build is caged, or why it must not run at all.
     async fn cage(&self, request: &BuildRequest) -> Result<bool, String> {
-        if request.subject.change().is_none() {
+        if request.subject == Subject::Mainline {
             return Ok(false);
         }
         match self.settings.sandbox {

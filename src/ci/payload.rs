@@ -29,7 +29,8 @@ pub(super) fn spelled(request: &BuildRequest) -> BTreeMap<&'static str, String> 
         .collect()
 }
 
-/// `autoproj/PROJECT/HOST/PATH/pulls/N` for a change, the tracked branch for the mainline.
+/// `autoproj/PROJECT/HOST/PATH/pulls/N` for a change, `…/queue/BASE/N` for an entry of a merge queue, the
+/// tracked branch for the mainline.
 ///
 /// Each change has a branch name of its own, so a busy master never merges requests of two.
 pub(super) fn branch(request: &BuildRequest, project: &str) -> String {
@@ -39,6 +40,10 @@ pub(super) fn branch(request: &BuildRequest, project: &str) -> String {
             "autoproj/{project}/{}/{}/pulls/{}",
             change.repository.forge, change.repository.path, change.number
         )),
+        Subject::Queue(queue) => encoded(&format!(
+            "autoproj/{project}/{}/{}/queue/{}/{}",
+            queue.repository.forge, queue.repository.path, queue.base, queue.number
+        )),
     }
 }
 
@@ -47,18 +52,15 @@ pub(super) fn change_form(request: &BuildRequest, project: &str) -> String {
     let repository = page_of(&request.primary.repository_url);
     let author = request.primary.author.as_deref().unwrap_or("crosswatch");
     let committer = request.primary.committer.as_deref().unwrap_or(author);
-    let own = request
-        .subject
-        .change()
-        .and_then(|change| request.overrides.iter().find(|entry| entry.change == *change));
+    let own = request.own();
     let revlink = match &request.subject {
         Subject::Mainline => repository.clone(),
-        Subject::Change(_) => own
+        Subject::Change(_) | Subject::Queue(_) => own
             .and_then(|entry| entry.change_url.clone())
             .or_else(|| request.page.clone())
             .unwrap_or_default(),
     };
-    let category = if request.subject.change().is_some() { "pull_request" } else { "push" };
+    let category = if request.subject == Subject::Mainline { "push" } else { "pull_request" };
     let when = request.primary.when.unwrap_or(request.decided_at).0.div_euclid(1000);
     let revision = request.primary.revision.map(|oid| oid.to_string()).unwrap_or_default();
     Serializer::new(String::new())
@@ -78,11 +80,7 @@ pub(super) fn change_form(request: &BuildRequest, project: &str) -> String {
 }
 
 fn properties(request: &BuildRequest) -> Value {
-    let own = request
-        .subject
-        .change()
-        .and_then(|change| request.overrides.iter().find(|entry| entry.change == *change));
-    let packages = own.map_or(&request.affected, |entry| &entry.packages);
+    let packages = request.own().map_or(&request.affected, |entry| &entry.packages);
     let set: Vec<Value> = request
         .set
         .iter()

@@ -182,7 +182,7 @@ impl Ledger {
             }
         }
         for trigger in &subject.triggers {
-            if trigger.needs_approval && !self.approved(write, &plan.id, subject).await? {
+            if trigger.needs_approval && !self.approved(write, &plan.id, subject, trigger).await? {
                 continue;
             }
             if self.queue(write, &plan.id, subject, trigger).await? {
@@ -197,18 +197,26 @@ impl Ledger {
         write: &mut Transaction<'static, Any>,
         workspace: &Name,
         subject: &SubjectPlan,
+        trigger: &Trigger,
     ) -> Result<bool, LedgerError> {
-        let row =
-            sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 AND subject = $2")
-                .bind(workspace.as_str())
-                .bind(subject.subject.to_string())
-                .fetch_optional(&mut **write)
-                .await
-                .map_err(self.sql())?;
-        let Some(row) = row else { return Ok(false) };
-        let text: String = row.try_get(0).map_err(self.sql())?;
-        let approval: Approval = self.json(&text)?;
-        Ok(approval.set == subject.set)
+        let own = [(subject.subject.clone(), subject.set.clone())];
+        let needed = if trigger.approved_as.is_empty() { &own[..] } else { &trigger.approved_as };
+        for (subject, set) in needed {
+            let row =
+                sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 AND subject = $2")
+                    .bind(workspace.as_str())
+                    .bind(subject.to_string())
+                    .fetch_optional(&mut **write)
+                    .await
+                    .map_err(self.sql())?;
+            let Some(row) = row else { return Ok(false) };
+            let text: String = row.try_get(0).map_err(self.sql())?;
+            let approval: Approval = self.json(&text)?;
+            if approval.set != *set {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn queue(

@@ -62,8 +62,7 @@ pub(super) async fn due(
     };
     let mut due = BTreeMap::new();
     for row in ledger.due_statuses().await? {
-        let head =
-            |listing: &Listing| listing.changes.iter().any(|change| change.head == row.key.head);
+        let head = |listing: &Listing| listing.builds(row.key.head);
         let since = row.wanted_at;
         let by = there.by(&row.key.repository).is_some_and(|by| by.contains(&row.workspace));
         let key = Key::Status(row.workspace.clone(), row.key.clone());

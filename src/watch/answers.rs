@@ -197,7 +197,9 @@ impl Answers {
                     | Question::Candidate(_) => {}
                     Question::Files { head, base, .. } => {
                         let listing = part.and_then(|part| part.listing.value());
-                        let tip = listing.and_then(|listing| listing.branches.get(base));
+                        let present = listing.and_then(|listing| listing.present(base));
+                        let tip = listing
+                            .and_then(|listing| listing.branches.get(present.unwrap_or(base)));
                         let found = match tip {
                             Some(tip) => readers.mirrors.files(source, *tip, *head).await,
                             None => {

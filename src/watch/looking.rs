@@ -90,8 +90,10 @@ async fn by_api(
         };
         (shows, chain(&error))
     })?;
+    // After a rename the forge answers to the old name, and says the new one.
+    let now = RepositoryId::new(id.forge.clone(), listed.spelling.to_lowercase());
     let seen = SeenAs { forge_id: listed.forge_id, spelling: listed.spelling, mark };
-    Ok((listed.listing, Some(seen)))
+    Ok((listed.listing.watched_as(id, &now), Some(seen)))
 }
 
 /// Asks for marks.

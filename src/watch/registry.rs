@@ -334,6 +334,12 @@ impl Registry {
         let listing = match read {
             Ok((listing, seen)) => {
                 let before = self.world.repository(&id);
+                let last =
+                    before.as_ref().and_then(|part| part.listing.last_known(Purpose::Display));
+                let listing = match last {
+                    Some(last) => listing.after(last),
+                    None => listing,
+                };
                 let before = before.and_then(|part| part.listing.value().cloned());
                 let moved = before.as_ref().is_none_or(|before| **before != listing);
                 hearing.read(&id, Some(&listing), moved && before.is_some(), at);

@@ -6,6 +6,7 @@ use crosswatch_core::model::plan::{Decision, SubjectPlan, WorkspacePlan};
 use crosswatch_core::model::run::RunRecord;
 use crosswatch_core::model::settings::{ForgeSettings, Settings};
 use crosswatch_core::model::time::Timestamp;
+use crosswatch_core::plan::by_first_names;
 use crosswatch_core::plan::explain::{Explainer, Explanation};
 use crosswatch_core::spelling::{self, Spelling};
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,11 @@ pub fn workspaces(published: &Published, board: &BoardContent) -> Vec<WorkspaceR
                 phase: status.phase,
                 since: status.since,
                 packages,
-                changes: plan.subjects.len().saturating_sub(1),
+                changes: plan
+                    .subjects
+                    .iter()
+                    .filter(|plan| plan.subject.change().is_some())
+                    .count(),
                 mainline,
                 failure: status.failure,
                 tail: status.tail,
@@ -371,7 +376,7 @@ pub fn explain(
     change: &str,
 ) -> Result<Explanation, String> {
     let (plan, subject) = subject(published, workspace, change)?;
-    Explainer::new(&published.snapshot, &published.ledger, plan)
+    Explainer::new(&by_first_names(&published.snapshot), &published.ledger, plan)
         .map(|explainer| explainer.explain(subject))
         .ok_or_else(|| format!("workspace {workspace} left the configuration"))
 }
@@ -379,7 +384,8 @@ pub fn explain(
 /// The same of all subjects of a workspace, in the order of [`changes`].
 pub fn explanations(published: &Published, workspace: &str) -> Vec<String> {
     let Some(plan) = published.plan.workspace(workspace) else { return Vec::new() };
-    let explainer = Explainer::new(&published.snapshot, &published.ledger, plan);
+    let snapshot = by_first_names(&published.snapshot);
+    let explainer = Explainer::new(&snapshot, &published.ledger, plan);
     explainer.map_or_else(Vec::new, |explainer| {
         plan.subjects.iter().map(|subject| explainer.explain(subject).text()).collect()
     })

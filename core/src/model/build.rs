@@ -289,6 +289,18 @@ pub struct BuildRequest {
     pub primary: Primary,
 }
 
+impl BuildRequest {
+    /// What its own repository has in the place of the mainline, unless another override contains it.
+    pub fn own(&self) -> Option<&Override> {
+        let own = match &self.subject {
+            Subject::Mainline => return None,
+            Subject::Change(change) => change.clone(),
+            Subject::Queue(queue) => queue.change(),
+        };
+        self.overrides.iter().find(|entry| entry.change == own)
+    }
+}
+
 /// One change of a set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SetMember {

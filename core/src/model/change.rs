@@ -1,10 +1,12 @@
 //! Branches and changes of a repository, as one look at it showed them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
 use super::identity::{Name, Oid, RepositoryId};
+use super::queue::{FOLDER, made_by_queue, queued};
 use super::time::Timestamp;
 use crate::references::References;
 
@@ -21,6 +23,9 @@ pub struct Listing {
     pub public: bool,
     /// Head of each branch, by its name without `refs/heads/`.
     pub branches: BTreeMap<Name, Oid>,
+    /// Names that a branch had before, the first one first, by its present name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former: BTreeMap<Name, Vec<Name>>,
     /// Open changes (on plain git: change refs), in the order of their numbers.
     pub changes: Vec<OpenRef>,
 }
@@ -30,6 +35,43 @@ impl Listing {
     pub fn change(&self, number: u64) -> Option<&OpenRef> {
         let at = self.changes.binary_search_by_key(&number, |change| change.number).ok()?;
         self.changes.get(at)
+    }
+
+    /// The same of a repository that is watched as `own` and called `now` by its forge: what comes from
+    /// itself comes from there.
+    #[must_use]
+    pub fn watched_as(mut self, own: &RepositoryId, now: &RepositoryId) -> Self {
+        let sources = self
+            .changes
+            .iter_mut()
+            .filter_map(|change| change.forge.as_mut().and_then(|forge| forge.source.as_mut()));
+        for source in sources.filter(|source| source.repository == *now) {
+            source.repository = own.clone();
+        }
+        self
+    }
+
+    /// The branches that a merge queue made.
+    pub fn queued(&self) -> impl Iterator<Item = (&Name, &Oid)> {
+        let from = self.branches.range::<str, _>((Bound::Included(FOLDER), Bound::Unbounded));
+        from.take_while(|(branch, _)| made_by_queue(branch))
+    }
+
+    /// Whether something that is built has this head: an open change, or an entry of a merge queue.
+    pub fn builds(&self, head: Oid) -> bool {
+        self.changes.iter().any(|change| change.head == head)
+            || self.queued().any(|(_, at)| *at == head)
+    }
+
+    /// The ref that has `head` and is of the change of that number: the change's own, or that of an entry
+    /// of a merge queue that ends with it.
+    pub fn ref_of(&self, number: u64, head: Oid) -> Option<Name> {
+        let own = self.change(number).filter(|listed| listed.head == head);
+        own.map(|listed| listed.ref_name.clone()).or_else(|| {
+            let ends = |branch: &str| queued(branch).is_some_and(|(_, last, _)| last == number);
+            let same = self.queued().find(|(branch, at)| **at == head && ends(branch));
+            same.map(|(branch, _)| Name::from(format!("refs/heads/{branch}")))
+        })
     }
 }
 

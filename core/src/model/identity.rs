@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::queue::QueueId;
+
 /// A short immutable text that is cheap to clone: names of forges, workspaces, CIs, branches.
 #[derive(Clone)]
 pub struct Name(Arc<str>);
@@ -222,31 +224,51 @@ impl fmt::Debug for Oid {
     }
 }
 
-/// A subject of decisions in a workspace: its mainline or one change.
+/// A subject of decisions in a workspace: its mainline, one change, or an entry of a merge queue.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
     /// The heads that the workspace tracks.
     Mainline,
     /// A change, with the set that it stands for.
     Change(ChangeId),
+    /// What a forge is about to merge, as it would be merged.
+    Queue(Box<QueueId>),
 }
 
 impl Subject {
-    /// The change, unless this is the mainline.
+    /// The change, if this is one.
     pub fn change(&self) -> Option<&ChangeId> {
         match self {
-            Self::Mainline => None,
             Self::Change(change) => Some(change),
+            Self::Mainline | Self::Queue(_) => None,
+        }
+    }
+
+    /// The entry of a merge queue, if this is one.
+    pub fn queue(&self) -> Option<&QueueId> {
+        match self {
+            Self::Queue(queue) => Some(queue),
+            Self::Mainline | Self::Change(_) => None,
+        }
+    }
+
+    /// Where it would be merged; nothing for the mainline, which is everywhere.
+    pub fn repository(&self) -> Option<&RepositoryId> {
+        match self {
+            Self::Mainline => None,
+            Self::Change(change) => Some(&change.repository),
+            Self::Queue(queue) => Some(&queue.repository),
         }
     }
 }
 
 impl fmt::Display for Subject {
-    /// `mainline`, or the change's own writing; what the ledger stores.
+    /// `mainline`, or the own writing of a change or an entry; what the ledger stores.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mainline => f.write_str("mainline"),
             Self::Change(change) => change.fmt(f),
+            Self::Queue(queue) => queue.fmt(f),
         }
     }
 }
@@ -255,7 +277,11 @@ impl FromStr for Subject {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "mainline" { Ok(Self::Mainline) } else { text.parse().map(Self::Change) }
+        match text.parse() {
+            _ if text == "mainline" => Ok(Self::Mainline),
+            Ok(queue) => Ok(Self::Queue(Box::new(queue))),
+            Err(_) => text.parse().map(Self::Change),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The words that every other module speaks in.
 
+pub mod branches;
 pub mod build;
 pub mod candidate;
 pub mod change;
@@ -12,6 +13,7 @@ pub mod observed;
 pub mod paths;
 pub mod plan;
 pub mod question;
+pub mod queue;
 pub mod report;
 pub mod run;
 pub mod saved;

@@ -41,7 +41,7 @@ pub struct WorkspacePlan {
     pub workspace: Name,
     /// Its id, under which the ledger keeps it.
     pub id: Name,
-    /// The mainline first, then changes by identity.
+    /// The mainline first, then changes by identity, then entries of merge queues.
     pub subjects: Vec<Arc<SubjectPlan>>,
     /// Heads that its update answers for, once all of them are known.
     #[serde(skip)]
@@ -173,8 +173,11 @@ pub struct Trigger {
     pub request: BuildRequest,
     /// What its fingerprint is made of.
     pub parts: Vec<FingerprintPart>,
-    /// The approval that it needs, by its set; checked again when it is committed.
+    /// Whether it needs an approval; checked again when it is committed.
     pub needs_approval: bool,
+    /// Whose approvals these are, each with the set that it is of: the subject's own where none is named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approved_as: Vec<(Subject, Vec<SetMember>)>,
 }
 
 /// An attempt that is no longer wanted.

@@ -168,6 +168,7 @@ impl Saved {
                 self.repositories.into_iter().map(|part| (part.id.clone(), part)).collect(),
             ),
             answers: Arc::new(self.answers.into_iter().collect()),
+            by_first_names: false,
             times: Arc::default(),
         };
         (snapshot, self.ledger)

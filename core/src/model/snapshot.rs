@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub repositories: Arc<BTreeMap<RepositoryId, Arc<RepositoryPart>>>,
     /// Answers to [`super::plan::Plan::wanted`].
     pub answers: Arc<BTreeMap<Question, Observed<Answer>>>,
+    /// Whether branches go by their first names in it, see [`crate::plan::by_first_names`].
+    pub by_first_names: bool,
     /// When the parts were read; no input of any decision.
     pub times: Arc<BTreeMap<RepositoryId, Times>>,
 }

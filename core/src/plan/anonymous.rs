@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::exchange::Exchange;
+use super::fingerprint::QUEUE;
 use super::plan;
 use crate::model::build::{PackageHead, SetMember};
 use crate::model::candidate::digest;
@@ -27,6 +28,7 @@ use crate::model::observed::{Observed, Purpose};
 use crate::model::paths::PathPatterns;
 use crate::model::plan::FingerprintPart;
 use crate::model::question::{Answer, Question};
+use crate::model::queue::{QueueId, with_base};
 use crate::model::report::Said;
 use crate::model::saved::Saved;
 use crate::model::settings::{ForgeKind, ForgeSettings, WorkspaceSettings};
@@ -133,11 +135,20 @@ impl Names {
         match subject {
             Subject::Mainline => Subject::Mainline,
             Subject::Change(change) => Subject::Change(self.change(change)),
+            Subject::Queue(queue) => Subject::Queue(Box::new(QueueId {
+                repository: self.repository(&queue.repository),
+                base: self.branch(&queue.base),
+                ..(**queue).clone()
+            })),
         }
     }
 
     fn branch(&self, name: &Name) -> Name {
-        if name.is_empty() { name.clone() } else { self.of(Kind::Branch, name) }
+        match with_base(name, |base| self.branch(base)) {
+            Some(queue) => queue,
+            None if name.is_empty() => name.clone(),
+            None => self.of(Kind::Branch, name),
+        }
     }
 
     fn package(&self, name: &Name) -> Name {
@@ -350,6 +361,13 @@ impl Names {
             public: listing.public,
             default_branch: listing.default_branch.as_ref().map(|branch| self.branch(branch)),
             branches: branches.map(|(name, head)| (self.branch(name), *head)).collect(),
+            former: listing
+                .former
+                .iter()
+                .map(|(present, names)| {
+                    (self.branch(present), names.iter().map(|name| self.branch(name)).collect())
+                })
+                .collect(),
             changes: listing.changes.iter().map(open).collect(),
         }
     }
@@ -511,12 +529,18 @@ impl Names {
         let change = what.split_once(" on ").and_then(|(change, base)| {
             Some(format!("{} on {}", self.change(&change.parse().ok()?), self.branch(&base.into())))
         });
+        let queue = || {
+            let (repository, base) = what.strip_prefix(QUEUE)?.split_once(" on ")?;
+            let repository = self.repository(&repository.parse().ok()?);
+            Some(format!("{QUEUE}{repository} on {}", self.branch(&base.into())))
+        };
         let head = || {
             let (package, repository) = what.split_once(" from ")?;
             let repository = self.repository(&repository.parse().ok()?);
             Some(format!("{} from {repository}", self.package(&package.into())))
         };
-        let hidden = change.or_else(head).unwrap_or_else(|| "another part".to_owned());
+        let hidden =
+            change.or_else(queue).or_else(head).unwrap_or_else(|| "another part".to_owned());
         FingerprintPart { what: hidden, value }
     }
 }

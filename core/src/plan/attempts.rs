@@ -224,7 +224,7 @@ pub(crate) fn superseded(
         .map(|attempt| Superseded {
             request_id: attempt.request_id,
             why: why.to_owned(),
-            cancel: subject.change().is_some(),
+            cancel: *subject != Subject::Mainline,
         })
         .collect()
 }

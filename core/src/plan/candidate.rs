@@ -7,10 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::model::build::SetMember;
 use crate::model::candidate::{Candidate, Difference, Recipe, digest};
 use crate::model::change::Files;
-use crate::model::identity::{ChangeId, RepositoryId, Subject};
+use crate::model::identity::{ChangeId, RepositoryId};
 use crate::model::locator::Located;
 use crate::model::manifest::Manifest;
 use crate::model::plan::{Blocked, CandidatePlan, Decision};
@@ -19,6 +18,7 @@ use crate::model::question::Question;
 use super::decide::{Deciding, undecided};
 use super::look::View;
 use super::openness::State;
+use super::queue::Root;
 use super::sets::{ChangeSet, Graph, graph};
 use super::tracked::{Tracked, TrackedRepository, manifest, of_manifest};
 
@@ -126,7 +126,7 @@ pub(crate) fn because(deciding: &Deciding<'_, '_>, set: &ChangeSet, gate: &Gate<
 /// Walks along the candidates of one set.
 struct Walk<'d, 'v, 'a> {
     deciding: &'d Deciding<'v, 'a>,
-    id: &'d ChangeId,
+    root: Root<'d>,
     plan: CandidatePlan,
     readable: BTreeSet<RepositoryId>,
     needs: usize,
@@ -139,17 +139,17 @@ enum Step<'a> {
     Not(Decision),
 }
 
-/// Works out the candidate of `id`. `gate` says why none may be made for a set now; what was made
+/// Works out the candidate of `root`. `gate` says why none may be made for a set now; what was made
 /// before is used all the same.
 pub(crate) fn candidate<'a>(
     deciding: &Deciding<'_, 'a>,
-    id: &ChangeId,
+    root: Root<'_>,
     because: String,
     set: ChangeSet,
     gate: &Gate<'_>,
 ) -> Standing<'a> {
     let plan = CandidatePlan { because, rounds: 0, difference: None };
-    let mut walk = Walk { deciding, id, plan, readable: BTreeSet::new(), needs: 0 };
+    let mut walk = Walk { deciding, root, plan, readable: BTreeSet::new(), needs: 0 };
     let view = deciding.view;
     // References of somebody who must not make a candidate are not even looked at.
     if let Some(closed) = (gate.approval)(&set) {
@@ -164,7 +164,7 @@ pub(crate) fn candidate<'a>(
         Ok(first) => first,
         Err(decision) => return walk.open(decision, set),
     };
-    let mut set = graph(view, &first, deciding.changes).set(view, id);
+    let mut set = root.set(view, &graph(view, &first, deciding.changes));
     loop {
         let manifest = match walk.step(mainline, &set, gate) {
             Step::Made(manifest) => manifest,
@@ -177,8 +177,11 @@ pub(crate) fn candidate<'a>(
             return walk.open(decision, set);
         }
         let graph = graph(view, &tracked, deciding.changes);
-        let next = graph.set(view, id);
-        if next.unknown.is_none() && next.unpaid.is_none() && applied(&next) == applied(&set) {
+        let next = root.set(view, &graph);
+        if next.unknown.is_none()
+            && next.unpaid.is_none()
+            && root.applied(&next) == root.applied(&set)
+        {
             walk.plan.difference = Some(Difference::between(mainline, manifest));
             let plan = walk.plan;
             return Standing::Settled(Box::new(Settled {
@@ -198,12 +201,6 @@ pub(crate) fn candidate<'a>(
             return walk.open(Decision::Blocked { why: Blocked::CandidateUnsettled, reason }, set);
         }
     }
-}
-
-/// The changes that a build of the set checks out, in its order.
-fn applied(set: &ChangeSet) -> Vec<SetMember> {
-    let apart = |member: &&SetMember| !set.contained.contains(&member.change);
-    set.members.iter().filter(apart).cloned().collect()
 }
 
 fn unknown(reason: String) -> Decision {
@@ -226,13 +223,13 @@ impl<'a> Walk<'_, '_, 'a> {
         let mut recipe = Box::new(Recipe {
             workspace: view.settings.name.clone(),
             mainline: digest(mainline),
-            members: applied(set),
+            members: self.root.applied(set),
             readable: self.readable.clone(),
             again: None,
         });
         let mut question = Question::Candidate(recipe.clone());
         let mut answer = view.candidate(&question);
-        let subject = Subject::Change(self.id.clone());
+        let subject = self.root.subject();
         if let (Ok(Candidate::Failed { .. }), Some(rebuild)) =
             (&answer, view.ledger.rebuilds.get(&subject))
         {
@@ -261,7 +258,7 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     fn failed(&self, why: &str, tail: &[String]) -> Decision {
-        let (name, id) = (&self.deciding.view.settings.name, self.id);
+        let (name, id) = (&self.deciding.view.settings.name, self.root.subject());
         let mut reason = format!("its candidate failed: {why}");
         let lines: Vec<&String> = tail.iter().filter(|line| !line.trim().is_empty()).collect();
         for line in lines.iter().skip(lines.len().saturating_sub(LINES)) {
@@ -337,8 +334,8 @@ impl<'a> Walk<'_, '_, 'a> {
         let deciding = self.deciding;
         let mut all = deciding.tracked.clone();
         let mut found: BTreeMap<RepositoryId, Arc<TrackedRepository>> = BTreeMap::new();
-        let mut seen = BTreeSet::from([self.id]);
-        let mut queue = VecDeque::from([self.id]);
+        let mut queue: VecDeque<&ChangeId> = self.root.changes().into();
+        let mut seen: BTreeSet<&ChangeId> = queue.iter().copied().collect();
         while let Some(id) = queue.pop_front() {
             let Some(State::Open(open)) = deciding.changes.states.get(id) else { continue };
             for written in &open.references.references {

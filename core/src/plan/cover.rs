@@ -44,6 +44,10 @@ impl Deciding<'_, '_> {
                 || decided.get(other).is_some_and(|plan| undecided(plan))
                 || self.changes.unread.contains_key(&other.repository);
             let last = attempts.last()?;
+            // One that was pushed to since may have left it behind.
+            let built = last.set.iter().find(|member| member.change == *other);
+            let seen = self.view.ledger.changes.get(other).map(|facts| facts.head);
+            let unread = unread && built.is_none_or(|own| seen.is_none_or(|seen| seen == own.head));
             (unread && last.stage != Stage::Dropped && has(&last.set)).then(|| Decision::Covered {
                 by: other.clone(),
                 reason: format!("{other} was built with it and cannot be read now"),

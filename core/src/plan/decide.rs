@@ -19,13 +19,13 @@ use crate::references::Finding;
 use super::attempts::{self, Due};
 use super::candidate::{self, Because, Gate, Standing, Undecided};
 use super::decided::Decided;
-use super::fate::{Fated, fated};
 use super::fingerprint;
 use super::holds::last_moved;
 use super::look::{Facts, View};
 use super::mainline::paused;
 use super::openness::{Changes, Open, State};
 use super::overrides::overrides;
+use super::queue::Root;
 use super::request;
 use super::rights::{Asking, Authors};
 use super::sets::{self, ChangeSet, Graph};
@@ -152,7 +152,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
 }
 
 /// A plan that says nothing but the decision.
-fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
+pub(crate) fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
     SubjectPlan {
         subject: Subject::Change(id.clone()),
         decision,
@@ -178,7 +178,7 @@ pub(crate) fn undecided(set: &ChangeSet) -> Decision {
 }
 
 impl Deciding<'_, '_> {
-    fn packages(&self, id: &ChangeId) -> Vec<Name> {
+    pub(crate) fn packages(&self, id: &ChangeId) -> Vec<Name> {
         let Some(repository) = self.tracked.repositories.get(&id.repository) else {
             return Vec::new();
         };
@@ -224,7 +224,7 @@ impl Deciding<'_, '_> {
                 let asking = self.asking(id, open, &set, plain);
                 return Some(self.undecided(&asking, Decision::Unknown { reason }, None, facts));
             }
-            Because::Of(why) => candidate::candidate(self, id, why, set, &gate),
+            Because::Of(why) => candidate::candidate(self, Root::Change(id), why, set, &gate),
         };
         match standing {
             Standing::Settled(settled) => {
@@ -534,60 +534,15 @@ impl Deciding<'_, '_> {
                 let priority = request::priority(due.cause, priority);
                 let request = request::of_change(self, id, open, plan, &due);
                 let needs_approval = !plan.trusted;
-                Trigger { ci: due.ci, priority, request, parts: parts(), needs_approval }
+                Trigger {
+                    ci: due.ci,
+                    priority,
+                    request,
+                    parts: parts(),
+                    needs_approval,
+                    approved_as: Vec::new(),
+                }
             })
             .collect()
-    }
-
-    /// A subject that was triggered once and is no open change any more.
-    fn gone(&self, subject: &Subject, id: &ChangeId) -> Option<SubjectPlan> {
-        if !attempts::of(self.view, subject).iter().any(|attempt| attempt.stage.open()) {
-            return None;
-        }
-        let gone = self.view.gone(&id.repository).map(|since| {
-            format!(
-                "its repository is gone: {} has answered 404 since {since}",
-                id.repository.forge
-            )
-        });
-        let repositories = &self.tracked.repositories;
-        let repository = repositories.get(&id.repository).or(self.beyond.get(&id.repository));
-        let why = if let Some(gone) = &gone {
-            gone.as_str()
-        } else if repository.is_none() {
-            if self.undecided.get() {
-                let reason = "a candidate that may have its repository is not known".to_owned();
-                return Some(bare(id, Decision::Unknown { reason }));
-            }
-            let manifest = self.view.part.and_then(|part| part.manifest.value());
-            if manifest.is_none() {
-                let reason = "the manifest is not known".to_owned();
-                return Some(bare(id, Decision::Unknown { reason }));
-            }
-            "its repository is no longer part of the workspace"
-        } else if let Some(why) = self.changes.unread.get(&id.repository) {
-            return Some(bare(id, Decision::Unknown { reason: why.clone() }));
-        } else {
-            match (self.changes.states.get(id), repository) {
-                (Some(State::Merged { .. }), _) => "it is merged",
-                (Some(State::Open(_)), _) => "its base is no longer tracked",
-                (Some(State::Unknown(why)), _) => {
-                    return Some(bare(id, Decision::Unknown { reason: why.clone() }));
-                }
-                (None, Some(repository)) if self.view.hosted(&id.repository) => {
-                    match fated(self.view, repository, id) {
-                        Fated::Merged { .. } => "it is merged",
-                        Fated::Closed | Fated::Missing => "it is closed",
-                        Fated::Unknown(why) => {
-                            return Some(bare(id, Decision::Unknown { reason: why }));
-                        }
-                    }
-                }
-                (None, _) => "it is closed",
-            }
-        };
-        let mut plan = bare(id, Decision::Superseded { reason: why.to_owned() });
-        plan.superseded = attempts::superseded(self.view, subject, None, why);
-        Some(plan)
     }
 }

@@ -8,6 +8,7 @@ use super::explain_text as words;
 use super::fingerprint;
 use super::look::View;
 use super::mainline::mainline;
+use super::queue;
 use super::tracked::{Tracked, tracked};
 use super::trust;
 use crate::model::build::{PackageHead, SetMember};
@@ -191,17 +192,15 @@ impl<'a> Explainer<'a> {
         if subject.fingerprint.is_none() {
             return Vec::new();
         }
-        match subject.subject {
+        let difference = subject.candidate.as_ref().and_then(|plan| plan.difference.as_ref());
+        let digest = difference.and_then(|difference| difference.digest);
+        match &subject.subject {
             Subject::Mainline => {
                 let mainline = mainline(&self.view, &self.tracked);
                 mainline.map(|mainline| mainline.parts(&self.view)).unwrap_or_default()
             }
-            Subject::Change(_) => {
-                let difference =
-                    subject.candidate.as_ref().and_then(|plan| plan.difference.as_ref());
-                let digest = difference.and_then(|difference| difference.digest);
-                fingerprint::parts_of_set(&self.view, &subject.set, digest)
-            }
+            Subject::Change(_) => fingerprint::parts_of_set(&self.view, &subject.set, digest),
+            Subject::Queue(queue) => queue::parts(&self.view, queue, subject, digest),
         }
     }
 
@@ -242,29 +241,36 @@ impl<'a> Explainer<'a> {
     }
 
     fn trackings(&self, subject: &SubjectPlan) -> Vec<Tracking> {
-        let own = subject.subject.change();
-        let base = own.and_then(|own| subject.set.iter().find(|member| member.change == *own));
+        let own = subject.subject.repository();
+        let base = match &subject.subject {
+            Subject::Mainline => None,
+            Subject::Change(own) => {
+                let of = subject.set.iter().find(|member| member.change == *own);
+                of.map(|member| &member.base)
+            }
+            Subject::Queue(queue) => Some(&self.view.oldest(&queue.repository, &queue.base)),
+        };
         let mut trackings: Vec<Tracking> = Vec::new();
         for (id, repository) in &self.tracked.repositories {
-            if own.is_some_and(|own| own.repository != *id) {
+            if own.is_some_and(|own| own != id) {
                 continue;
             }
             for used in &repository.uses {
                 let pinned = used.pin.is_some();
-                let matters =
-                    base.is_none_or(|base| pinned || used.branch.as_ref() == Some(&base.base));
+                let matters = base.is_none_or(|base| pinned || used.branch.as_ref() == Some(base));
                 if !matters {
                     continue;
                 }
                 let because = words::tracked_because(used, self.view.settings);
+                let branch = used.branch.as_ref().map(|branch| self.view.present(id, branch));
                 let same = |tracking: &&mut Tracking| {
-                    tracking.repository == *id && tracking.branch == used.branch
+                    tracking.repository == *id && tracking.branch == branch
                 };
                 match trackings.iter_mut().find(same) {
                     Some(tracking) => tracking.because.push(because),
                     None => trackings.push(Tracking {
                         repository: id.clone(),
-                        branch: used.branch.clone(),
+                        branch: branch.clone(),
                         because: vec![because],
                     }),
                 }
@@ -333,7 +339,10 @@ impl<'a> Explainer<'a> {
                 None => words::trust(trusted, forge.map(|forge| &**forge)),
             },
             ref_name: chosen.map(|entry| entry.ref_name.clone()),
-            ref_choice: words::ref_choice(kind, chosen, listed, last),
+            ref_choice: match subject.subject.queue() {
+                Some(queue) if queue::has(&self.view, queue, member) => words::queued(chosen),
+                _ => words::ref_choice(kind, chosen, listed, last),
+            },
             packages: chosen.map(|entry| entry.packages.clone()).unwrap_or_default(),
         }
     }

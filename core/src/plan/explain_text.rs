@@ -266,6 +266,15 @@ pub(super) fn ref_choice(
     }
 }
 
+/// The same of what is queued.
+pub(super) fn queued(chosen: Option<&Override>) -> String {
+    let why = match chosen {
+        Some(_) => "the branch of the merge queue, with everything that is queued up to it",
+        None => "the branch of the merge queue has it",
+    };
+    why.to_owned()
+}
+
 /// The rule that a decision follows, with the configuration's keys.
 pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> String {
     let rules = &settings.changes;
@@ -297,6 +306,7 @@ pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> Strin
                 rules.max_age
             ),
             Held::Approval => "a set with a head that is not trusted wants an approval of exactly its heads (`authors`)".to_owned(),
+            Held::Adopted if subject.subject.queue().is_some() => "what was queued before the watch began is built as its last change would be (`adopt`)".to_owned(),
             Held::Adopted => {
                 let word = match rules.adopt {
                     Adopt::Recent => "recent",
@@ -337,6 +347,9 @@ pub(super) fn released(subject: &SubjectPlan, settings: &WorkspaceSettings) -> S
         Decision::Unchanged { .. } if *id == Subject::Mainline => {
             format!("by a push to what it tracks, or `crosswatch rebuild {name} mainline`")
         }
+        Decision::Unchanged { .. } if subject.subject.queue().is_some() => format!(
+            "by a push to a change elsewhere that belongs to it, or `crosswatch rebuild {name} {id}`"
+        ),
         Decision::Unchanged { .. } => format!(
             "by a push to a member, another base or other references, or `crosswatch rebuild {name} {id}`"
         ),

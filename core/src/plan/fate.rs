@@ -34,7 +34,10 @@ pub(crate) fn fated(view: &View<'_>, repository: &TrackedRepository, change: &Ch
         Ok(Fate::Open) => Fated::Unknown(format!(
             "{change} is open, and the open changes of its repository were read before that"
         )),
-        Ok(Fate::Merged { commit, base }) => Fated::Merged { commit: *commit, base: base.clone() },
+        Ok(Fate::Merged { commit, base }) => {
+            let base = base.as_ref().map(|base| view.oldest(&change.repository, base));
+            Fated::Merged { commit: *commit, base }
+        }
         Ok(Fate::Closed { head, labels }) => {
             let counts = &view.settings.changes.merged_labels;
             if labels.iter().any(|label| counts.iter().any(|name| name.eq_ignore_ascii_case(label)))

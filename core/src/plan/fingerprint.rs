@@ -4,7 +4,7 @@
 //! named here is no reason to build: ref kinds, package names, settings, times, spellings.
 
 use crate::model::build::{PackageHead, SetMember};
-use crate::model::identity::{Fingerprint, Name};
+use crate::model::identity::{Fingerprint, Name, Oid, RepositoryId};
 use crate::model::plan::FingerprintPart;
 
 use super::look::View;
@@ -12,6 +12,8 @@ use super::look::View;
 /// Version of the encoding; a new one must read what older ones recorded.
 const ENCODING: &str = "crosswatch fingerprint 1";
 const EPOCH: &str = "epoch";
+/// What the part of a queue's head begins with.
+pub(crate) const QUEUE: &str = "merge queue of ";
 
 /// Of a set: workspace id, epoch, and the members in order, each with repository, number, base, head;
 /// with a candidate also how its manifest differs from the mainline's, unless it does not.
@@ -30,14 +32,8 @@ pub(crate) fn parts_of_set(
     difference: Option<Fingerprint>,
 ) -> Vec<FingerprintPart> {
     let mut parts = workspace_parts(view);
-    parts.extend(set.iter().map(|member| FingerprintPart {
-        what: format!("{} on {}", member.change, member.base),
-        value: member.head.to_string(),
-    }));
-    if let Some(difference) = difference {
-        let what = "difference between its manifest and the mainline's".to_owned();
-        parts.push(FingerprintPart { what, value: difference.to_string() });
-    }
+    parts.extend(set.iter().map(member_part));
+    parts.extend(difference.map(difference_part));
     parts
 }
 
@@ -48,22 +44,73 @@ pub(crate) fn of_set_in(
     difference: Option<Fingerprint>,
     epoch: u64,
 ) -> Fingerprint {
-    let mut hashes: Vec<[u8; 32]> = set
-        .iter()
-        .map(|member| {
-            let repository = &member.change.repository;
-            let number = member.change.number.to_string();
-            leaf(&[
-                repository.forge.as_bytes(),
-                repository.path.as_bytes(),
-                number.as_bytes(),
-                member.base.as_bytes(),
-                member.head.as_bytes(),
-            ])
-        })
-        .collect();
-    hashes.extend(difference.map(|difference| leaf(&[b"manifest", &difference.0])));
-    root(view, b"set", epoch, &hashes)
+    let hashes = set.iter().map(member);
+    root(view, b"set", epoch, &with_difference(hashes, difference))
+}
+
+/// Of an entry of a merge queue: workspace id, epoch, where and for which branch the queue is, the head
+/// that would be merged, and the members that are elsewhere. Which changes are in it is in its head.
+pub(crate) fn of_queue(
+    view: &View<'_>,
+    (repository, base, head): (&RepositoryId, &Name, Oid),
+    elsewhere: &[SetMember],
+    difference: Option<Fingerprint>,
+) -> Fingerprint {
+    let own = leaf(&[
+        repository.forge.as_bytes(),
+        repository.path.as_bytes(),
+        base.as_bytes(),
+        head.as_bytes(),
+    ]);
+    let hashes = [own].into_iter().chain(elsewhere.iter().map(member));
+    let hashes = with_difference(hashes, difference);
+    root(view, b"queue", view.settings.epoch, &hashes)
+}
+
+/// What that is made of, in words.
+pub(crate) fn parts_of_queue(
+    view: &View<'_>,
+    (repository, base, head): (&RepositoryId, &Name, Oid),
+    elsewhere: &[SetMember],
+    difference: Option<Fingerprint>,
+) -> Vec<FingerprintPart> {
+    let mut parts = workspace_parts(view);
+    let what = format!("{QUEUE}{repository} on {base}");
+    parts.push(FingerprintPart { what, value: head.to_string() });
+    parts.extend(elsewhere.iter().map(member_part));
+    parts.extend(difference.map(difference_part));
+    parts
+}
+
+fn member(member: &SetMember) -> [u8; 32] {
+    let repository = &member.change.repository;
+    let number = member.change.number.to_string();
+    leaf(&[
+        repository.forge.as_bytes(),
+        repository.path.as_bytes(),
+        number.as_bytes(),
+        member.base.as_bytes(),
+        member.head.as_bytes(),
+    ])
+}
+
+fn with_difference(
+    hashes: impl Iterator<Item = [u8; 32]>,
+    difference: Option<Fingerprint>,
+) -> Vec<[u8; 32]> {
+    hashes.chain(difference.map(|difference| leaf(&[b"manifest", &difference.0]))).collect()
+}
+
+fn member_part(member: &SetMember) -> FingerprintPart {
+    FingerprintPart {
+        what: format!("{} on {}", member.change, member.base),
+        value: member.head.to_string(),
+    }
+}
+
+fn difference_part(difference: Fingerprint) -> FingerprintPart {
+    let what = "difference between its manifest and the mainline's".to_owned();
+    FingerprintPart { what, value: difference.to_string() }
 }
 
 /// Of the mainline: workspace id, epoch, and (package, repository, commit) in package order.

@@ -16,7 +16,7 @@ use super::scope::Earlier;
 use super::shared::Shared;
 use super::ties::Ties;
 use super::workspace::Planned;
-use super::{assemble, each, workspace};
+use super::{assemble, by_first_names, each, workspace};
 
 /// Remembers the last plan with its inputs.
 #[derive(Default)]
@@ -46,18 +46,20 @@ impl Planner {
                 && last.ledger.ledger_id == ledger.ledger_id
         });
         let workspaces = &snapshot.settings.workspaces;
+        let named = by_first_names(snapshot);
         let whole = |settings: &WorkspaceSettings| {
-            workspace::planned(snapshot, settings, ledger, &self.shared)
+            workspace::planned(&named, settings, ledger, &self.shared)
         };
         let (planned, ties) = match last {
             None => (each(workspaces, |settings| whole(settings)), Ties::of(snapshot)),
             Some(Last { snapshot: before, ledger: view, planned, mut ties }) => {
                 let moved = Moved::between(&before, snapshot);
                 ties.revise(snapshot, &moved);
+                let was = by_first_names(&before);
                 let again = |(settings, planned): (&Arc<WorkspaceSettings>, Planned)| {
                     let earlier = Earlier {
                         planned: &planned,
-                        snapshot: &before,
+                        snapshot: &was,
                         ledger: &view,
                         moved: &moved,
                         ties: &ties,
@@ -66,7 +68,7 @@ impl Planner {
                         return planned;
                     }
                     let revised =
-                        workspace::revised(&earlier, snapshot, settings, ledger, &self.shared);
+                        workspace::revised(&earlier, &named, settings, ledger, &self.shared);
                     revised.unwrap_or_else(|| whole(settings))
                 };
                 (workspaces.iter().zip(planned).map(again).collect(), ties)
@@ -87,9 +89,10 @@ impl Planner {
         }
         let Some(last) = self.last.take() else { return (made, true) };
         let mut equal = true;
+        let named = by_first_names(snapshot);
         let settings = snapshot.settings.workspaces.iter();
         let compared = settings.zip(last.planned).map(|(settings, planned)| {
-            let scratch = workspace::planned(snapshot, settings, ledger, &self.shared);
+            let scratch = workspace::planned(&named, settings, ledger, &self.shared);
             if planned.plan == scratch.plan {
                 return planned;
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::change::{ForgeChange, Listing};
 use crate::model::identity::{ChangeId, Name, RepositoryId};
 use crate::model::observed::Purpose;
+use crate::model::queue::made_by_queue;
 
 use super::look::View;
 use super::openness::{Changes, State, base};
@@ -106,6 +107,7 @@ fn fits(
         || listing.default_branch.as_ref() == Some(branch)
         || repository.tracks(branch)
         || COMMON.contains(&branch.as_str())
+        || made_by_queue(branch)
         || BOTS.iter().any(|prefix| branch.starts_with(prefix))
         || by_the_forge)
 }

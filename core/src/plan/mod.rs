@@ -4,6 +4,7 @@
 
 mod adoption;
 mod again;
+mod alias;
 pub mod anonymous;
 mod attempts;
 mod body;
@@ -18,6 +19,7 @@ pub mod explain;
 mod explain_text;
 mod fate;
 pub mod fingerprint;
+mod gone;
 mod holds;
 pub mod incremental;
 mod look;
@@ -28,6 +30,7 @@ mod merged;
 mod openness;
 mod overrides;
 mod partly;
+mod queue;
 mod report;
 mod request;
 mod rights;
@@ -53,6 +56,7 @@ use crate::model::plan::{Plan, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::snapshot::Snapshot;
 
+pub use alias::by_first_names;
 pub use tracked::{update_inputs, watched};
 
 use shared::Shared;
@@ -67,8 +71,9 @@ const THREADS: usize = 4;
 /// Plans everything from scratch.
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
     let shared = Shared::default();
+    let named = by_first_names(snapshot);
     let workspaces = each(&snapshot.settings.workspaces, |settings| {
-        workspace::planned(snapshot, settings, ledger, &shared).plan
+        workspace::planned(&named, settings, ledger, &shared).plan
     });
     assemble(snapshot, workspaces)
 }

@@ -57,6 +57,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) hiding: BTreeMap<ChangeId, BTreeSet<ChangeId>>,
     /// Stacks of the repositories that are known.
     pub(crate) stacks: BTreeMap<RepositoryId, Stack<'a>>,
+    /// Repositories with branches of a merge queue, as far as is known or was last.
+    pub(crate) queued: Vec<RepositoryId>,
     pub(crate) facts: Facts,
     pub(crate) looks: Vec<Look>,
 }
@@ -73,6 +75,7 @@ pub(crate) fn changes<'a>(
         uncertain: false,
         hiding: BTreeMap::new(),
         stacks: BTreeMap::new(),
+        queued: Vec::new(),
         facts: Facts::default(),
         looks: Vec::new(),
     };
@@ -89,6 +92,10 @@ pub(crate) fn changes<'a>(
         if view.gone(id).is_some() {
             // Nothing of it is open any more; `fate` says closed of each.
             continue;
+        }
+        let last = part.listing.last_known(Purpose::Display);
+        if last.is_some_and(|last| last.queued().next().is_some()) {
+            changes.queued.push(id.clone());
         }
         if let Some(unknown) = part.listing.unknown() {
             let why = format!("{id} could not be read since {}: {}", unknown.since, unknown.why);

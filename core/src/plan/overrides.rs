@@ -45,7 +45,7 @@ pub(crate) fn overrides(
             repository_url: repository.url.to_string(),
             ref_name: ref_name(view.settings.changes.ref_kind, open),
             head: member.head,
-            base: member.base.clone(),
+            base: view.present(&member.change.repository, &member.base),
             unpin,
             repeats,
         });

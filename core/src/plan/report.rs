@@ -43,26 +43,36 @@ pub(crate) fn reports(
         subjects.iter().filter_map(|plan| Some((plan.subject.change()?, &**plan))).collect();
     let context = Name::from(format!("crosswatch/{}", view.settings.name));
     let mut statuses: BTreeMap<StatusKey, (Status, bool)> = BTreeMap::new();
+    let say = |statuses: &mut BTreeMap<_, _>, id: &ChangeId, head, said: Option<(Status, bool)>| {
+        let Some((status, begins)) = said else { return };
+        let key = StatusKey { repository: id.repository.clone(), head, context: context.clone() };
+        // Two changes with one head share its status: the worse word counts for both.
+        let other = statuses.get(&key).map(|(other, _): &(Status, bool)| worst(other.state));
+        if other.is_none_or(|other| other < worst(status.state)) {
+            statuses.insert(key, (status, begins));
+        }
+    };
     for (id, plan) in &by_change {
         let Some(listed) = written_to(view, id).and_then(|listing| listing.change(id.number))
         else {
             continue;
         };
         let saying = Saying { view, id, plan };
-        if let Some((status, begins)) = saying.status(&by_change) {
-            let repository = id.repository.clone();
-            let key = StatusKey { repository, head: listed.head, context: context.clone() };
-            // Two changes with one head share its status: the worse word counts for both.
-            let other = statuses.get(&key).map(|(other, _)| worst(other.state));
-            if other.is_none_or(|other| other < worst(status.state)) {
-                statuses.insert(key, (status, begins));
-            }
-        }
+        say(&mut statuses, id, listed.head, saying.status(&by_change));
         if let Some(remarks) = saying.remarks(findings.get(*id).map_or(&[], Vec::as_slice)) {
             let known = view.ledger.said.remarks.get(id);
             if known.map_or(&[][..], Vec::as_slice) != remarks {
                 reports.remarks.push(((*id).clone(), remarks));
             }
+        }
+    }
+    // Of what is queued the forge asks the head of the queue's branch, and nobody reads a comment.
+    for (queue, plan) in subjects.iter().filter_map(|plan| Some((plan.subject.queue()?, plan))) {
+        let id = queue.change();
+        let Some(listing) = written_to(view, &id) else { continue };
+        if let Some(head) = listing.branches.get(queue.branch().as_str()) {
+            let saying = Saying { view, id: &id, plan };
+            say(&mut statuses, &id, *head, saying.status(&by_change));
         }
     }
     let moved = |(key, (status, begins)): (StatusKey, (Status, bool))| {
@@ -90,7 +100,7 @@ fn worst(state: StatusState) -> u8 {
     }
 }
 
-/// One change about which something is said.
+/// One change, or the last one of what is queued, about which something is said.
 struct Saying<'s, 'a> {
     view: &'s View<'a>,
     id: &'s ChangeId,

@@ -15,7 +15,7 @@ use super::mainline::{self, Mainline};
 use super::openness::Open;
 use super::tracked::manifest;
 
-/// Of a change and its set.
+/// Of a change and its set, or of an entry of a merge queue that ends with it.
 pub(crate) fn of_change(
     deciding: &Deciding<'_, '_>,
     id: &ChangeId,
@@ -52,7 +52,7 @@ pub(crate) fn of_change(
         primary: Primary {
             repository_url,
             repository: Some(id.repository.clone()),
-            branch: open.base.clone(),
+            branch: view.present(&id.repository, open.base),
             revision: Some(open.listed.head),
             author: author.map(|author| author.login.to_string()),
             committer: None,
@@ -134,8 +134,8 @@ pub(crate) fn page(view: &View<'_>, subject: &Subject) -> Option<String> {
     let name = &view.settings.name;
     Some(match subject {
         Subject::Mainline => format!("{public}/workspaces/{name}"),
-        Subject::Change(change) => {
-            format!("{public}/workspaces/{name}#{}", change.to_string().replace('#', "-"))
+        Subject::Change(_) | Subject::Queue(_) => {
+            format!("{public}/workspaces/{name}#{}", subject.to_string().replace('#', "-"))
         }
     })
 }

@@ -1,6 +1,7 @@
 //! Whether authors whose standing says nothing may write to the repository: asked of the forge, and only
 //! where a set would be held for an approval otherwise.
 
+use crate::model::build::SetMember;
 use crate::model::change::Rights;
 use crate::model::identity::{ChangeId, Subject};
 use crate::model::ledger_view::Adopted;
@@ -34,12 +35,22 @@ pub(crate) enum Authors {
 impl Deciding<'_, '_> {
     /// Whether everybody in a set whose head is not trusted may write to their repository.
     pub(crate) fn authors(&self, asking: &Asking<'_>, facts: &Facts) -> Authors {
-        let members = asking.set.members.iter().map(|member| &member.change);
+        self.writers(&asking.set.members, asking.built, &|| self.worth_asking(asking, facts))
+    }
+
+    /// The same of some members; whether they were built already, and whether it is worth to ask.
+    pub(crate) fn writers(
+        &self,
+        members: &[SetMember],
+        built: bool,
+        worth_asking: &dyn Fn() -> bool,
+    ) -> Authors {
+        let members = members.iter().map(|member| &member.change);
         let strangers: Vec<_> = members.filter(|change| !trusted(self.view, change)).collect();
         if strangers.is_empty() {
             return Authors::Trusted;
         }
-        if !self.worth_asking(asking, facts) {
+        if !worth_asking() {
             return Authors::No(None);
         }
         let mut wanted = Vec::new();
@@ -60,7 +71,7 @@ impl Deciding<'_, '_> {
                     )
                 }
                 // What was built already keeps what it covers while that cannot be read.
-                Err((_, Some(Rights::Write))) if asking.built => continue,
+                Err((_, Some(Rights::Write))) if built => continue,
                 Err((error, _)) => {
                     format!("what {login} may do in {repository} is not known: {error}")
                 }

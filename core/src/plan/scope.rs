@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::model::build::SetMember;
 use crate::model::change::Listing;
-use crate::model::identity::RepositoryId;
+use crate::model::identity::{RepositoryId, Subject};
 use crate::model::ledger_view::{Adopted, LedgerView, WorkspaceLedger};
 use crate::model::plan::SubjectPlan;
 use crate::model::question::Question;
@@ -57,7 +57,7 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     let mut scope = Scope { repositories: BTreeSet::new(), heads: false };
     for id in earlier.moved.repositories.iter().filter(|id| plan.watched.contains_key(**id)) {
         let (before, now) = (listing(earlier.snapshot, id)?, listing(view.snapshot, id)?);
-        if before.default_branch != now.default_branch {
+        if before.default_branch != now.default_branch || before.former != now.former {
             return None;
         }
         scope.heads |= before.branches != now.branches;
@@ -100,8 +100,7 @@ fn unsettled(last: &Planned, dirty: &mut BTreeSet<RepositoryId>) {
     dirty.extend(plan.reports.statuses.iter().map(|(key, _)| key.repository.clone()));
     dirty.extend(plan.reports.remarks.iter().map(|(id, _)| id.repository.clone()));
     let acts = plan.subjects.iter().filter(|subject| !subject.triggers.is_empty());
-    let acting = acts.filter_map(|subject| subject.subject.change());
-    dirty.extend(acting.map(|id| id.repository.clone()));
+    dirty.extend(acts.filter_map(|subject| subject.subject.repository().cloned()));
 }
 
 /// What is recorded otherwise than before; nothing where that matters to all changes.
@@ -129,7 +128,7 @@ fn recorded(
     dirty.extend(facts.into_iter().map(|id| id.repository.clone()));
     for subject in differing(&before.attempts, &now.attempts, |one, other| one == other) {
         // How the mainline stands decides whether failures are tried again.
-        dirty.insert(subject.change()?.repository.clone());
+        dirty.insert(subject.repository()?.clone());
         let attempts = [before, now].into_iter().filter_map(|ledger| ledger.attempts.get(subject));
         let members = attempts.flatten().flat_map(|attempt| &attempt.set);
         dirty.extend(members.map(|member| member.change.repository.clone()));
@@ -151,7 +150,8 @@ fn close(view: &View<'_>, earlier: &Earlier<'_>, dirty: &mut BTreeSet<Repository
     while let Some(id) = fresh.pop() {
         let mut tied: Vec<&RepositoryId> =
             earlier.ties.around(&id, &earlier.planned.tracked.repositories).collect();
-        // What its changes were tied to by a text that is another one now.
+        // What its changes were tied to by a text that is another one now. What is queued has the ties of
+        // the changes in it.
         for subject in of_repository(&plan.subjects, &id) {
             tied.extend(subject.set.iter().map(|member| &member.change.repository));
             tied.extend(subject.references.iter().map(|written| &written.change.repository));
@@ -173,9 +173,13 @@ fn of_repository<'p>(
     subjects: &'p [Arc<SubjectPlan>],
     id: &RepositoryId,
 ) -> &'p [Arc<SubjectPlan>] {
-    let place = |plan: &Arc<SubjectPlan>| plan.subject.change().map(|own| own.repository.cmp(id));
-    let begin = subjects.partition_point(|plan| place(plan).is_none_or(Ordering::is_lt));
+    let place = |plan: &Arc<SubjectPlan>| match &plan.subject {
+        Subject::Mainline => Ordering::Less,
+        Subject::Change(own) => own.repository.cmp(id),
+        Subject::Queue(_) => Ordering::Greater,
+    };
+    let begin = subjects.partition_point(|plan| place(plan).is_lt());
     let rest = subjects.get(begin..).unwrap_or_default();
-    let end = rest.partition_point(|plan| place(plan).is_some_and(Ordering::is_eq));
+    let end = rest.partition_point(|plan| place(plan).is_eq());
     rest.get(..end).unwrap_or_default()
 }

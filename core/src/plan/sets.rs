@@ -219,6 +219,16 @@ impl Graph<'_> {
 
     /// The set of `root`: everything that it reaches, with what stands in its way.
     pub(crate) fn set(&self, view: &View<'_>, root: &ChangeId) -> ChangeSet {
+        self.set_of(view, &[root], &|_| false)
+    }
+
+    /// The same of several roots, which their forge has merged already, without what is left out.
+    pub(crate) fn set_of(
+        &self,
+        view: &View<'_>,
+        roots: &[&ChangeId],
+        left_out: &dyn Fn(&ChangeId) -> bool,
+    ) -> ChangeSet {
         let rules = &view.settings.changes;
         let mut set = ChangeSet {
             members: Vec::new(),
@@ -231,7 +241,7 @@ impl Graph<'_> {
             unpaid: None,
         };
         let mut reached: BTreeSet<&ChangeId> = BTreeSet::new();
-        let mut queue = VecDeque::from([root]);
+        let mut queue: VecDeque<&ChangeId> = roots.iter().copied().collect();
         let mut closed = BTreeSet::new();
         while let Some(id) = queue.pop_front() {
             let known = self.edges.get_key_value(id).filter(|(id, _)| reached.insert(id));
@@ -246,7 +256,7 @@ impl Graph<'_> {
             if set.unknown.is_none() {
                 set.unknown = edges.unknown.first().cloned();
             }
-            if reached.len() > rules.max_dependencies + 1 {
+            if reached.len() > rules.max_dependencies + roots.len() {
                 set.blocked = Some((
                     Blocked::TooMany,
                     format!(
@@ -256,7 +266,7 @@ impl Graph<'_> {
                 ));
                 break;
             }
-            queue.extend(&edges.members);
+            queue.extend(edges.members.iter().filter(|member| !left_out(member)));
         }
         let ordered = match reached.len() {
             0 | 1 => reached.into_iter().collect(),
@@ -290,13 +300,14 @@ impl Graph<'_> {
                 }),
             }
         }
-        self.same_repository(view, &mut set);
+        let merged = if roots.len() > 1 { roots } else { &[] };
+        self.same_repository(view, &mut set, merged);
         set
     }
 
-    fn same_repository(&self, view: &View<'_>, set: &mut ChangeSet) {
+    fn same_repository(&self, view: &View<'_>, set: &mut ChangeSet, merged: &[&ChangeId]) {
         let mut groups: BTreeMap<(&RepositoryId, &Name), Vec<&SetMember>> = BTreeMap::new();
-        for member in &set.members {
+        for member in set.members.iter().filter(|member| !merged.contains(&&member.change)) {
             groups.entry((&member.change.repository, &member.base)).or_default().push(member);
         }
         let mut contained = BTreeSet::new();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::change::{Listing, OpenRef};
 use crate::model::identity::{Name, RepositoryId};
+use crate::model::queue::made_by_queue;
 
 use super::tracked::TrackedRepository;
 
@@ -33,6 +34,7 @@ impl<'a> Stack<'a> {
                 let on_tracked = listed.base.as_ref().is_some_and(|base| repository.tracks(base));
                 let mainline =
                     listing.default_branch.as_ref() == Some(branch) || repository.tracks(branch);
+                let mainline = mainline || made_by_queue(branch);
                 if source.repository == *id && on_tracked == wanted && !mainline {
                     by_branch.entry(branch).or_insert(listed);
                 }

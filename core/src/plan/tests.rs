@@ -1,6 +1,7 @@
 //! Tables of the rules; worlds are built by [`world::World`].
 
 mod adoption;
+mod aliases;
 mod asked;
 mod asking;
 mod attempts;
@@ -17,6 +18,7 @@ mod paths;
 mod play;
 mod properties;
 mod pulls;
+mod queues;
 mod readings;
 mod reports;
 mod saved;

@@ -12,6 +12,7 @@ use crate::model::plan::{Unwatched, Watched};
 use crate::model::settings::{UpdateOn, WorkspaceSettings};
 use crate::model::snapshot::Snapshot;
 
+use super::alias::by_first_names;
 use super::look::View;
 
 /// Everything that a workspace tracks.
@@ -19,6 +20,8 @@ use super::look::View;
 pub(crate) struct Tracked {
     pub(crate) repositories: BTreeMap<RepositoryId, Arc<TrackedRepository>>,
     pub(crate) unwatched: Arc<Vec<Unwatched>>,
+    /// Branches that the manifest calls by a name that they no longer have: that, and the present one.
+    pub(crate) renamed: BTreeSet<(RepositoryId, Name, Name)>,
 }
 
 /// One tracked repository.
@@ -154,6 +157,13 @@ fn add(
                 let listing = &view.repository(&id)?.listing;
                 listing.last_known(Purpose::ManifestInForce)?.default_branch.clone()
             });
+            let branch = branch.map(|written| {
+                let present = view.present(&id, &written);
+                if present != written && pin.is_none() {
+                    tracked.renamed.insert((id.clone(), written.clone(), present));
+                }
+                view.oldest(&id, &written)
+            });
             let repository = tracked
                 .repositories
                 .entry(id)
@@ -178,7 +188,8 @@ pub fn update_inputs(
     settings: &WorkspaceSettings,
 ) -> Option<Vec<(Look, Oid)>> {
     let ledger = WorkspaceLedger::default();
-    let view = View::new(snapshot, settings, &ledger, "");
+    let snapshot = by_first_names(snapshot);
+    let view = View::new(&snapshot, settings, &ledger, "");
     inputs(&view, &tracked(&view))
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::model::build::Priority;
 use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
-use crate::model::plan::{Decision, Held, SubjectPlan, Trigger, Unwatched, Watched, WorkspacePlan};
+use crate::model::plan::{
+    Decision, Held, SetPlan, SubjectPlan, Trigger, Unwatched, Watched, WorkspacePlan,
+};
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 use crate::references::Finding;
@@ -18,7 +20,10 @@ use super::mainline::{self, Mainline};
 use super::scope::{self, Earlier};
 use super::shared::Shared;
 use super::tracked::{self, Tracked, TrackedRepository};
-use super::{adoption, again, attempts, cover, mergeable, openness, partly, report, request, sets};
+use super::{
+    adoption, again, alias, attempts, cover, mergeable, openness, partly, queue, report, request,
+    sets,
+};
 
 /// How often candidates may bring more repositories within one plan; later ones wait for the next.
 const TURNS: usize = 16;
@@ -137,11 +142,11 @@ fn finish(
     let (mut subjects, mut asked) = (turn.subjects, noted.asked);
     if let Some((last, scope)) = last.zip(noted.scope) {
         let outside = |subject: &&Arc<SubjectPlan>| {
-            subject.subject.change().is_some_and(|id| !scope.contains(&id.repository))
+            subject.subject.repository().is_some_and(|id| !scope.contains(id))
         };
         subjects.extend(last.plan.subjects.iter().filter(outside).cloned());
         // Two sorted runs, which the sort merges.
-        subjects.sort_by(|one, other| one.subject.change().cmp(&other.subject.change()));
+        subjects.sort_by(|one, other| one.subject.cmp(&other.subject));
         let kept = last.asked.iter().filter(|(id, _)| !scope.contains(*id));
         asked.extend(kept.map(|(id, asked)| (id.clone(), asked.clone())));
     }
@@ -214,7 +219,11 @@ fn turn(
         Ok(_) => partly::partly(view, tracked, &changes),
         Err(_) => partly::Partly::default(),
     };
-    let (mainline_plan, mainline_facts) = mainline_subject(view, mainline, partly);
+    let (mut mainline_plan, mainline_facts) = mainline_subject(view, mainline, partly);
+    let notes: Vec<Finding> = tracked.renamed.iter().map(alias::note).collect();
+    if !notes.is_empty() {
+        mainline_plan.of = Arc::new(SetPlan { notes, ..SetPlan::default() });
+    }
     let none = Arc::default();
     let heads = mainline.map_or(&none, |mainline| &mainline.heads);
     let mut facts = std::mem::take(&mut changes.facts);
@@ -241,10 +250,14 @@ fn turn(
     };
     let mut subjects = vec![Arc::new(mainline_plan)];
     subjects.extend(decide::decide(&deciding, &mut facts));
+    let (queues, queued_before) = queue::decide(&deciding, &facts);
+    subjects.extend(queues);
+    let mut looks = changes.looks;
+    looks.extend(queued_before);
     Turn {
         mainline_facts,
         subjects,
-        looks: changes.looks,
+        looks,
         facts,
         findings: findings.into_inner(),
         discovered: discovered.into_inner(),
@@ -288,8 +301,14 @@ fn mainline_subject(
             let priority = request::priority(due.cause, Priority::Mainline);
             let request = request::of_mainline(view, mainline, &due);
             let parts = mainline.parts(view);
-            let (ci, needs_approval) = (due.ci, false);
-            plan.triggers.push(Trigger { ci, priority, request, parts, needs_approval });
+            plan.triggers.push(Trigger {
+                ci: due.ci,
+                priority,
+                request,
+                parts,
+                needs_approval: false,
+                approved_as: Vec::new(),
+            });
             facts.heads.clone_from(&mainline.heads);
         }
     }

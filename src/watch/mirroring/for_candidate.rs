@@ -32,13 +32,20 @@ impl Mirroring {
             let id = &member.change.repository;
             let part = snapshot.repositories.get(id);
             let listing = part.and_then(|part| part.listing.value());
-            let listed = listing.and_then(|listing| listing.change(member.change.number));
-            let listed = listed.filter(|listed| listed.head == member.head);
-            let listed = listed.ok_or_else(|| format!("{} moved meanwhile", member.change))?;
+            let name =
+                listing.and_then(|listing| listing.ref_of(member.change.number, member.head));
+            let name = name.ok_or_else(|| format!("{} moved meanwhile", member.change))?;
             reads.insert(id.clone());
-            refs.entry(id.clone()).or_default().push((listed.ref_name.to_string(), member.head));
+            refs.entry(id.clone()).or_default().push((name.to_string(), member.head));
             // Of two changes of one repository the later counts.
-            heads.entry(id.clone()).or_default().insert(member.base.clone(), member.head);
+            let names = listing.and_then(|listing| listing.names(&member.base));
+            let heads = heads.entry(id.clone()).or_default();
+            heads.insert(member.base.clone(), member.head);
+            // A manifest may call the branch by any name that it ever had.
+            if let Some((present, former)) = names {
+                let all = former.iter().chain([present]).cloned();
+                heads.extend(all.map(|name| (name, member.head)));
+            }
         }
         let (on_this_machine, away): (BTreeSet<_>, BTreeSet<_>) = reads
             .into_iter()

@@ -59,6 +59,7 @@ impl Scene {
             public: false,
             default_branch: Some("main".into()),
             branches: [("main".into(), main)].into(),
+            former: Default::default(),
             changes: Vec::new(),
         }
     }

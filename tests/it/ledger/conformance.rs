@@ -161,6 +161,20 @@ async fn an_approval_is_for_exactly_its_set(ledger: Ledger, _: Store, _: Clock) 
     assert!(ledger.commit(&term, &wanted).await.expect("committed").queued.is_empty());
     ledger.approve(&term, &workspace(), &approval(set(1))).await.expect("approved");
     assert_eq!(ledger.commit(&term, &wanted).await.expect("committed").queued.len(), 1);
+    // Approvals of others that are one of it together: each for exactly its set.
+    let mut other = build(ledger.id(), 3);
+    other.triggers[0].needs_approval = true;
+    let of = |number, set| (Subject::Change(change(number)), set);
+    for (approved_as, queued) in [
+        (vec![of(1, set(1)), of(2, set(2))], 0),
+        (vec![of(1, set(3))], 0),
+        (vec![of(1, set(1))], 1),
+    ] {
+        other.triggers[0].approved_as = approved_as;
+        let wanted = plan(vec![other.clone()]);
+        let committed = ledger.commit(&term, &wanted).await.expect("committed");
+        assert_eq!(committed.queued.len(), queued);
+    }
 }
 
 async fn what_is_remembered_survives(ledger: Ledger, store: Store, clock: Clock) {

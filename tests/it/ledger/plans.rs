@@ -75,6 +75,7 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
             request,
             parts: vec![FingerprintPart { what: "head".to_owned(), value: number.to_string() }],
             needs_approval: false,
+            approved_as: Vec::new(),
         }],
         superseded: Vec::new(),
     }

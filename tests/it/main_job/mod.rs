@@ -9,6 +9,8 @@ pub(crate) mod github;
 mod ledger_faults;
 mod mirrors;
 mod outages;
+mod queues;
+mod renames;
 mod reports;
 mod restarts;
 mod wakes;

@@ -8,7 +8,7 @@ use crate::support::eventually;
 
 impl Hub {
     /// Names repositories that may be written to; before the daemon starts, or it reloads.
-    fn report_to(&self, names: &[&str], changes: &str) {
+    pub(super) fn report_to(&self, names: &[&str], changes: &str) {
         let path = self.site.path().join("workspaces.yaml");
         let text = std::fs::read_to_string(&path).expect("the configuration");
         let gate = self.gate();
@@ -32,7 +32,7 @@ impl Hub {
     }
 
     /// Statuses of a repository, by head, as `state: description`.
-    fn statuses(&self, name: &str) -> std::collections::BTreeMap<String, Vec<String>> {
+    pub(super) fn statuses(&self, name: &str) -> std::collections::BTreeMap<String, Vec<String>> {
         let mut state = self.model.state();
         let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
         let one = |value: &Value| {
@@ -50,7 +50,7 @@ impl Hub {
         all.map(|comment| (comment.number, comment.body.clone())).collect()
     }
 
-    fn head(&self, name: &str, number: u64) -> String {
+    pub(super) fn head(&self, name: &str, number: u64) -> String {
         self.model.state().named(&format!("rock/{name}")).changes[&number].head.clone()
     }
 

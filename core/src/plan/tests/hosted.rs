@@ -48,7 +48,7 @@ impl World {
         let listing = self.snapshot.repositories.get(&repository)?.listing.value()?;
         match listing.change(number) {
             Some(listed) if listed.forge.is_some() => listed.base.clone(),
-            _ => hosted(&repository.path).then(|| "main".into()),
+            _ => hosted(&repository.path).then(|| self.main_of(&repository.path)),
         }
     }
 
@@ -112,7 +112,7 @@ impl World {
 
     /// Ref that a build of a change checks out of its own repository.
     pub(super) fn ref_of(&mut self, text: &str) -> String {
-        let of = change(text);
+        let of = change(&text.replace('@', "#"));
         let overrides = self.planned(text).overrides.clone();
         let own = overrides.into_iter().find(|entry| entry.change == of);
         own.map(|entry| entry.ref_name).unwrap_or_default()

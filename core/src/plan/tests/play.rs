@@ -46,7 +46,7 @@ impl Play {
             self.pass(0, "")?;
             return self.pass(90, rest);
         }
-        let is_subject = first.contains('#') || first == "mainline";
+        let is_subject = first.contains(['#', '@']) || first == "mainline";
         match (is_subject, rest) {
             (true, "") => {
                 let (name, needs) = first.split_once('>').unwrap_or((first, ""));
@@ -125,6 +125,10 @@ impl Play {
             "lacks" if !texts(&planned.findings).contains(expected) => return Ok(()),
             "lacks" => (texts(&planned.findings), false),
             "notes" => (texts(&planned.notes), true),
+            "base" => {
+                let own = planned.overrides.last().ok_or("it overrides nothing")?;
+                (own.base.to_string(), false)
+            }
             "silent" => (texts(&planned.findings), false),
             "ref" => (self.world.ref_of(name), true),
             "was" => {
@@ -166,6 +170,19 @@ impl World {
             "merge" => self.merge(one),
             "close" => self.close(one),
             "base" => drop(self.push_base(one)),
+            "queue" => drop(match word(1) {
+                "" => self.queue(one, "main", false),
+                "apart" => self.queue(one, "main", true),
+                base => self.queue(one, base, false),
+            }),
+            "unqueue" => self.unqueue(one),
+            "rename" => self.rename(one, word(1), word(2)),
+            "written" => self.written(one, word(1)),
+            // Queued, and nobody says behind what.
+            "hush" => drop({
+                let head = self.queue(one, "main", false);
+                self.silent.insert(head)
+            }),
             "down" => self.reachable(one, false),
             "up" => self.reachable(one, true),
             "rebuild" => self.rebuild(one, false),

@@ -38,6 +38,8 @@ enum Step {
     Late(usize, u64, bool),
     Rules(bool, bool),
     Updated,
+    Queue(usize, u64, Option<bool>),
+    Rename(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -60,9 +62,12 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|((path, number), able, draft)| Step::Forge(path, number, able, draft)),
         2 => (change.clone(), any::<bool>())
             .prop_map(|((path, number), up)| Step::Stack(path, number, up)),
+        2 => (change.clone(), any::<Option<bool>>())
+            .prop_map(|((path, number), apart)| Step::Queue(path, number, apart)),
         1 => (change, any::<bool>()).prop_map(|((path, number), main)| Step::Late(path, number, main)),
         1 => any::<(bool, bool)>().prop_map(|(drafts, conflicts)| Step::Rules(drafts, conflicts)),
         1 => Just(Step::Updated),
+        1 => (0..PATHS.len()).prop_map(Step::Rename),
         1 => any::<bool>().prop_map(Step::Matching),
         2 => (0..PATHS.len(), any::<bool>()).prop_map(|(path, green)| Step::Mainline(path, green)),
         1 => (0..3_usize, 0..2_u64).prop_map(|(base, epoch)| Step::Again(base, epoch)),
@@ -170,6 +175,17 @@ fn apply(world: &mut World, step: &Step) {
         Step::Flood(number, first) if known(world, 2) => {
             let first = (100 + first * 400).to_string();
             world.happens("many", &[&name(2, *number), "o/d", &first, "400"]);
+        }
+        // In a queue, or out of it; also of what is not open.
+        Step::Queue(path, number, apart) if *path >= 2 && known(world, *path) => match apart {
+            Some(apart) => drop(world.queue(&name(*path, *number), "main", *apart)),
+            None => world.unqueue(&name(*path, *number)),
+        },
+        // The branch gets another name, or its first one again.
+        Step::Rename(path) if known(world, *path) => {
+            let main = world.main_of(PATHS[*path]);
+            let other = if &*main == "main" { "trunk" } else { "main" };
+            world.rename(PATHS[*path], &main, other);
         }
         Step::Matching(on) => world.settings(|w| w.changes.branch_matching = *on),
         _ => {}

@@ -70,7 +70,13 @@ pub(super) fn change(text: &str) -> ChangeId {
 }
 
 pub(super) fn subject(text: &str) -> Subject {
-    if text == "mainline" { Subject::Mainline } else { Subject::Change(change(text)) }
+    match text.split_once('@') {
+        _ if text == "mainline" => Subject::Mainline,
+        Some((path, number)) => {
+            Subject::Queue(Box::new(super::queues::entry(&format!("{path}#{number}"))))
+        }
+        None => Subject::Change(change(text)),
+    }
 }
 
 pub(super) fn url(path: &str) -> String {
@@ -114,6 +120,7 @@ impl World {
                 workspaces: Arc::default(),
                 repositories: Arc::default(),
                 answers: Arc::default(),
+                by_first_names: false,
                 times: Arc::default(),
             },
             ledger: LedgerView { ledger_id: "ledger".to_owned(), workspaces: BTreeMap::new() },
@@ -151,6 +158,7 @@ impl World {
                 public: false,
                 default_branch: Some("main".into()),
                 branches: BTreeMap::from([("main".into(), head)]),
+                former: BTreeMap::new(),
                 changes: Vec::new(),
             }),
         };
@@ -295,14 +303,14 @@ impl World {
         }
         let base = self.push_base(&path);
         self.ancestry.insert((head, base));
-        let main = Some("main".into());
+        let main = Some(self.main_of(&path));
         self.become_of(text, Fate::Merged { commit: Some(base), base: main });
     }
 
     pub(super) fn push_base(&mut self, path: &str) -> Oid {
-        let head = self.fresh_oid();
+        let (head, main) = (self.fresh_oid(), self.main_of(path));
         let mut before = None;
-        self.listing(path, |listing| before = listing.branches.insert("main".into(), head));
+        self.listing(path, |listing| before = listing.branches.insert(main, head));
         let before = before.expect("a base");
         let inherited: Vec<Oid> =
             self.ancestry.iter().filter(|(_, tip)| *tip == before).map(|(old, _)| *old).collect();
@@ -405,16 +413,18 @@ impl World {
 
     /// Everything that is open ends with a verdict.
     pub(super) fn finish(&mut self, verdict: Verdict) {
-        let subjects: Vec<String> = self.ledger().attempts.keys().map(short).collect();
-        for subject in subjects {
-            self.finish_of(&subject, verdict);
-        }
+        self.end(verdict, |_| true);
     }
 
     /// Everything of one subject that is open ends with a verdict.
     pub(super) fn finish_of(&mut self, text: &str, verdict: Verdict) {
+        self.end(verdict, |other| *other == subject(text));
+    }
+
+    fn end(&mut self, verdict: Verdict, which: impl Fn(&Subject) -> bool) {
         let at = self.snapshot.at;
-        for attempt in self.ledger().attempts.get_mut(&subject(text)).into_iter().flatten() {
+        let some = self.ledger().attempts.iter_mut().filter(|(subject, _)| which(subject));
+        for attempt in some.flat_map(|(_, attempts)| attempts) {
             if attempt.stage.open() {
                 attempt.stage = Stage::Ended(verdict);
                 attempt.ended_at = Some(at);
@@ -430,7 +440,10 @@ impl World {
 }
 
 pub(super) fn short(subject: &Subject) -> String {
-    let text = subject.to_string();
+    let text = match subject.queue() {
+        Some(queue) => queue.change().to_string().replace('#', "@"),
+        None => subject.to_string(),
+    };
     text.trim_start_matches("mirror/").trim_start_matches("github.com/").to_owned()
 }
 

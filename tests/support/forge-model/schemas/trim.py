@@ -44,9 +44,12 @@ EVENTS = [
     "pull_request$" + action
     for action in (
         "opened", "closed", "edited", "synchronize", "reopened", "labeled", "unlabeled",
-        "converted_to_draft", "ready_for_review",
+        "converted_to_draft", "ready_for_review", "enqueued", "dequeued",
     )
-] + ["push$event", "issue_comment$created", "repository$renamed"]
+] + [
+    "push$event", "issue_comment$created", "repository$renamed",
+    "merge_group$checks_requested", "merge_group$destroyed",
+]
 
 
 class Trimmed:

@@ -259,7 +259,11 @@ impl Model {
         state.named(name).collaborators.insert(login.to_owned(), permission);
     }
 
-    fn act<T>(&self, name: &str, act: impl FnOnce(&mut State, u64, &mut Told) -> T) -> T {
+    pub(crate) fn act<T>(
+        &self,
+        name: &str,
+        act: impl FnOnce(&mut State, u64, &mut Told) -> T,
+    ) -> T {
         let mut state = self.state();
         let id = state.named(name).id;
         state.remember(id);
@@ -297,6 +301,7 @@ impl State {
             stars: 0,
             folder: None,
             past: Default::default(),
+            queue: Vec::new(),
             next_number: 0,
         };
         self.repositories.insert(id, repository);
@@ -491,7 +496,7 @@ impl State {
         }
     }
 
-    fn tell_change(
+    pub(crate) fn tell_change(
         &self,
         id: u64,
         number: u64,
@@ -510,7 +515,7 @@ impl State {
 
     /// Keeps a repository on disk in step.
     #[expect(clippy::disallowed_methods, reason = "the model's own repositories")]
-    fn write_ref(&self, id: u64, reference: &str, head: Option<&str>) {
+    pub(crate) fn write_ref(&self, id: u64, reference: &str, head: Option<&str>) {
         let folder = self.repositories.get(&id).and_then(|repository| repository.folder.clone());
         let Some(folder) = folder else { return };
         let mut git = std::process::Command::new("git");

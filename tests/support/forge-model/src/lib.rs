@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, reason = "a model that cannot go on fails the test that uses it")]
 
 mod acts;
+mod branches;
 pub mod fault;
 mod github;
 pub mod limit;

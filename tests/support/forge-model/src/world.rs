@@ -67,6 +67,8 @@ pub struct Repository {
     pub default_branch: String,
     /// Heads by branch.
     pub branches: BTreeMap<String, String>,
+    /// What is queued to be merged, first things first: number, branch and head.
+    pub queue: Vec<(u64, String, String)>,
     /// By number, also those that are over.
     pub changes: BTreeMap<u64, Change>,
     /// Comments on changes, by id.

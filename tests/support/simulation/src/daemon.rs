@@ -63,6 +63,7 @@ impl Daemon {
             workspaces: Arc::default(),
             repositories: Arc::default(),
             answers: Arc::default(),
+            by_first_names: false,
             times: Arc::default(),
         };
         let mut daemon = Self {

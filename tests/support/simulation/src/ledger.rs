@@ -120,8 +120,14 @@ impl Ledger for Memory {
                 for trigger in &planned.triggers {
                     let request = trigger.request.clone();
                     let part = self.part(id);
-                    let approved = part.approvals.iter().any(|approval| {
-                        approval.subject == planned.subject && approval.set == planned.set
+                    let own = [(planned.subject.clone(), planned.set.clone())];
+                    let needed = match trigger.approved_as.as_slice() {
+                        [] => &own[..],
+                        others => others,
+                    };
+                    let approved = needed.iter().all(|(subject, set)| {
+                        let given = |a: &Approval| a.subject == *subject && a.set == *set;
+                        part.approvals.iter().any(given)
                     });
                     let attempts = part.attempts.entry(planned.subject.clone()).or_default();
                     let known = attempts.iter().any(|a| a.request_id == request.request_id);

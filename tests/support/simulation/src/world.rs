@@ -370,6 +370,7 @@ impl World {
             default_branch: Some("main".into()),
             archived: repository.archived,
             public: false,
+            former: BTreeMap::new(),
             branches: [("main".into(), repository.main)].into(),
             changes: changes.collect(),
         })

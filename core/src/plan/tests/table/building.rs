@@ -10,6 +10,7 @@ pub(super) const RULES: &[Rule] = &[
             "while it is built | a b | a#1>b#2; b#2; ! a#1; b#2 is covered: a#1",
             "after it failed | a b | a#1>b#2; b#2; ! a#1; end failure; +600; b#2 is covered: a#1",
             "contained in another member | b | b#1; b#2>b#1; in b#1 b#2; ! b#2; b#1 is covered: b#2",
+            "not one that left it and then cannot be read | o/a o/b o/c | o/c#3; o/b#2>o/c#3; o/a#1>o/b#2; ! o/a#1; end success; o/a#1; +0 o/b#2; down o/a; +0; o/b#2 is build; o/c#3 is covered: o/b#2",
             "its present head alone | a b | a#1>b#2; b#2; ! a#1; b#2; +0; a#1 is held: Settling; b#2 is held: Settling; +30 a#1; b#2 is covered: a#1",
             "not one that is lost three times | a b | a#1>b#2; b#2; ! a#1; end lost; +120 ~; end lost; +1200 ~; end lost; +1 ~; a#1 is blocked: Ci",
         ],

@@ -4,6 +4,26 @@ use super::Rule;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
+        name: "renamed branches",
+        sentence: "A base branch whose old name the forge redirects, or that vanished in the same look in which changes with equal heads moved to a new name, is an alias.",
+        rows: &[
+            "nothing is built, and a push is | o/a | o/a#1; ! o/a#1; end success; rename o/a main trunk; +3600; o/a#1 is unchanged; mainline is unchanged; o/a#1; +0; +30 o/a#1; o/a#1 base trunk; base o/a; +0 ~; +120 mainline",
+            "a build that runs goes on | o/a | o/a#1; ! o/a#1; rename o/a main trunk; +0; o/a#1 is build; o/a#1 cancels 0",
+            "on plain git | a | a#1; on a#1 main; ! a#1; end success; rename a main trunk; +3600; a#1 is unchanged; base a; +0; +120 mainline",
+            "twice | o/a | o/a#1; ! o/a#1; end success; rename o/a main trunk; +60; rename o/a trunk master; +60; o/a#1 is unchanged",
+            "and back | o/a | o/a#1; ! o/a#1; end success; rename o/a main trunk; +60; rename o/a trunk main; +60; o/a#1 is unchanged; mainline lacks called",
+            "the manifest follows later | o/a | o/a#1; ! o/a#1; end success; rename o/a main trunk; mainline notes is called trunk now; written o/a trunk; +3600; o/a#1 is unchanged; mainline is unchanged; o/a#2; ! o/a#2",
+            "a new change for the new name | o/a | rename o/a main trunk; o/a#1; ! o/a#1; o/a#1 base trunk",
+            "an approval stays one | o/a | o/a#1; stranger o/a#1; !; approve o/a#1; +0 o/a#1; rename o/a main trunk; +60; o/a#1 is build",
+            "what is held stays so | * o/a | use adopt none; o/a#1; +0; rename o/a main trunk; +3600; o/a#1 is held: Adopted",
+            "what is merged there is merged | o/a o/b | o/b#2; o/a#1>o/b#2; ! o/a#1; end success; rename o/b main trunk; merge o/b#2; +0 ~; o/a#1 notes is merged; o/a#1 silent",
+            "a stack on it | o/a | o/a#1; o/a#2; stack o/a#2 1; in o/a#1 o/a#2; ! o/a#2; end success; rename o/a main trunk; +60; o/a#2 is unchanged; o/a#2 set o/a#1 o/a#2",
+            "a queue for it | o/a | o/a#1; ! o/a#1; queue o/a#1; +0 o/a@1; end success; rename o/a main trunk; +60; o/a@1 is unchanged",
+            "an outage in between | o/a | o/a#1; ! o/a#1; end success; rename o/a main trunk; down o/a; +60; o/a#1 is unknown; o/a#1 cancels 0; up o/a; +60; o/a#1 is unchanged",
+            "another branch is none | o/a | o/a#1; ! o/a#1; on o/a#1 other; o/a#1 is superseded",
+        ],
+    },
+    Rule {
         name: "one repository",
         sentence: "`https://`, `ssh://`, `git://`, scp form, a trailing `.git` or `/`, `www.`, a user, ports and prefixes listed in the forge's `also`, and the host's letter case never make a second repository.",
         rows: &[

@@ -201,6 +201,28 @@ async fn webhooks_are_as_github_describes_them() {
             faults.extend(described.faults(name, &value));
         }
     }
+    // What a queue does is told in three ways, in whatever order they arrive.
+    let queued: [(&dyn Fn(), &str, &str); 2] = [
+        (&|| ignore(model.queue("org/c", number, None)), "enqueued", "checks_requested"),
+        (&|| model.unqueue("org/c", number), "dequeued", "destroyed"),
+    ];
+    for (act, of_change, of_group) in queued {
+        act();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            let (_, body) = received(&listener).await;
+            let value: Value = serde_json::from_slice(&body).unwrap();
+            let name = match value["action"].as_str() {
+                None => "push$event".to_owned(),
+                Some(action) if action == of_group => format!("merge_group${action}"),
+                Some(action) => format!("pull_request${action}"),
+            };
+            faults.extend(described.faults(&name, &value));
+            seen.insert(name);
+        }
+        let group = format!("merge_group${of_group}");
+        assert_eq!(seen, [group, format!("pull_request${of_change}"), "push$event".into()].into());
+    }
     faults.sort();
     faults.dedup();
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
