@@ -32,7 +32,7 @@ pub(super) async fn lead(
         .unwrap_or_else(|_| "this machine".to_owned());
     let path = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
     let holder = format!("{host}:{}", path.display());
-    let term = ledger.lead(&holder).await?;
+    let term = first(ledger, &holder).await?;
     sender.send_replace(Some(term));
     let ledger = ledger.clone();
     tasks.spawn("lease", async move {
@@ -83,4 +83,21 @@ pub(super) async fn lead(
         }
     });
     Ok(())
+}
+
+/// Takes the lease, once it is seen whether another daemon that had it is still there.
+async fn first(ledger: &Ledger, holder: &str) -> Result<Term, LedgerError> {
+    let mut told = false;
+    loop {
+        match ledger.lead(holder).await {
+            Err(error @ LedgerError::LeaseAwaited { .. }) => {
+                if !told {
+                    tracing::info!(%error, "waiting for the lease");
+                    told = true;
+                }
+                tokio::time::sleep(AGAIN.to_std()).await;
+            }
+            led => return led,
+        }
+    }
 }

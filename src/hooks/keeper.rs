@@ -181,7 +181,7 @@ impl Keeper {
 
 fn not_taken(error: LedgerError) -> NotTaken {
     match error {
-        LedgerError::NotLeader { .. } => NotTaken::NotLeading,
+        LedgerError::NotLeader { .. } | LedgerError::LeaseAwaited { .. } => NotTaken::NotLeading,
         error => NotTaken::Ledger(error.to_string()),
     }
 }

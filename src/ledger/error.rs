@@ -1,5 +1,6 @@
 //! What can go wrong with a verb of the ledger.
 
+use super::lease::LEASE;
 use crate::store::StoreError;
 
 /// An error of the ledger. Nothing was written.
@@ -11,6 +12,17 @@ pub enum LedgerError {
     )]
     NotLeader {
         /// Who leads.
+        holder: String,
+        /// In which term.
+        term: i64,
+    },
+    /// Another daemon led last; whether it still does is not known yet.
+    #[error(
+        "{holder} led last, in term {term}; whether it is still there shows within {LEASE}, after which \
+         this daemon leads or says so"
+    )]
+    LeaseAwaited {
+        /// Who led.
         holder: String,
         /// In which term.
         term: i64,

@@ -22,6 +22,7 @@ use crosswatch_core::model::plan::WorkspacePlan;
 use sqlx::{Any, Row as _, Transaction};
 
 use commit::Touched;
+use lease::Sighting;
 
 pub use commit::Committed;
 pub use deliveries::{Came, DeliveryRow, HookRow};
@@ -48,6 +49,8 @@ pub struct Ledger {
     stored: Arc<Mutex<Stored>>,
     /// Held while a part of the view is read, so that an older reading never replaces a newer one.
     reading: Arc<tokio::sync::Mutex<()>>,
+    /// The lease of the daemon that leads in place of this one.
+    sighted: Arc<Mutex<Option<Sighting>>>,
 }
 
 impl Ledger {
@@ -90,6 +93,7 @@ impl Ledger {
             view: Arc::default(),
             reading: Arc::default(),
             stored: Arc::default(),
+            sighted: Arc::default(),
         })
     }
 

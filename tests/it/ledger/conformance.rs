@@ -70,7 +70,7 @@ async fn a_decision_of_who_led_meanwhile_is_no_longer_ours(
 async fn a_stolen_lease_writes_nothing(ledger: Ledger, _: Store, clock: Clock) {
     let old = ledger.lead("a").await.expect("leads");
     let refused = ledger.lead("b").await;
-    assert!(matches!(refused, Err(LedgerError::NotLeader { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(LedgerError::LeaseAwaited { .. })), "{refused:?}");
     clock.advance(Span::minutes(5));
     let new = ledger.lead("b").await.expect("the lease ran out");
     assert!(new.number() > old.number());
@@ -81,6 +81,36 @@ async fn a_stolen_lease_writes_nothing(ledger: Ledger, _: Store, clock: Clock) {
     assert!(ledger.renew(&old).await.is_err());
     assert!(ledger.outbox().await.expect("rows").is_empty());
     assert_eq!(ledger.commit(&new, &wanted).await.expect("committed").queued.len(), 1);
+}
+
+async fn a_clock_that_jumps_takes_no_lease(ledger: Ledger, store: Store, clock: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let (theirs, day) = (Clock::manual(AT), Span::days(1));
+    let other = Ledger::open(store, theirs.clone()).await.expect("opened");
+    let refused = async || other.lead("b").await.map(drop).expect_err("it is held").to_string();
+    assert!(refused().await.contains("a led last, in term 1"));
+    for to in [AT + day, AT - day] {
+        theirs.set(to);
+        assert!(refused().await.contains("a led last"), "it saw nothing yet");
+    }
+    // Whatever the clock of who leads does, each renewal counts.
+    for to in [AT + day, AT - day, AT - day] {
+        clock.set(to);
+        theirs.advance(Span::seconds(29));
+        ledger.renew(&term).await.expect("renewed");
+        assert!(refused().await.contains("a leads since term 1"));
+        theirs.set(AT + day);
+        assert!(refused().await.contains("a leads since term 1"));
+    }
+    clock.set(AT);
+    theirs.advance(Span::seconds(29));
+    refused().await;
+    theirs.advance(Span::seconds(1));
+    let new = other.lead("b").await.expect("nobody renewed it");
+    assert!(new.number() > term.number());
+    assert!(ledger.renew(&term).await.is_err());
+    other.release(&new).await.expect("released");
+    ledger.lead("a").await.expect("nobody waits for what was given back");
 }
 
 async fn late_marks_change_nothing(ledger: Ledger, _: Store, _: Clock) {
@@ -375,6 +405,7 @@ macro_rules! on_both {
 on_both!(
     once_however_often_committed,
     a_stolen_lease_writes_nothing,
+    a_clock_that_jumps_takes_no_lease,
     late_marks_change_nothing,
     superseded_attempts_are_dropped_or_cancelled,
     a_decision_of_who_led_meanwhile_is_no_longer_ours,

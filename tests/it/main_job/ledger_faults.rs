@@ -2,7 +2,7 @@
 
 use crosswatch::clock::Clock;
 use crosswatch::http::{HttpClient, HttpRequest, Method};
-use crosswatch::ledger::Ledger;
+use crosswatch::ledger::{LEASE, Ledger};
 use crosswatch::store::Store;
 
 use crate::support::eventually;
@@ -50,10 +50,15 @@ async fn a_stolen_lease_triggers_nothing_until_it_is_free() {
     let _daemon = site.start().await;
     site.settled(&["one"]).await;
     let store = Store::sqlite(&site.state().join("crosswatch.sqlite")).await.expect("the ledger");
-    // A rival whose clock is wrong believes that the lease is over.
-    let clock = Clock::manual(Clock::system().now() + crosswatch_core::model::time::Span::hours(1));
-    let rival = Ledger::open(store, clock).await.expect("the ledger");
-    let term = rival.lead("a rival").await.expect("the lease");
+    // For a rival half a minute passes between two looks, so that it believes that the lease is over.
+    let clock = Clock::manual(Clock::system().now());
+    let rival = Ledger::open(store, clock.clone()).await.expect("the ledger");
+    let term = loop {
+        if let Ok(term) = rival.lead("a rival").await {
+            break term;
+        }
+        clock.advance(LEASE);
+    };
     site.change("types", 1, "types");
     eventually("readyz names the rival", async || {
         let (status, said) = readyz(&site).await;
