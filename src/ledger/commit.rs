@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use crosswatch_core::model::build::{RequestId, Stage};
-use crosswatch_core::model::identity::{Name, Subject};
-use crosswatch_core::model::ledger_view::Approval;
+use crosswatch_core::model::identity::{ChangeId, Name, Subject};
+use crosswatch_core::model::leap::{Carried, Leap};
+use crosswatch_core::model::ledger_view::{Approval, ChangeFacts, Look, MainlineFacts};
 use crosswatch_core::model::plan::{Decision, Plan, SubjectPlan, Trigger, WorkspacePlan};
 use sqlx::{Any, Row as _, Transaction};
 
@@ -68,7 +69,8 @@ impl Ledger {
                 Some(open) => open,
                 None => self.write(term).await?,
             };
-            self.write_facts(&mut open, workspace).await?;
+            let (id, mainline) = (workspace.id.as_str(), workspace.mainline.as_ref());
+            self.write_facts(&mut open, id, &workspace.looks, &workspace.facts, mainline).await?;
             self.write_decisions(&mut open, workspace, &changed, plan.at.0).await?;
             self.write_reports(&mut open, workspace, plan.at).await?;
             committed.reports += workspace.reports.len();
@@ -99,13 +101,35 @@ impl Ledger {
         Arc::clone(&self.stored.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Carries what was noted of late along with a clock that ran ahead, in transactions of bounded size.
+    /// When it fails between two of them it can be called again.
+    pub async fn carry(&self, term: &Term, leap: Leap) -> Result<(), LedgerError> {
+        for (id, part) in &self.view().workspaces {
+            let Carried { changes, mut mainline } = leap.of(part);
+            let mut chunks = changes.chunks(CHUNK);
+            loop {
+                let (facts, mainline) = (chunks.next().unwrap_or_default(), mainline.take());
+                if facts.is_empty() && mainline.is_none() {
+                    break;
+                }
+                let mut write = self.write(term).await?;
+                self.write_facts(&mut write, id, &[], facts, mainline.as_ref()).await?;
+                self.done(write, &[]).await?;
+                self.carried(id, facts, mainline).await;
+            }
+        }
+        Ok(())
+    }
+
     async fn write_facts(
         &self,
         write: &mut Transaction<'static, Any>,
-        plan: &WorkspacePlan,
+        id: &str,
+        looks: &[Look],
+        facts: &[(ChangeId, ChangeFacts)],
+        mainline: Option<&MainlineFacts>,
     ) -> Result<(), LedgerError> {
-        let id = plan.id.as_str();
-        for look in &plan.looks {
+        for look in looks {
             sqlx::query(
                 "INSERT INTO looks (workspace, repository, branch) VALUES ($1, $2, $3) \
                  ON CONFLICT DO NOTHING",
@@ -117,7 +141,7 @@ impl Ledger {
             .await
             .map_err(self.sql())?;
         }
-        for (change, facts) in &plan.facts {
+        for (change, facts) in facts {
             sqlx::query(
                 "INSERT INTO change_facts (workspace, change_name, facts) VALUES ($1, $2, $3) \
                  ON CONFLICT (workspace, change_name) DO UPDATE SET facts = $3",
@@ -129,7 +153,7 @@ impl Ledger {
             .await
             .map_err(self.sql())?;
         }
-        if let Some(facts) = &plan.mainline {
+        if let Some(facts) = mainline {
             sqlx::query(
                 "INSERT INTO mainline_facts (workspace, facts) VALUES ($1, $2) \
                  ON CONFLICT (workspace) DO UPDATE SET facts = $2",

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use crosswatch_core::model::build::{BuildRequest, RequestId, Stage};
-use crosswatch_core::model::identity::{Name, Subject};
-use crosswatch_core::model::ledger_view::{AttemptView, LedgerView, Look, WorkspaceLedger};
+use crosswatch_core::model::identity::{ChangeId, Name, Subject};
+use crosswatch_core::model::ledger_view::{
+    AttemptView, ChangeFacts, LedgerView, Look, MainlineFacts, WorkspaceLedger,
+};
 use crosswatch_core::model::time::Timestamp;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sqlx::Row as _;
@@ -94,6 +96,20 @@ impl Ledger {
             });
         }
         Ok(())
+    }
+
+    /// Takes over facts that were carried along with the clock.
+    pub(super) async fn carried(
+        &self,
+        workspace: &Name,
+        facts: &[(ChangeId, ChangeFacts)],
+        mainline: Option<MainlineFacts>,
+    ) {
+        let _reading = self.reading.lock().await;
+        self.change(workspace, |part| {
+            part.changes.extend(facts.iter().cloned());
+            part.mainline = mainline.or(part.mainline.take());
+        });
     }
 
     /// Reads the attempts of one subject anew.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crosswatch_core::control::leap::Leaps;
 use crosswatch_core::model::observed::Unknown;
 use crosswatch_core::model::snapshot::RepositoryPart;
 use crosswatch_core::model::time::{Span, Timestamp};
@@ -35,6 +36,7 @@ const FORGET: Span = Span::seconds(60);
 /// What is kept from pass to pass beside the planner.
 #[derive(Default)]
 struct After {
+    leaps: Leaps,
     watchers: Watchers,
     forgotten_at: Option<Timestamp>,
 }
@@ -118,7 +120,16 @@ impl Runner {
     }
 
     async fn pass(&self, planner: Planner, number: u64, check: bool, after: &mut After) -> Planner {
-        let snapshot = Arc::new(self.world.freeze(self.clock.now()));
+        let now = self.clock.now();
+        if let Err(why) = self.carry(now, &mut after.leaps).await {
+            tracing::warn!(
+                why,
+                "there was no pass: the clock ran ahead, and that cannot be stored"
+            );
+            self.not_ready("ledger", Some(why));
+            return planner;
+        }
+        let snapshot = Arc::new(self.world.freeze(now));
         let view = self.ledger.view();
         let (frozen, before) = (Arc::clone(&snapshot), Arc::clone(&view));
         let planned = tokio::task::spawn_blocking(move || {
@@ -180,6 +191,22 @@ impl Runner {
             }
         }
         planner
+    }
+
+    /// Carries what the ledger noted of late along with a clock that ran ahead. Of a ledger that another
+    /// daemon writes this one's clock says nothing.
+    async fn carry(&self, now: Timestamp, leaps: &mut Leaps) -> Result<(), String> {
+        let Some(leap) = leaps.look(now, self.clock.steady()) else { return Ok(()) };
+        let term = self.term.borrow().clone();
+        if let Some(term) = term {
+            self.ledger.carry(&term, leap).await.map_err(|error| error.to_string())?;
+            tracing::info!(
+                by = %leap.by,
+                "the clock ran ahead of what passed; quiet times go on where they were"
+            );
+        }
+        leaps.carried();
+        Ok(())
     }
 
     async fn commit(&self, plan: &crosswatch_core::model::plan::Plan) -> Result<Committed, String> {

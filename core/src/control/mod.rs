@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod credentials;
 pub mod governor;
 pub mod hints;
+pub mod leap;
 pub mod lifecycle;
 pub mod outbox;
 pub mod polling;

@@ -6,6 +6,7 @@ pub mod candidate;
 pub mod change;
 pub mod common;
 pub mod identity;
+pub mod leap;
 pub mod ledger_view;
 pub mod locator;
 pub mod manifest;

@@ -6,6 +6,7 @@ use crosswatch::store::Store;
 use crosswatch_core::control::outbox::Row;
 use crosswatch_core::model::build::RequestId;
 use crosswatch_core::model::identity::{Name, Subject};
+use crosswatch_core::model::leap::Leap;
 use crosswatch_core::model::ledger_view::{Approval, LedgerView, Rebuild};
 use crosswatch_core::model::plan::Plan;
 use crosswatch_core::model::time::Timestamp;
@@ -58,6 +59,10 @@ impl simulation::Ledger for Real {
     fn view(&mut self) -> LedgerView {
         let (ledger, _) = self.open.as_ref().expect("it is open");
         (*ledger.view()).clone()
+    }
+
+    fn carry(&mut self, leap: Leap, now: Timestamp) {
+        self.at(now, async |ledger, term| ledger.carry(term, leap).await).expect("carried");
     }
 
     fn commit(&mut self, plan: &Plan, now: Timestamp) {

@@ -2,10 +2,21 @@
 
 use super::world::{World, change, subject};
 use crate::model::build::Verdict;
+use crate::model::leap::{Carried, Leap};
 use crate::model::ledger_view::Rebuild;
 use crate::model::time::Span;
 
 const DAY: u64 = 86_400;
+
+/// The clock runs ahead while nothing passes, which the pass notices.
+fn ahead(world: &mut World, by: Span) {
+    let leap = Leap { from: world.snapshot.at, by };
+    let Carried { changes, mainline } = leap.of(world.ledger());
+    let ledger = world.ledger();
+    ledger.changes.extend(changes);
+    ledger.mainline = mainline.or(ledger.mainline.take());
+    world.snapshot.at = world.snapshot.at + by;
+}
 
 fn back(world: &mut World) {
     world.snapshot.at = world.snapshot.at - Span::days(1);
@@ -34,18 +45,80 @@ fn a_clock_that_goes_back_delays_no_build_and_repeats_none() {
 }
 
 #[test]
-fn a_clock_that_goes_forward_makes_nothing_stale_and_builds_nothing_again() {
+fn a_clock_that_goes_forward_ends_no_quiet_time_and_builds_nothing_again() {
     let mut world = World::new(&["a", "b"]);
     world.push("a#1", &[]);
+    world.push_base("b");
     world.run(0);
-    assert_eq!(world.run(DAY), ["a#1"]);
+    world.run(80);
+    ahead(&mut world, Span::days(1));
+    assert_eq!(world.run(0), [""; 0]);
+    assert_eq!(world.decision("a#1"), "held: Settling");
+    assert_eq!(world.run(10), ["a#1"], "90 s were quiet");
+    ahead(&mut world, Span::days(1));
+    assert_eq!(world.run(29), [""; 0]);
+    assert_eq!(world.run(1), ["mainline"], "2 min were quiet");
     world.finish(Verdict::Success);
-    world.push("b#1", &[]);
+    for _ in 0..3 {
+        ahead(&mut world, Span::days(1));
+        assert_eq!(world.run(0), [""; 0]);
+        assert_eq!(world.decision("a#1"), "unchanged");
+    }
+    world.push("a#1", &[]);
+    world.push("b#1", &["a#1"]);
     world.run(0);
-    assert_eq!(world.run(DAY), ["b#1"]);
-    assert_eq!(world.decision("a#1"), "unchanged");
+    ahead(&mut world, Span::days(1));
+    assert_eq!(world.run(29), [""; 0]);
+    assert_eq!(world.run(1), ["a#1"], "a push settles as long as ever");
+    ahead(&mut world, Span::days(1));
+    assert_eq!(world.run(59), [""; 0]);
+    assert_eq!(world.run(1), ["b#1"]);
     world.finish(Verdict::Failure);
-    assert_eq!(world.run(DAY), [""; 0]);
+    ahead(&mut world, Span::days(1));
+    assert_eq!(world.run(0), [""; 0]);
+}
+
+#[test]
+fn a_clock_that_is_put_right_makes_nothing_stale() {
+    let mut world = World::new(&["a", "o/b"]);
+    world.settings(|settings| settings.changes.max_age = Span::days(1));
+    world.push("a#1", &[]);
+    world.push("o/b#1", &[]);
+    world.pull("o/b#1", |forge| forge.draft = true);
+    world.run(0);
+    // It began without a battery, years behind.
+    for by in [Span::days(1), Span::days(3000)] {
+        ahead(&mut world, by);
+        assert_eq!(world.run(0), [""; 0]);
+        assert_eq!(world.decision("a#1"), "held: Settling");
+    }
+    assert_eq!(world.run(90), ["o/b#1", "a#1"]);
+    world.finish(Verdict::Success);
+    world.push("a#1", &[]);
+    world.run(0);
+    back(&mut world);
+    ahead(&mut world, Span::days(1));
+    world.run(0);
+    assert_eq!(world.run(30), ["a#1"], "forth and back is as if nothing had been");
+}
+
+#[test]
+fn a_leap_ends_no_wait_for_a_merged_dependency() {
+    let mut world = World::new(&["o/a", "o/b"]);
+    world.push("o/a#1", &["o/b#1"]);
+    world.push("o/b#1", &[]);
+    world.run(0);
+    world.close("o/b#1");
+    let commit = Some(world.fresh_oid());
+    let base = Some("main".into());
+    world.become_of("o/b#1", crate::model::change::Fate::Merged { commit, base });
+    world.run(120);
+    for _ in 0..2 {
+        ahead(&mut world, Span::hours(8));
+        assert_eq!(world.run(60), [""; 0]);
+        assert_eq!(world.decision("o/a#1"), "held: Mainline");
+    }
+    assert_eq!(world.run(3600), ["o/a#1"]);
 }
 
 #[test]

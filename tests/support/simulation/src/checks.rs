@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crosswatch_core::model::build::{Cause, RequestId, SetMember, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
-use crosswatch_core::model::ledger_view::LedgerView;
-use crosswatch_core::model::plan::{Decision, Held, Plan, SubjectPlan, WorkspacePlan};
+use crosswatch_core::model::ledger_view::{Adopted, LedgerView};
+use crosswatch_core::model::plan::{Decision, Held, Plan, SubjectPlan, Trigger, WorkspacePlan};
 use crosswatch_core::model::snapshot::Snapshot;
-use crosswatch_core::model::time::Span;
+use crosswatch_core::model::time::{Span, Timestamp};
 
 use crate::Failure;
 use crate::ci::{Ci, Key};
@@ -18,6 +18,12 @@ use crate::world::{Who, World};
 
 /// Longest time that a decision may wait for time alone.
 const LONGEST_WAIT: Span = Span::minutes(65);
+
+/// How long the machine sleeps when it does.
+pub const SLEEP: Span = Span::hours(8);
+
+/// Shortest quiet time before a first build.
+const QUIET: Span = Span::seconds(30);
 
 /// What was intended and allowed, beside the ledger.
 #[derive(Default)]
@@ -36,6 +42,12 @@ pub struct Books {
     pub seen: BTreeSet<String>,
     /// Nothing moves any more and everything was read: what has to be built can be told.
     pub settled: bool,
+    /// What time it truly is.
+    truly: Timestamp,
+    /// When the machine woke up.
+    pub sleeps: Vec<Timestamp>,
+    /// When the clock last jumped with no daemon there to notice.
+    pub unnoticed: Option<Timestamp>,
 }
 
 /// A decision without its details.
@@ -71,6 +83,45 @@ impl Books {
             .any(|(id, approved, heads)| id == workspace && approved == subject && heads == set)
     }
 
+    /// A pass begins.
+    pub fn now(&mut self, truly: Timestamp) {
+        self.truly = truly;
+    }
+
+    /// What passed since then while the machine was awake.
+    pub fn awake_since(&self, time: Timestamp) -> Span {
+        let slept = self.sleeps.iter().filter(|woke| **woke > time).count();
+        Span(self.truly.since(time).0.saturating_sub(SLEEP.times(slept as u64).0))
+    }
+
+    /// A first build of what was opened while we watched comes after a quiet time, whatever the clock did.
+    fn quiet(
+        &self,
+        workspace: &WorkspacePlan,
+        planned: &SubjectPlan,
+        view: &LedgerView,
+        world: &World,
+    ) -> Result<(), Failure> {
+        let Some(change) = planned.subject.change() else { return Ok(()) };
+        let facts = view.workspaces.get(&workspace.id).and_then(|part| part.changes.get(change));
+        let opened = facts.is_some_and(|facts| facts.adopted == Adopted::No);
+        let noticed = self.unnoticed.is_none_or(|at| self.truly.since(at) > Span::hours(1));
+        let first = |trigger: &&Trigger| {
+            trigger.request.cause == Cause::New && trigger.request.attempt == 1
+        };
+        if !opened || !noticed || !planned.triggers.iter().any(|trigger| first(&trigger)) {
+            return Ok(());
+        }
+        let head = planned.set.iter().find(|member| member.change == *change);
+        let made = head.and_then(|member| world.git.get(member.head));
+        match made.map(|commit| self.awake_since(commit.at)) {
+            Some(quiet) if quiet < QUIET => {
+                failed(format!("{} is built after a quiet time of {quiet}", planned.subject))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Before a plan is committed.
     pub fn planned(
         &mut self,
@@ -89,6 +140,7 @@ impl Books {
         for workspace in &plan.workspaces {
             for planned in &workspace.subjects {
                 self.subject(workspace, planned, snapshot, world)?;
+                self.quiet(workspace, planned, view, world)?;
                 let Some(oracle) = &oracle else { continue };
                 for trigger in &planned.triggers {
                     let set = &trigger.request.set;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crosswatch_core::control::leap::Leaps;
 use crosswatch_core::control::{lifecycle, outbox, slots};
 use crosswatch_core::model::build::Stage;
 use crosswatch_core::model::identity::Name;
@@ -40,6 +41,7 @@ pub struct Daemon {
     pub todo: Vec<outbox::Effect>,
     /// What it last published.
     pub plan: Option<Plan>,
+    leaps: Leaps,
     planner: Planner,
     slots: slots::State,
     running: BTreeMap<Name, Running>,
@@ -74,6 +76,7 @@ impl Daemon {
             outbox: outbox::State::default(),
             todo: Vec::new(),
             plan: None,
+            leaps: Leaps::default(),
             planner: Planner::new(),
             slots: slots::State::default(),
             running: BTreeMap::new(),
@@ -188,6 +191,10 @@ impl Daemon {
         faults: bool,
     ) -> Result<bool, Failure> {
         let now = self.snapshot.at;
+        if let Some(leap) = self.leaps.look(now, books.awake_since(Timestamp::default())) {
+            ledger.carry(leap, now);
+            self.leaps.carried();
+        }
         let view = ledger.view();
         let made = self.planner.plan(&self.snapshot, &view);
         let scratch = plan(&self.snapshot, &view);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crosswatch_core::control::outbox::Row;
 use crosswatch_core::model::build::{BuildRequest, RequestId, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
+use crosswatch_core::model::leap::{Carried, Leap};
 use crosswatch_core::model::ledger_view::{
     Approval, AttemptView, LedgerView, Rebuild, WorkspaceLedger,
 };
@@ -19,6 +20,8 @@ pub type OpenRow = (Row, BuildRequest);
 pub trait Ledger {
     /// What the planner sees.
     fn view(&mut self) -> LedgerView;
+    /// The clock ran ahead of what passed.
+    fn carry(&mut self, leap: Leap, now: Timestamp);
     /// The one transaction of a pass.
     fn commit(&mut self, plan: &Plan, now: Timestamp);
     /// Attempts that are not over.
@@ -89,6 +92,15 @@ impl Memory {
 impl Ledger for Memory {
     fn view(&mut self) -> LedgerView {
         self.view.clone()
+    }
+
+    fn carry(&mut self, leap: Leap, _: Timestamp) {
+        for part in self.view.workspaces.values_mut() {
+            let part = Arc::make_mut(part);
+            let Carried { changes, mainline } = leap.of(part);
+            part.changes.extend(changes);
+            part.mainline = mainline.or(part.mainline.take());
+        }
     }
 
     fn commit(&mut self, plan: &Plan, now: Timestamp) {

@@ -8,7 +8,7 @@ use crosswatch_core::model::ledger_view::{Approval, Rebuild};
 use crosswatch_core::model::plan::{Decision, Held};
 use crosswatch_core::model::time::{Span, Timestamp};
 
-use crate::checks::Books;
+use crate::checks::{Books, SLEEP};
 use crate::ci::Ci;
 use crate::daemon::Daemon;
 use crate::ledger::Ledger;
@@ -42,6 +42,9 @@ pub struct Simulation<'l> {
     /// What the machine's clock is ahead by.
     ahead: i64,
     jumped_at: Option<Timestamp>,
+    /// The clock jumped, or the daemon began anew, since its last pass.
+    leapt: bool,
+    began: bool,
     world: World,
     ci: Ci,
     wire: Vec<OnItsWay>,
@@ -66,6 +69,8 @@ impl<'l> Simulation<'l> {
             truly: START,
             ahead: 0,
             jumped_at: None,
+            leapt: false,
+            began: false,
             world: World::new(&mut random, START),
             ci: Ci::default(),
             wire: Vec::new(),
@@ -179,12 +184,14 @@ impl<'l> Simulation<'l> {
             2 => self.ahead = 0,
             _ => {
                 // Builds go on while the machine sleeps.
-                self.truly = self.truly + Span::hours(8);
+                self.truly = self.truly + SLEEP;
+                self.books.sleeps.push(self.truly);
                 self.ci.progress(random, false, self.truly);
             }
         }
         self.books.seen.insert("a jump of the clock".to_owned());
         self.jumped_at = Some(self.truly);
+        self.leapt = true;
     }
 
     /// Somebody approves what is shown, or asks for something.
@@ -230,6 +237,7 @@ impl<'l> Simulation<'l> {
         let now = self.now();
         self.books.seen.insert("a crash".to_owned());
         self.ledger.crash(now);
+        self.began = true;
         self.daemon = self.daemon.take().map(|daemon| daemon.crash(now));
         // It looks at its rows before anything else can happen.
         let daemon = self.daemon.as_mut().expect("a daemon");
@@ -286,7 +294,14 @@ impl<'l> Simulation<'l> {
                 }
                 Ok(false)
             }
-            2 => daemon.pass(self.ledger, &mut self.books, random, &self.world, faults),
+            2 => {
+                if std::mem::take(&mut self.leapt) & std::mem::take(&mut self.began) {
+                    // A daemon that was not there cannot know what the clock did.
+                    self.books.unnoticed = Some(truly);
+                }
+                self.books.now(truly);
+                daemon.pass(self.ledger, &mut self.books, random, &self.world, faults)
+            }
             _ => {
                 let (ledger, ci, wire) = (&mut *self.ledger, &mut self.ci, &mut self.wire);
                 let mut outside = sending::Outside { random, ledger, ci, wire, faults, now, truly };
