@@ -1,5 +1,6 @@
 //! What a ledger promises, on SQLite and on PostgreSQL.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crosswatch::clock::Clock;
@@ -7,12 +8,13 @@ use crosswatch::ledger::{BuildFilter, Came, DeliveryRow, HookRow, Ledger, Ledger
 use crosswatch::store::Store;
 use crosswatch_core::model::build::{Cause, RequestId, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
-use crosswatch_core::model::ledger_view::{Approval, AttemptView};
+use crosswatch_core::model::leap::Leap;
+use crosswatch_core::model::ledger_view::{Approval, AttemptView, MainlineFacts};
 use crosswatch_core::model::plan::Superseded;
 use crosswatch_core::model::report::{Status, StatusKey, StatusState};
 use crosswatch_core::model::time::{Span, Timestamp};
 
-use super::plans::{AT, build, change, plan, set};
+use super::plans::{AT, build, change, facts, plan, set};
 use crate::support::postgres::Server;
 
 fn workspace() -> Name {
@@ -111,6 +113,37 @@ async fn a_clock_that_jumps_takes_no_lease(ledger: Ledger, store: Store, clock: 
     assert!(ledger.renew(&term).await.is_err());
     other.release(&new).await.expect("released");
     ledger.lead("a").await.expect("nobody waits for what was given back");
+}
+
+async fn what_a_leap_carries_along_is_stored(ledger: Ledger, store: Store, clock: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let mut noted = plan(Vec::new());
+    let (recorded, many) = (build(ledger.id(), 1).fingerprint.expect("a fingerprint"), 1_001);
+    let part = Arc::make_mut(&mut noted.workspaces[0]);
+    part.facts = (1..=many).map(facts).collect();
+    part.mainline = Some(MainlineFacts {
+        recorded,
+        fingerprint: recorded,
+        moved_at: AT,
+        gathering_since: AT - Span::days(2),
+        heads: Vec::new().into(),
+        partly: BTreeMap::new(),
+    });
+    ledger.commit(&term, &noted).await.expect("committed");
+    let leap = Leap { from: AT, by: Span::hours(8) };
+    ledger.carry(&term, leap).await.expect("carried");
+    ledger.carry(&term, leap).await.expect("carried");
+    let again = Ledger::open(store, clock).await.expect("opened");
+    again.look().await.expect("read");
+    assert_eq!(again.view(), ledger.view());
+    let part = &ledger.view().workspaces["w"];
+    let (later, seen) = (AT + leap.by, &part.changes[&change(many)]);
+    assert_eq!((part.changes.len(), seen.first_seen, seen.head_moved_at), (1_001, later, later));
+    let mainline = part.mainline.as_ref().expect("a mainline");
+    assert_eq!((mainline.moved_at, mainline.gathering_since), (later, AT - Span::days(2)));
+    ledger.release(&term).await.expect("released");
+    again.lead("b").await.expect("leads");
+    assert!(ledger.carry(&term, Leap { from: later, ..leap }).await.is_err(), "it leads no more");
 }
 
 async fn late_marks_change_nothing(ledger: Ledger, _: Store, _: Clock) {
@@ -406,6 +439,7 @@ on_both!(
     once_however_often_committed,
     a_stolen_lease_writes_nothing,
     a_clock_that_jumps_takes_no_lease,
+    what_a_leap_carries_along_is_stored,
     late_marks_change_nothing,
     superseded_attempts_are_dropped_or_cancelled,
     a_decision_of_who_led_meanwhile_is_no_longer_ours,

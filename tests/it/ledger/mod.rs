@@ -2,5 +2,6 @@
 
 mod conformance;
 mod file;
+mod leap;
 mod plans;
 mod simulation;

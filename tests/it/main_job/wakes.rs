@@ -1,16 +1,11 @@
 //! Wakes only bring looks forward.
 
-use std::sync::Arc;
-
-use crosswatch::board::{Board, Wake, World};
 use crosswatch::clock::Clock;
-use crosswatch::ledger::Ledger;
-use crosswatch::pass::Runner;
-use crosswatch::store::Store;
 use crosswatch::task::Tasks;
 use crosswatch_core::model::time::Span;
 
 use crate::support::eventually;
+use crate::support::passes::{ledger, runner};
 use crate::support::site::Site;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,32 +25,9 @@ async fn without_any_wake_everything_is_still_built() {
 async fn ten_thousand_wakes_a_second_make_at_most_twenty_passes() {
     let dir = tempfile::tempdir().expect("a folder");
     let clock = Clock::system();
-    let store = Store::sqlite(&dir.path().join("ledger.sqlite")).await.expect("a store");
-    let ledger = Ledger::open(store, clock.clone()).await.expect("a ledger");
-    let term = ledger.lead("test").await.expect("the lease");
-    let text = format!(
-        "version: 1\nstate_dir: {}\nforges: {{}}\nci: {{}}\nworkspaces: []\n",
-        dir.path().display()
-    );
-    let path = dir.path().join("workspaces.yaml");
-    let settings = crosswatch::config::parse(&text, &path).expect("a configuration");
-    let wake = Wake::new();
-    let (publish, publications) = tokio::sync::watch::channel(None);
-    let (_keep, term) = tokio::sync::watch::channel(Some(term));
-    let runner = Runner {
-        world: World::new(Arc::new(settings), wake.clone()),
-        ledger,
-        term,
-        wake: wake.clone(),
-        outbox: Wake::new(),
-        reporter: Wake::new(),
-        publish,
-        board: Board::default(),
-        first: Arc::default(),
-        clock: clock.clone(),
-        alive: Box::new(|| {}),
-        longest: None,
-    };
+    let (ledger, term) = ledger(dir.path(), clock.clone()).await;
+    let (runner, publications) = runner(dir.path(), &ledger, &term, clock.clone());
+    let wake = runner.wake.clone();
     let tasks = Tasks::new();
     tasks.spawn("pass", runner.run());
     let number = || publications.borrow().as_ref().map_or(0, |published| published.number);

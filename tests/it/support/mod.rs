@@ -6,6 +6,7 @@ pub mod buildbot;
 pub mod git_http;
 pub mod git_repo;
 pub mod ordinary;
+pub mod passes;
 pub mod postgres;
 pub mod proxy;
 pub mod site;
