@@ -76,6 +76,14 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     unsettled(last, &mut scope.repositories);
     let empty = WorkspaceLedger::EMPTY;
     let before = earlier.ledger.workspaces.get(&view.settings.id).map_or(&empty, |ledger| ledger);
+    // Sets that are partly merged concern the mainline, of whichever changes they are, also where only
+    // its own quiet time is over.
+    let partly = |ledger: &WorkspaceLedger| {
+        ledger.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty())
+    };
+    if partly(before) || partly(view.ledger) {
+        return None;
+    }
     if !std::ptr::eq(before, view.ledger) {
         recorded(before, view.ledger, &mut scope.repositories)?;
     }
@@ -115,11 +123,7 @@ fn recorded(
     let undecided = |ledger: &WorkspaceLedger| {
         ledger.changes.values().any(|facts| facts.adopted == Adopted::Undecided)
     };
-    // Sets that are partly merged concern the mainline, of whichever changes they are.
-    let partly = |ledger: &WorkspaceLedger| {
-        ledger.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty())
-    };
-    if !same || undecided(before) || undecided(now) || partly(before) || partly(now) {
+    if !same || undecided(before) || undecided(now) {
         return None;
     }
     let looks = before.looks.symmetric_difference(&now.looks);

@@ -39,6 +39,23 @@ fn it_is_recorded_and_not_built_and_pushes_gather() {
 }
 
 #[test]
+fn the_end_of_its_quiet_time_alone_does_not_forget_a_set_that_is_merged_in_part() {
+    let mut world = World::new(&["a", "b", "c", "d", "e", "f"]);
+    world.push("a#1", &["b#1"]);
+    world.push("b#1", &[]);
+    world.run(0);
+    assert_eq!(world.run(90), ["a#1"]);
+    world.finish(Verdict::Success);
+    world.merge("b#1");
+    world.run(0);
+    world.run(119);
+    assert_eq!(world.decision("mainline"), "held: Settling");
+    // Nothing at all moves from here on.
+    world.snapshot.at = Timestamp(world.snapshot.at.0 + 1000);
+    assert_eq!(world.decision("mainline"), "held: PartlyMerged");
+}
+
+#[test]
 fn a_failed_update_blocks_it_alone_and_a_pending_one_holds_it() {
     let mut world = World::new(&["a"]);
     world.push_base("a");
