@@ -95,7 +95,8 @@ impl Driver {
                 () = self.wake.woken() => {}
                 Some((id, changed)) = acts.next(), if !acts.is_empty() => {
                     let limits = Limits::default();
-                    outbox::step(&mut state, Event::Done(id), &limits, self.clock.now());
+                    let (now, passed) = (self.clock.now(), self.clock.steady());
+                    outbox::step(&mut state, Event::Done(id), &limits, now, passed);
                     if changed {
                         self.pass.wake();
                     }
@@ -118,7 +119,7 @@ impl Driver {
         let event = Event::Rows(rows.iter().map(row).collect());
         let by_id: BTreeMap<RequestId, OutboxRow> =
             rows.into_iter().map(|row| (row.request.request_id, row)).collect();
-        for effect in outbox::step(state, event, &limits, now) {
+        for effect in outbox::step(state, event, &limits, now, self.clock.steady()) {
             let (Effect::Send(id) | Effect::Ask(id) | Effect::Cancel(id) | Effect::GiveUp(id)) =
                 effect;
             let parts = by_id.get(&id).and_then(|row| {
@@ -159,7 +160,8 @@ impl Driver {
         let Ok(rows) = self.ledger.outbox().await else { return };
         let ids =
             rows.iter().filter(|row| row.ci == *ci).map(|row| row.request.request_id).collect();
-        outbox::step(state, Event::Hint(ids), &Limits::default(), self.clock.now());
+        let (now, passed) = (self.clock.now(), self.clock.steady());
+        outbox::step(state, Event::Hint(ids), &Limits::default(), now, passed);
     }
 }
 

@@ -15,5 +15,4 @@ pub mod polling;
 pub mod renewal;
 pub mod report;
 pub mod slots;
-pub mod steady;
 pub mod suspicion;

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::steady::Steady;
 use crate::model::build::{Priority, RequestId, Stage, Verdict};
 use crate::model::identity::Name;
 use crate::model::time::{Span, Timestamp};
@@ -16,12 +15,12 @@ const STRAGGLER: Span = Span::seconds(5);
 /// Wait after a send that was surely not taken, and the longest.
 pub const RESEND: (Span, Span) = (Span::seconds(5), Span::minutes(5));
 
-/// What is under way in this process. Waits are measured by what passes while it lives, so a clock
-/// that jumps ends none of them and makes none endless.
+/// What is under way in this process. Waits are measured by what passes while it lives (`passed`, by a
+/// clock that nobody can set), so a clock that jumps ends none of them and makes none endless.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     busy: BTreeSet<RequestId>,
-    clock: Steady,
+    passed: Span,
     asked_at: BTreeMap<RequestId, Span>,
     /// When a request that was found on its way cannot arrive any more.
     arrived_at: BTreeMap<RequestId, Span>,
@@ -34,7 +33,7 @@ impl State {
     /// restart.
     pub fn overdue(&self, id: &RequestId, ci: &CiLimits) -> bool {
         let taken = self.taken_at.get(id);
-        taken.is_some_and(|taken| self.clock.passed().0 - taken.0 >= ci.lost_after.0)
+        taken.is_some_and(|taken| self.passed.0.saturating_sub(taken.0) >= ci.lost_after.0)
     }
 }
 
@@ -111,9 +110,15 @@ pub enum Effect {
     GiveUp(RequestId),
 }
 
-/// Advances the outbox.
-pub fn step(state: &mut State, event: Event, limits: &Limits, now: Timestamp) -> Vec<Effect> {
-    let passed = state.clock.look(now);
+/// Advances the outbox; `passed` is what passed since some beginning.
+pub fn step(
+    state: &mut State,
+    event: Event,
+    limits: &Limits,
+    now: Timestamp,
+    passed: Span,
+) -> Vec<Effect> {
+    state.passed = passed;
     match event {
         Event::Rows(rows) => look(state, &rows, limits, now),
         Event::Done(id) => {
@@ -139,7 +144,7 @@ fn look(state: &mut State, rows: &[Row], limits: &Limits, now: Timestamp) -> Vec
     state.asked_at.retain(|id, _| open.contains(id));
     state.arrived_at.retain(|id, _| open.contains(id));
     state.taken_at.retain(|id, _| open.contains(id));
-    let passed = state.clock.passed();
+    let passed = state.passed;
     let mut effects = Vec::new();
     for row in rows.iter().filter(|row| in_flight(row.stage) && !state.busy.contains(&row.id)) {
         let Some(ci) = limits.ci.get(&row.ci) else { continue };
@@ -332,10 +337,14 @@ mod tests {
             row(2, "a", Stage::Queued),
             row(3, "b", Stage::Queued),
         ];
-        let effects = step(&mut state, Event::Rows(rows.clone()), &limits(), Timestamp(10));
+        let effects =
+            step(&mut state, Event::Rows(rows.clone()), &limits(), Timestamp(10), Span(10));
         let ids: Vec<Effect> = [1, 3].map(|n| Effect::Send(RequestId([n; 16]))).into();
         assert_eq!(effects, ids);
-        assert!(step(&mut state, Event::Rows(rows), &limits(), Timestamp(11)).is_empty(), "busy");
+        assert!(
+            step(&mut state, Event::Rows(rows), &limits(), Timestamp(11), Span(11)).is_empty(),
+            "busy"
+        );
     }
 
     #[test]
@@ -343,11 +352,13 @@ mod tests {
         let mut found = row(1, "a", Stage::Sending);
         found.sending_deadline = Some(Timestamp(20_000));
         let mut state = State::default();
-        let early =
-            step(&mut state, Event::Rows(vec![found.clone()]), &limits(), Timestamp(24_999));
-        assert!(early.is_empty());
-        let later =
-            step(&mut state, Event::Rows(vec![found.clone()]), &limits(), Timestamp(25_000));
+        let mut at = |time: u64| {
+            let rows = Event::Rows(vec![found.clone()]);
+            step(&mut state, rows, &limits(), Timestamp(time.cast_signed()), Span(time))
+        };
+        assert!(at(1_000).is_empty());
+        assert!(at(24_999).is_empty());
+        let later = at(25_000);
         assert_eq!(later, vec![Effect::Ask(found.id)]);
         let ci = limits().ci.get("ci").copied().expect("the CI");
         assert_eq!(heard(&found, &Said::Never, &ci, false), Mark::Queued);
@@ -373,44 +384,53 @@ mod tests {
         let limits = limits();
         let ci = limits.ci.get("ci").copied().expect("the CI");
         let start = Timestamp(1_790_000_000_000);
-        let look = |state: &mut State, row: &Row, now| {
-            step(state, Event::Rows(vec![row.clone()]), &limits, now)
+        let look = |state: &mut State, row: &Row, now, passed| {
+            step(state, Event::Rows(vec![row.clone()]), &limits, now, Span::seconds(passed))
+        };
+        let done = |state: &mut State, row: &Row, passed| {
+            step(state, Event::Done(row.id), &limits, start, Span::seconds(passed));
         };
         let sent = row(1, "a", Stage::Sent);
         let mut state = State::default();
         for jump in [start, start + Span::days(1), start] {
-            look(&mut state, &sent, jump);
+            look(&mut state, &sent, jump, 0);
             assert!(!state.overdue(&sent.id, &ci), "{jump}");
         }
-        for minute in 1..=10 {
-            look(&mut state, &sent, start + Span::minutes(minute));
-        }
+        look(&mut state, &sent, start + Span::days(1), 599);
+        assert!(!state.overdue(&sent.id, &ci), "a second is left");
+        look(&mut state, &sent, start - Span::days(1), 600);
         assert!(state.overdue(&sent.id, &ci), "ten minutes passed");
 
         let mut sending = row(1, "a", Stage::Sending);
         sending.sending_deadline = Some(start + Span::days(1));
         let mut state = State::default();
-        assert!(look(&mut state, &sending, start).is_empty(), "it may still arrive");
-        let asked = look(&mut state, &sending, start + Span::seconds(35));
+        assert!(look(&mut state, &sending, start, 0).is_empty(), "it may still arrive");
+        let asked = look(&mut state, &sending, start + Span::seconds(35), 35);
         assert_eq!(asked, vec![Effect::Ask(sending.id)], "no request is on its way for a day");
-        step(&mut state, Event::Done(sending.id), &limits, start + Span::seconds(36));
-        assert!(look(&mut state, &sending, start - Span::days(1)).is_empty(), "it was just asked");
-        let again = look(&mut state, &sending, start - Span::days(1) + Span::seconds(5));
+        done(&mut state, &sending, 36);
+        assert!(
+            look(&mut state, &sending, start - Span::days(1), 36).is_empty(),
+            "it was just asked"
+        );
+        let again = look(&mut state, &sending, start - Span::days(1), 41);
         assert_eq!(again, vec![Effect::Ask(sending.id)]);
 
         let resent = row(1, "a", Stage::Queued);
         let later = start - Span::days(1) + Span::seconds(20);
-        step(&mut state, Event::Done(sending.id), &limits, later);
-        assert_eq!(look(&mut state, &resent, later), vec![Effect::Send(resent.id)]);
-        step(&mut state, Event::Done(sending.id), &limits, later);
+        done(&mut state, &sending, 50);
+        assert_eq!(look(&mut state, &resent, later, 50), vec![Effect::Send(resent.id)]);
+        done(&mut state, &sending, 50);
         sending.sending_deadline = Some(later + Span::seconds(30));
         let next = later + Span::seconds(10);
-        assert!(look(&mut state, &sending, next).is_empty(), "the new request may still arrive");
+        assert!(
+            look(&mut state, &sending, next, 60).is_empty(),
+            "the new request may still arrive"
+        );
 
         let mut queued = row(1, "a", Stage::Queued);
         queued.not_before = Some(start + Span::minutes(5));
-        assert!(look(&mut State::default(), &queued, start).is_empty());
-        let back = look(&mut State::default(), &queued, start - Span::days(1));
+        assert!(look(&mut State::default(), &queued, start, 0).is_empty());
+        let back = look(&mut State::default(), &queued, start - Span::days(1), 0);
         assert_eq!(back, vec![Effect::Send(queued.id)]);
     }
 }

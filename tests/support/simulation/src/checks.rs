@@ -83,7 +83,7 @@ impl Books {
             .any(|(id, approved, heads)| id == workspace && approved == subject && heads == set)
     }
 
-    /// A pass begins.
+    /// What time it truly is.
     pub fn now(&mut self, truly: Timestamp) {
         self.truly = truly;
     }

@@ -95,6 +95,12 @@ impl<'l> Simulation<'l> {
         Timestamp(self.truly.0 + self.ahead)
     }
 
+    /// What passed while the machine was awake.
+    fn passed(&mut self) -> Span {
+        self.books.now(self.truly);
+        self.books.awake_since(Timestamp::default())
+    }
+
     fn daemon(&mut self) -> &mut Daemon {
         self.daemon.as_mut().expect("a daemon")
     }
@@ -156,11 +162,17 @@ impl<'l> Simulation<'l> {
             21 if random.once_in(5) => self.jump(random),
             22 => {
                 let builds: Vec<_> = self.ci.builds.keys().copied().collect();
-                let now = self.now();
+                let (now, passed) = (self.now(), self.passed());
                 let daemon = self.daemon();
                 let hint = crosswatch_core::control::outbox::Event::Hint(builds);
                 let limits = sending::limits();
-                crosswatch_core::control::outbox::step(&mut daemon.outbox, hint, &limits, now);
+                crosswatch_core::control::outbox::step(
+                    &mut daemon.outbox,
+                    hint,
+                    &limits,
+                    now,
+                    passed,
+                );
             }
             _ => {}
         }
@@ -234,7 +246,7 @@ impl<'l> Simulation<'l> {
     }
 
     fn crash(&mut self) {
-        let now = self.now();
+        let (now, passed) = (self.now(), self.passed());
         self.books.seen.insert("a crash".to_owned());
         self.ledger.crash(now);
         self.began = true;
@@ -245,7 +257,7 @@ impl<'l> Simulation<'l> {
         let event = crosswatch_core::control::outbox::Event::Rows(rows);
         let limits = sending::limits();
         let effects =
-            crosswatch_core::control::outbox::step(&mut daemon.outbox, event, &limits, now);
+            crosswatch_core::control::outbox::step(&mut daemon.outbox, event, &limits, now, passed);
         daemon.todo.extend(effects);
     }
 
@@ -277,7 +289,7 @@ impl<'l> Simulation<'l> {
 
     /// One task; whether the daemon crashed in it.
     fn task(&mut self, task: u64, random: &mut Random, faults: bool) -> Result<bool, Failure> {
-        let (now, truly) = (self.now(), self.truly);
+        let (now, truly, passed) = (self.now(), self.truly, self.passed());
         let jumped = self.jumped_at.is_some_and(|at| truly.since(at) < Span::hours(1));
         let daemon = self.daemon.as_mut().expect("a daemon");
         daemon.snapshot.at = now;
@@ -299,12 +311,12 @@ impl<'l> Simulation<'l> {
                     // A daemon that was not there cannot know what the clock did.
                     self.books.unnoticed = Some(truly);
                 }
-                self.books.now(truly);
                 daemon.pass(self.ledger, &mut self.books, random, &self.world, faults)
             }
             _ => {
                 let (ledger, ci, wire) = (&mut *self.ledger, &mut self.ci, &mut self.wire);
-                let mut outside = sending::Outside { random, ledger, ci, wire, faults, now, truly };
+                let mut outside =
+                    sending::Outside { random, ledger, ci, wire, faults, now, truly, passed };
                 match daemon.send(&mut outside) {
                     Ok(()) => Ok(false),
                     Err(Stop::Crashed) => Ok(true),

@@ -34,6 +34,8 @@ pub struct Outside<'a> {
     pub faults: bool,
     pub now: Timestamp,
     pub truly: Timestamp,
+    /// What passed while the machine was awake.
+    pub passed: Span,
 }
 
 /// Why it went no further.
@@ -71,7 +73,13 @@ impl Daemon {
         let limits = limits();
         let rows = outside.ledger.rows();
         let event = outbox::Event::Rows(rows.iter().map(|(row, _)| row.clone()).collect());
-        self.todo.extend(outbox::step(&mut self.outbox, event, &limits, outside.now));
+        self.todo.extend(outbox::step(
+            &mut self.outbox,
+            event,
+            &limits,
+            outside.now,
+            outside.passed,
+        ));
         for effect in std::mem::take(&mut self.todo) {
             if outside.faults && outside.random.once_in(3) {
                 self.todo.push(effect);
@@ -99,7 +107,13 @@ impl Daemon {
                     }
                 }
             }
-            outbox::step(&mut self.outbox, outbox::Event::Done(id), &limits, outside.now);
+            outbox::step(
+                &mut self.outbox,
+                outbox::Event::Done(id),
+                &limits,
+                outside.now,
+                outside.passed,
+            );
         }
         Ok(())
     }
