@@ -9,6 +9,7 @@
     clippy::disallowed_methods,
     reason = "a benchmark measures the time that the world takes"
 )]
+#![expect(clippy::disallowed_types, reason = "each size is measured in a process of its own")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, ExitCode};

@@ -4,6 +4,7 @@
 mod commit;
 mod deliveries;
 mod error;
+mod known;
 mod lease;
 mod outbox;
 mod people;
@@ -22,6 +23,7 @@ use crosswatch_core::model::plan::WorkspacePlan;
 use sqlx::{Any, Row as _, Transaction};
 
 use commit::Touched;
+use known::Known;
 use lease::Sighting;
 
 pub use commit::Committed;
@@ -47,6 +49,8 @@ pub struct Ledger {
     view: Arc<Mutex<Arc<LedgerView>>>,
     /// The last plan of each workspace, by its id, whose decisions are stored.
     stored: Arc<Mutex<Stored>>,
+    /// What parts that were read have in common.
+    known: Arc<Mutex<Known>>,
     /// Held while a part of the view is read, so that an older reading never replaces a newer one.
     reading: Arc<tokio::sync::Mutex<()>>,
     /// The lease of the daemon that leads in place of this one.
@@ -91,6 +95,7 @@ impl Ledger {
             clock,
             id,
             view: Arc::default(),
+            known: Arc::default(),
             reading: Arc::default(),
             stored: Arc::default(),
             sighted: Arc::default(),

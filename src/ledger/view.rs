@@ -14,6 +14,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::commit::Touched;
+use super::known::Known;
 use super::rows::Rows;
 use super::{Ledger, LedgerError};
 
@@ -28,6 +29,7 @@ impl Ledger {
     /// Reads the whole view anew; whoever led meanwhile may have stored other decisions.
     pub(super) async fn reload_all(&self) -> Result<(), LedgerError> {
         *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known::default();
         let rows = sqlx::query(
             "SELECT workspace FROM looks UNION SELECT workspace FROM change_facts \
              UNION SELECT workspace FROM mainline_facts UNION SELECT workspace FROM attempts \
@@ -83,8 +85,17 @@ impl Ledger {
                 attempts.push((*subject, self.read_attempts(&plan.id, Some(subject)).await?));
             }
             self.change(&plan.id, |part| {
-                part.looks.extend(plan.looks.iter().cloned());
-                part.changes.extend(plan.facts.iter().cloned());
+                // What comes at once and in order takes half the room.
+                if part.looks.is_empty() {
+                    part.looks = plan.looks.iter().cloned().collect();
+                } else {
+                    part.looks.extend(plan.looks.iter().cloned());
+                }
+                if part.changes.is_empty() {
+                    part.changes = plan.facts.iter().cloned().collect();
+                } else {
+                    part.changes.extend(plan.facts.iter().cloned());
+                }
                 if let Some(facts) = &plan.mainline {
                     part.mainline = Some(facts.clone());
                 }
@@ -187,7 +198,8 @@ impl Ledger {
             Some(row) => Some(row.try_get(0).map_err(self.sql())?),
             None => None,
         };
-        Ok(part)
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.shared(part))
     }
 
     /// Attempts of a workspace, or of one subject of it.

@@ -123,7 +123,8 @@ impl Life {
     /// Lives until it is dropped.
     pub async fn run(mut self) {
         let name = self.settings.name.clone();
-        self.recover().await;
+        // Boxed, as what follows: there may be a thousand of these that wait, and few that do something.
+        Box::pin(self.recover()).await;
         let mut granted = self.slots.changes();
         self.publish();
         loop {
@@ -154,7 +155,7 @@ impl Life {
             };
             let mut effects = VecDeque::from(self.step(event));
             while let Some(effect) = effects.pop_front() {
-                self.carry(effect, &mut effects).await;
+                Box::pin(self.carry(effect, &mut effects)).await;
                 self.publish();
             }
             self.publish();

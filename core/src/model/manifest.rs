@@ -135,7 +135,10 @@ impl Manifest {
             package.depends_on.sort();
             package.depends_on.dedup();
         }
-        Ok(Self { packages: packages.into_iter().map(Arc::new).collect(), definitions })
+        let mut packages: Vec<Arc<Package>> = packages.into_iter().map(Arc::new).collect();
+        // It took over the room of a list whose entries were many times larger.
+        packages.shrink_to_fit();
+        Ok(Self { packages, definitions })
     }
 
     /// This manifest with what `newer` has besides. An update that ended with a failure may have
