@@ -102,8 +102,8 @@ fn a_clock_that_is_put_right_makes_nothing_stale() {
     assert_eq!(world.run(30), ["a#1"], "forth and back is as if nothing had been");
 }
 
-#[test]
-fn a_leap_ends_no_wait_for_a_merged_dependency() {
+/// A change that waits for a merged dependency to arrive in the mainline.
+fn waiting() -> World {
     let mut world = World::new(&["o/a", "o/b"]);
     world.push("o/a#1", &["o/b#1"]);
     world.push("o/b#1", &[]);
@@ -113,6 +113,12 @@ fn a_leap_ends_no_wait_for_a_merged_dependency() {
     let base = Some("main".into());
     world.become_of("o/b#1", crate::model::change::Fate::Merged { commit, base });
     world.run(120);
+    world
+}
+
+#[test]
+fn a_leap_ends_no_wait_for_a_merged_dependency() {
+    let mut world = waiting();
     for _ in 0..2 {
         ahead(&mut world, Span::hours(8));
         assert_eq!(world.run(60), [""; 0]);
@@ -160,15 +166,7 @@ fn a_rebuild_is_one_build_whatever_the_clock_does() {
 
 #[test]
 fn waiting_for_a_merged_dependency_ends_though_the_clock_went_back() {
-    let mut world = World::new(&["o/a", "o/b"]);
-    world.push("o/a#1", &["o/b#1"]);
-    world.push("o/b#1", &[]);
-    world.run(0);
-    world.close("o/b#1");
-    let commit = Some(world.fresh_oid());
-    let base = Some("main".into());
-    world.become_of("o/b#1", crate::model::change::Fate::Merged { commit, base });
-    world.run(120);
+    let mut world = waiting();
     assert_eq!(world.decision("o/a#1"), "held: Mainline");
     back(&mut world);
     world.run(0);
