@@ -22,6 +22,7 @@ mod queues;
 mod readings;
 mod reports;
 mod saved;
+mod scope;
 mod sets;
 pub(crate) mod settings;
 mod table;

@@ -1,0 +1,56 @@
+//! What is decided again after a move: the plans of all that it cannot matter to stay the very same.
+
+use std::sync::Arc;
+
+use super::world::{World, subject};
+use crate::model::plan::SubjectPlan;
+
+const PATHS: [&str; 8] = ["o/a", "o/b", "o/c", "o/d", "o/e", "o/f", "o/g", "o/h"];
+
+fn kept(world: &mut World, text: &str) -> Arc<SubjectPlan> {
+    let made = world.plan();
+    let planned = made.workspaces.first().and_then(|plan| plan.subject(&subject(text)));
+    Arc::clone(planned.unwrap_or_else(|| panic!("no plan of {text}")))
+}
+
+/// A chain of three, and others of their own, all of which are built and have their verdicts in mind.
+fn world() -> World {
+    let mut world = World::new(&PATHS);
+    world.push("o/a#1", &["o/b#1"]);
+    world.push("o/b#1", &["o/c#1"]);
+    for text in ["o/c#1", "o/d#1", "o/e#1", "o/f#1"] {
+        world.push(text, &[]);
+    }
+    world.run(0);
+    world.run(90);
+    world.run(90);
+    world
+}
+
+#[test]
+fn a_push_leaves_alone_what_nothing_ties_to_it() {
+    let mut world = world();
+    let all = ["o/a#1", "o/b#1", "o/c#1", "o/d#1", "o/e#1", "o/f#1"];
+    for (moved, again) in [("o/c#1", &all[..3]), ("o/a#1", &all[..3]), ("o/e#1", &all[4..5])] {
+        let before: Vec<_> = all.iter().map(|text| kept(&mut world, text)).collect();
+        world.push(moved, if moved == "o/a#1" { &["o/b#1"] } else { &[] });
+        for (text, before) in all.iter().zip(before) {
+            let same = Arc::ptr_eq(&before, &kept(&mut world, text));
+            assert_eq!(same, !again.contains(text), "{text} after a push to {moved}");
+        }
+        world.run(0);
+        world.run(90);
+    }
+}
+
+#[test]
+fn what_a_text_named_before_is_decided_again_with_it() {
+    let mut world = world();
+    assert_eq!(world.decision("o/c#1"), "covered: o/a#1");
+    let other = kept(&mut world, "o/d#1");
+    world.push("o/b#1", &[]);
+    world.run(0);
+    world.run(90);
+    assert_eq!(world.decision("o/c#1"), "build");
+    assert!(Arc::ptr_eq(&other, &kept(&mut world, "o/d#1")));
+}
