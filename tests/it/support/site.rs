@@ -332,9 +332,14 @@ impl Daemon {
         let daemon = Path::new("/proc").join(self.id().to_string());
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
-        // The kernel kills the daemon when its parent dies.
+        // The kernel kills the daemon when its parent dies. Its first thread may be over while others still
+        // have its files, and with them the lock of the state directory.
         let lives = || {
-            std::fs::read_to_string(daemon.join("stat")).is_ok_and(|stat| !stat.contains(") Z "))
+            let threads = std::fs::read_dir(daemon.join("task")).into_iter().flatten().flatten();
+            let over = |stat: String| stat.contains(") Z ") || stat.contains(") X ");
+            let mut stats =
+                threads.map(|thread| std::fs::read_to_string(thread.path().join("stat")));
+            stats.any(|stat| stat.is_ok_and(|stat| !over(stat)))
         };
         while lives() {
             std::thread::yield_now();
