@@ -22,7 +22,6 @@ use crosswatch_core::model::change::{
 use crosswatch_core::model::common::Common;
 use crosswatch_core::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crosswatch_core::model::ledger_view::{LedgerView, WorkspaceLedger};
-use crosswatch_core::model::locator::Locator;
 use crosswatch_core::model::manifest::{Manifest, Package, Vcs};
 use crosswatch_core::model::observed::Observed;
 use crosswatch_core::model::plan::{Plan, WorkspacePlan};
@@ -188,18 +187,8 @@ impl World {
                 Arc::new(own)
             })
             .collect();
-        let locator = Arc::new(Locator::new(&settings));
         let mut world = Self {
-            snapshot: Snapshot {
-                at: Timestamp(START),
-                settings: Arc::new(settings),
-                locator,
-                workspaces: Arc::default(),
-                repositories: Arc::default(),
-                answers: Arc::default(),
-                by_first_names: false,
-                times: Arc::default(),
-            },
+            snapshot: Snapshot::unread(Timestamp(START), Arc::new(settings)),
             ledger: LedgerView { ledger_id: "bench".to_owned(), workspaces: BTreeMap::new() },
             next_oid: 1,
             seed: 1,

@@ -30,16 +30,7 @@ pub struct World {
 impl World {
     /// A world of which nothing is known but the settings.
     pub fn new(settings: Arc<Settings>, wake: Wake) -> Self {
-        let parts = Snapshot {
-            at: Timestamp(0),
-            locator: Arc::new(Locator::new(&settings)),
-            settings,
-            workspaces: Arc::default(),
-            repositories: Arc::default(),
-            answers: Arc::default(),
-            by_first_names: false,
-            times: Arc::default(),
-        };
+        let parts = Snapshot::unread(Timestamp(0), settings);
         Self { parts: Arc::new(Mutex::new(parts)), packages: Arc::default(), wake }
     }
 

@@ -37,6 +37,22 @@ pub struct Snapshot {
     pub times: Arc<BTreeMap<RepositoryId, Times>>,
 }
 
+impl Snapshot {
+    /// A world of which nothing was read yet.
+    pub fn unread(at: Timestamp, settings: Arc<Settings>) -> Self {
+        Self {
+            at,
+            locator: Arc::new(Locator::new(&settings)),
+            settings,
+            workspaces: Arc::default(),
+            repositories: Arc::default(),
+            answers: Arc::default(),
+            by_first_names: false,
+            times: Arc::default(),
+        }
+    }
+}
+
 /// When a repository was read, and when it is looked at next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {

@@ -17,7 +17,7 @@ use crate::model::time::Span;
 use crate::references::Finding;
 
 use super::attempts::{self, Due};
-use super::candidate::{self, Because, Gate, Standing, Undecided};
+use super::candidate::{self, Because, Gate, Settled, Standing, Undecided};
 use super::decided::Decided;
 use super::fingerprint;
 use super::holds::last_moved;
@@ -177,7 +177,18 @@ pub(crate) fn undecided(set: &ChangeSet) -> Decision {
     }
 }
 
-impl Deciding<'_, '_> {
+impl<'a> Deciding<'_, 'a> {
+    /// The same by the manifest of a candidate.
+    pub(crate) fn with<'s>(&'s self, settled: &'s Settled<'a>) -> Deciding<'s, 'a> {
+        Deciding {
+            tracked: &settled.tracked,
+            graph: &settled.graph,
+            manifest: Some(settled.manifest),
+            difference: settled.plan.difference.as_ref(),
+            ..*self
+        }
+    }
+
     pub(crate) fn packages(&self, id: &ChangeId) -> Vec<Name> {
         let Some(repository) = self.tracked.repositories.get(&id.repository) else {
             return Vec::new();
@@ -228,13 +239,7 @@ impl Deciding<'_, '_> {
         };
         match standing {
             Standing::Settled(settled) => {
-                let own = Deciding {
-                    tracked: &settled.tracked,
-                    graph: &settled.graph,
-                    manifest: Some(settled.manifest),
-                    difference: settled.plan.difference.as_ref(),
-                    ..*self
-                };
+                let own = self.with(&settled);
                 let open = own.graph.open.get(id)?;
                 if !root && !sets::root(own.view, own.tracked, own.graph, id) {
                     return None;

@@ -167,13 +167,7 @@ impl Deciding<'_, '_> {
             }
             Because::Of(why) => match candidate::candidate(self, root, why, set, &gate) {
                 Standing::Settled(settled) => {
-                    let own = Deciding {
-                        tracked: &settled.tracked,
-                        graph: &settled.graph,
-                        manifest: Some(settled.manifest),
-                        difference: settled.plan.difference.as_ref(),
-                        ..*self
-                    };
+                    let own = self.with(&settled);
                     own.judged_queue(&queued, settled.set.clone(), Some(settled.plan.clone()))
                 }
                 Standing::Open(open) => {

@@ -145,12 +145,7 @@ async fn a_server_without_graphql_is_read_by_rest_alone() {
     hub.model.fault(Fault::on("graphql", missing));
     let _daemon = hub.site.start().await;
     hub.site.settled(&["one"]).await;
-    let (types, drivers) = (hub.change("types", 1), hub.change("drivers", 1));
-    assert_eq!(hub.open("types", NewChange::default()), 1);
-    hub.built(&types, 1).await;
-    assert_eq!(hub.open("drivers", saying("Depends on: rock/types#1")), 1);
-    hub.built(&drivers, 1).await;
-    hub.decided(&types, "covered").await;
+    let (types, drivers) = hub.two_that_depend().await;
     hub.edit("drivers", 1, Edit::Close);
     hub.decided(&drivers, "none").await;
     hub.decided(&types, "unchanged").await;

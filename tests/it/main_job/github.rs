@@ -109,6 +109,18 @@ impl Hub {
         })
         .await;
     }
+
+    /// Opens a change of `types` and one of `drivers` that depends on it, and waits until both were built and
+    /// the first is covered. Their names.
+    pub(crate) async fn two_that_depend(&self) -> (String, String) {
+        let (types, drivers) = (self.change("types", 1), self.change("drivers", 1));
+        assert_eq!(self.open("types", NewChange::default()), 1);
+        self.built(&types, 1).await;
+        assert_eq!(self.open("drivers", saying("Depends on: rock/types#1")), 1);
+        self.built(&drivers, 1).await;
+        self.decided(&types, "covered").await;
+        (types, drivers)
+    }
 }
 
 pub(super) fn saying(body: &str) -> NewChange {

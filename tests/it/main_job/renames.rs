@@ -2,7 +2,7 @@
 
 use forge_model::NewChange;
 
-use super::github::{Hub, saying};
+use super::github::Hub;
 use crate::support::eventually;
 use crate::support::git_repo::{commit, git};
 
@@ -11,12 +11,7 @@ async fn a_renamed_branch_is_watched_by_its_new_name_and_builds_nothing() {
     let hub = Hub::new("cat \"$CROSSWATCH_OVERRIDES\"", "ref: head", &["one"]).await;
     let daemon = hub.site.start().await;
     hub.site.settled(&["one"]).await;
-    let (types, drivers) = (hub.change("types", 1), hub.change("drivers", 1));
-    assert_eq!(hub.open("types", NewChange::default()), 1);
-    hub.built(&types, 1).await;
-    assert_eq!(hub.open("drivers", saying("Depends on: rock/types#1")), 1);
-    hub.built(&drivers, 1).await;
-    hub.decided(&types, "covered").await;
+    let (types, drivers) = hub.two_that_depend().await;
     let decisions = || [&types, &drivers, "mainline"].map(|one| hub.site.decision("one", one));
     let (before, builds) = (decisions(), hub.site.builds().len());
 

@@ -4,9 +4,9 @@ use crosswatch::clock::Clock;
 use crosswatch::ledger::Ledger;
 use crosswatch::store::Store;
 use crosswatch_core::model::identity::Name;
-use forge_model::{Edit, NewChange};
+use forge_model::Edit;
 
-use super::github::{Hub, saying};
+use super::github::Hub;
 use crate::support::eventually;
 
 async fn ledger(hub: &Hub) -> Ledger {
@@ -32,12 +32,7 @@ async fn the_first_pass_after_a_restart_knows_what_the_marks_confirm() {
     let hub = Hub::new("true", "ref: head", &["one"]).await;
     let daemon = hub.site.start().await;
     hub.site.settled(&["one"]).await;
-    let (types, drivers) = (hub.change("types", 1), hub.change("drivers", 1));
-    assert_eq!(hub.open("types", NewChange::default()), 1);
-    hub.built(&types, 1).await;
-    assert_eq!(hub.open("drivers", saying("Depends on: rock/types#1")), 1);
-    hub.built(&drivers, 1).await;
-    hub.decided(&types, "covered").await;
+    let (types, drivers) = hub.two_that_depend().await;
     hub.decided(&drivers, "unchanged").await;
     // Marks of what is young differ once more.
     eventually("the marks that are kept are those of old things", async || {

@@ -8,7 +8,6 @@ use crate::model::build::{Stage, Verdict};
 use crate::model::change::{CommitFacts, Fate, Files, Listing, OpenRef, Rights};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView, Rebuild, WorkspaceLedger};
-use crate::model::locator::Locator;
 use crate::model::manifest::{DefinitionRepository, Manifest, Package, Pin, Vcs};
 use crate::model::observed::{Observed, Purpose};
 use crate::model::plan::Plan;
@@ -111,18 +110,8 @@ impl World {
     /// A world before its first look, with a package for each repository.
     pub(super) fn fresh(paths: &[&str]) -> Self {
         let settings = settings();
-        let locator = Arc::new(Locator::new(&settings));
         let mut world = Self {
-            snapshot: Snapshot {
-                at: Timestamp(START),
-                settings: Arc::new(settings),
-                locator,
-                workspaces: Arc::default(),
-                repositories: Arc::default(),
-                answers: Arc::default(),
-                by_first_names: false,
-                times: Arc::default(),
-            },
+            snapshot: Snapshot::unread(Timestamp(START), Arc::new(settings)),
             ledger: LedgerView { ledger_id: "ledger".to_owned(), workspaces: BTreeMap::new() },
             packages: Vec::new(),
             definitions: Vec::new(),

@@ -58,16 +58,7 @@ impl Daemon {
         now: Timestamp,
     ) -> Self {
         let kept = kept.into_iter().map(|(id, kept)| (id, kept.restarted())).collect();
-        let snapshot = Snapshot {
-            at: now,
-            locator: Arc::new(Locator::new(&settings)),
-            settings: Arc::clone(&settings),
-            workspaces: Arc::default(),
-            repositories: Arc::default(),
-            answers: Arc::default(),
-            by_first_names: false,
-            times: Arc::default(),
-        };
+        let snapshot = Snapshot::unread(now, Arc::clone(&settings));
         let mut daemon = Self {
             kept,
             settings,
