@@ -236,7 +236,7 @@ impl Ledger {
             let Some(row) = row else { return Ok(false) };
             let text: String = row.try_get(0).map_err(self.sql())?;
             let approval: Approval = self.json(&text)?;
-            if approval.set != *set {
+            if !approval.releases(subject, set) {
                 return Ok(false);
             }
         }

@@ -265,6 +265,16 @@ pub struct Approval {
     pub at: Timestamp,
 }
 
+impl Approval {
+    /// Whether it releases this: the same heads and bases, whatever the order in which they depend on
+    /// each other now.
+    pub fn releases(&self, subject: &Subject, set: &[SetMember]) -> bool {
+        self.subject == *subject
+            && self.set.len() == set.len()
+            && set.iter().all(|member| self.set.contains(member))
+    }
+}
+
 /// A rebuild that a person asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rebuild {

@@ -509,7 +509,7 @@ impl<'a> Deciding<'_, 'a> {
 
     pub(crate) fn approved(&self, subject: &Subject, set: &[SetMember]) -> bool {
         let approvals = &self.view.ledger.approvals;
-        approvals.iter().any(|approval| approval.subject == *subject && approval.set == set)
+        approvals.iter().any(|approval| approval.releases(subject, set))
     }
 
     fn triggers(

@@ -158,7 +158,7 @@ impl<'a> Explainer<'a> {
         let approval = ledger
             .approvals
             .iter()
-            .find(|approval| approval.subject == subject.subject && approval.set == subject.set);
+            .find(|approval| approval.releases(&subject.subject, &subject.set));
         Explanation {
             workspace: self.plan.workspace.clone(),
             subject: subject.subject.clone(),

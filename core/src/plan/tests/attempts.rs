@@ -72,6 +72,12 @@ fn an_untrusted_set_waits_for_an_approval_of_exactly_these_heads() {
     assert_eq!(world.decision("a#1"), "held: Approval", "another head needs another approval");
     approve(&mut world);
     assert_eq!(world.run(0), ["a#1"]);
+    // They depend on each other the other way round: nothing new to release.
+    let set = world.planned("a#1").set.clone();
+    let turned: Vec<_> = set.iter().rev().cloned().collect();
+    let by = world.ledger().approvals.last().expect("an approval").clone();
+    assert!(set.len() == 2 && by.releases(&subject("a#1"), &turned));
+    assert!(!by.releases(&subject("a#1"), &set[..1]) && !by.releases(&subject("b#2"), &set));
 }
 
 #[test]

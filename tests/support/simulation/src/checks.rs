@@ -78,9 +78,12 @@ impl Books {
 
     /// Whether somebody approved exactly this.
     pub fn approved(&self, workspace: &Name, subject: &Subject, set: &[SetMember]) -> bool {
+        let same = |heads: &[SetMember]| {
+            heads.len() == set.len() && heads.iter().all(|member| set.contains(member))
+        };
         self.approvals
             .iter()
-            .any(|(id, approved, heads)| id == workspace && approved == subject && heads == set)
+            .any(|(id, approved, heads)| id == workspace && approved == subject && same(heads))
     }
 
     /// What time it truly is.

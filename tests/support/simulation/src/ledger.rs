@@ -138,8 +138,7 @@ impl Ledger for Memory {
                         others => others,
                     };
                     let approved = needed.iter().all(|(subject, set)| {
-                        let given = |a: &Approval| a.subject == *subject && a.set == *set;
-                        part.approvals.iter().any(given)
+                        part.approvals.iter().any(|approval| approval.releases(subject, set))
                     });
                     let attempts = part.attempts.entry(planned.subject.clone()).or_default();
                     let known = attempts.iter().any(|a| a.request_id == request.request_id);
