@@ -49,6 +49,9 @@ struct Target {
     under_way: bool,
     /// Somebody asked for a look while one was under way: its answer may be too old.
     again: bool,
+    /// Nobody watches it any more; it is known until its look ends, so that there are no two of them at
+    /// once if it comes back before.
+    left: bool,
     failures: u32,
     round: u64,
     /// Archived, or not there: it is no part of the questions for marks either.
@@ -147,6 +150,9 @@ pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
             if let Some(target) = targets.get_mut(&id) {
                 let stretch = detectors.get(&target.server).map_or(100, |found| found.stretch);
                 target.looked(&id, answered, stretch, now);
+                if target.left {
+                    targets.remove(&id);
+                }
             }
         }
         Event::Rests { id, rests } => {
@@ -270,7 +276,7 @@ fn watch(state: &mut State, wanted: Vec<Wanted>, now: Timestamp) {
         let target = match state.targets.remove(&id) {
             Some(known) => {
                 let mark = marks.map(|marks| Mark::again(marks, known.mark.as_ref()));
-                Target { server, interval, mark, ..known }
+                Target { server, interval, mark, left: false, ..known }
             }
             None => Target {
                 server,
@@ -278,6 +284,7 @@ fn watch(state: &mut State, wanted: Vec<Wanted>, now: Timestamp) {
                 next_at: now,
                 under_way: false,
                 again: false,
+                left: false,
                 failures: 0,
                 round: 0,
                 rests: false,
@@ -286,6 +293,9 @@ fn watch(state: &mut State, wanted: Vec<Wanted>, now: Timestamp) {
         };
         targets.insert(id, target);
     }
+    let leaving = std::mem::take(&mut state.targets).into_iter();
+    let leaving = leaving.filter(|(_, target)| target.under_way);
+    targets.extend(leaving.map(|(id, target)| (id, Target { left: true, again: false, ..target })));
     state.targets = targets;
 }
 

@@ -14,15 +14,20 @@ impl<K, V> Default for Common<K, V> {
 }
 
 impl<K: Ord + Clone, V: PartialEq> Common<K, V> {
+    /// The known value of `key` that is equal to `value`.
+    pub fn find(&self, key: &K, value: &V) -> Option<Arc<V>> {
+        self.0.get(key)?.iter().filter_map(Weak::upgrade).find(|known| **known == *value)
+    }
+
     /// The known value of `key` that is equal to `value`, or that.
     pub fn share(&mut self, key: &K, value: Arc<V>) -> Arc<V> {
+        if let Some(same) = self.find(key, &value) {
+            return same;
+        }
         if !self.0.contains_key(key) {
             self.0.insert(key.clone(), Vec::with_capacity(1));
         }
         let Some(known) = self.0.get_mut(key) else { return value };
-        if let Some(same) = known.iter().filter_map(Weak::upgrade).find(|known| *known == value) {
-            return same;
-        }
         known.retain(|known| known.strong_count() > 0);
         known.push(Arc::downgrade(&value));
         value

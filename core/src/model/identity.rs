@@ -3,32 +3,17 @@
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::str::FromStr;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::queue::QueueId;
 
-/// A short immutable text that is cheap to clone: names of forges, workspaces, CIs, branches.
-#[derive(Clone)]
-pub struct Name(Arc<str>);
-
-/// The same text is mostly the same allocation, so that is looked at first.
-impl PartialEq for Name {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || *self.0 == *other.0
-    }
-}
-
-impl Eq for Name {}
-
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
-    }
-}
+/// A short immutable text that is cheap to clone: names of forges, workspaces, CIs, branches. One pointer
+/// wide, since most of what is kept for each of many workspaces is names.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name(ArcStr);
 
 impl PartialOrd for Name {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
@@ -36,9 +21,10 @@ impl PartialOrd for Name {
     }
 }
 
+/// The same text is mostly the same allocation, so that is looked at first.
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
+        if ArcStr::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.cmp(&other.0) }
     }
 }
 
@@ -51,13 +37,13 @@ impl Name {
 
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
-        Self(Arc::from(text))
+        Self(ArcStr::from(text))
     }
 }
 
 impl From<String> for Name {
     fn from(text: String) -> Self {
-        Self(Arc::from(text))
+        Self(ArcStr::from(text))
     }
 }
 

@@ -390,6 +390,10 @@ impl<'a> Deciding<'_, 'a> {
         }
         let again = self.again(id, open, set, trusted, facts);
         let standing = attempts::standing(view, &subject, fingerprint, parts, again.as_ref());
+        // What was trusted when it was built and is not any more keeps its verdict, and runs no more.
+        if let Some(decision) = self.approval(asking, facts).filter(|_| !standing.due.is_empty()) {
+            return (decision, Vec::new());
+        }
         if view.settings.changes.dependencies == Dependencies::Tops
             && !attempts::alone(view, &subject, fingerprint)
             && !standing.due.is_empty()

@@ -3,6 +3,10 @@
 //! The digest is a Merkle hash: each member is hashed once, then the list of hashes. Whatever is not
 //! named here is no reason to build: ref kinds, package names, settings, times, spellings.
 
+use std::sync::LazyLock;
+
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+
 use crate::model::build::{PackageHead, SetMember};
 use crate::model::identity::{Fingerprint, Name, Oid, RepositoryId};
 use crate::model::plan::FingerprintPart;
@@ -160,7 +164,9 @@ fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {
 }
 
 fn leaf(fields: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key(ENCODING);
+    /// The same for all, and as much work as a leaf itself.
+    static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(ENCODING));
+    let mut hasher = blake3::Hasher::new_from_context_key(&KEY);
     for field in fields {
         hasher.update(&(field.len() as u64).to_le_bytes());
         hasher.update(field);

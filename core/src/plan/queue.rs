@@ -257,7 +257,10 @@ impl Deciding<'_, '_> {
             Some(decision) => (decision, Vec::new()),
             None => {
                 let standing = attempts::standing(view, subject, fingerprint, &parts, None);
-                (standing.decision, standing.due)
+                match self.unapproved(queued, &set).filter(|_| !standing.due.is_empty()) {
+                    Some(decision) => (decision, Vec::new()),
+                    None => (standing.decision, standing.due),
+                }
             }
         };
         let approved_as = self.approved_as(&set, entry);

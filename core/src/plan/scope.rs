@@ -88,7 +88,6 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
         recorded(before, view.ledger, &mut scope.repositories)?;
     }
     close(view, earlier, &mut scope.repositories);
-    scope.repositories.retain(|id| plan.watched.contains_key(id));
     // Little is saved then.
     (2 * scope.repositories.len() <= plan.watched.len()).then_some(scope)
 }

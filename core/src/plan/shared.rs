@@ -20,6 +20,10 @@ pub(crate) struct Shared {
 impl Shared {
     /// The plan of a change's set.
     pub(crate) fn set(&self, change: &ChangeId, mut plan: SetPlan) -> Arc<SetPlan> {
+        let mut sets = locked(&self.sets);
+        if let Some(known) = sets.find(change, &plan) {
+            return known;
+        }
         // Gives back the room that lists took while they grew.
         plan.packages.shrink_to_fit();
         plan.set.shrink_to_fit();
@@ -27,7 +31,7 @@ impl Shared {
         plan.references.shrink_to_fit();
         plan.findings.shrink_to_fit();
         plan.notes.shrink_to_fit();
-        locked(&self.sets).share(change, Arc::new(plan))
+        sets.share(change, Arc::new(plan))
     }
 
     /// What was seen of a change.

@@ -25,7 +25,7 @@ pub(crate) fn trusted(view: &View<'_>, change: &ChangeId) -> bool {
 /// Only writers push to the base repository itself. Elsewhere it counts who the author is, and that
 /// the head comes from a repository of the author's own: nobody else pushes there.
 pub(crate) fn by_author(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> bool {
-    judge(rules, change, forge).0
+    judge(rules, change, forge).trusts()
 }
 
 /// Of whom it has to be asked whether they may write there: of an author whose standing says nothing
@@ -42,34 +42,62 @@ pub(crate) fn asked_for(view: &View<'_>, change: &ChangeId) -> Option<Name> {
 
 /// The same in words.
 pub(crate) fn why(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> String {
-    let (trusted, why) = judge(rules, change, forge);
-    format!("{}: {why}", if trusted { "trusted" } else { "not trusted" })
+    let judged = judge(rules, change, forge);
+    let trusted = if judged.trusts() { "trusted" } else { "not trusted" };
+    let why = match judged {
+        Judged::SourceGone => "the repository that its head comes from is gone".to_owned(),
+        Judged::OwnBranch => "only who may write there pushes to the repository itself".to_owned(),
+        Judged::AuthorGone => "the account of its author is gone".to_owned(),
+        Judged::Named(login) => format!("{login} is in `trusted`"),
+        Judged::NoStanding(login) => format!("{login} has no standing in the repository"),
+        Judged::Standing { login, standing, own_fork } => {
+            let whose = if own_fork {
+                "and owns the repository that its head comes from"
+            } else {
+                "but the repository that its head comes from is somebody else's"
+            };
+            format!("{login} {standing}, {whose}")
+        }
+    };
+    format!("{trusted}: {why}")
 }
 
-fn judge(rules: &ChangeRules, change: &ChangeId, forge: &ForgeChange) -> (bool, String) {
-    let Some(source) = &forge.source else {
-        return (false, "the repository that its head comes from is gone".to_owned());
-    };
-    if source.repository == change.repository {
-        return (true, "only who may write there pushes to the repository itself".to_owned());
+/// What decides whether a head is trusted.
+enum Judged<'f> {
+    SourceGone,
+    OwnBranch,
+    AuthorGone,
+    Named(&'f Name),
+    NoStanding(&'f Name),
+    Standing { login: &'f Name, standing: &'static str, own_fork: bool },
+}
+
+impl Judged<'_> {
+    fn trusts(&self) -> bool {
+        match self {
+            Self::OwnBranch | Self::Named(_) => true,
+            Self::Standing { own_fork, .. } => *own_fork,
+            Self::SourceGone | Self::AuthorGone | Self::NoStanding(_) => false,
+        }
     }
-    let Some(Author { login, association, .. }) = &forge.author else {
-        return (false, "the account of its author is gone".to_owned());
-    };
+}
+
+fn judge<'f>(rules: &ChangeRules, change: &ChangeId, forge: &'f ForgeChange) -> Judged<'f> {
+    let Some(source) = &forge.source else { return Judged::SourceGone };
+    if source.repository == change.repository {
+        return Judged::OwnBranch;
+    }
+    let Some(Author { login, association, .. }) = &forge.author else { return Judged::AuthorGone };
     if rules.trusted.iter().any(|name| login.eq_ignore_ascii_case(name)) {
-        return (true, format!("{login} is in `trusted`"));
+        return Judged::Named(login);
     }
     let standing = match association {
         Association::Owner => "owns the repository",
         Association::Member => "is a member of the repository's owner",
         Association::Collaborator => "is a collaborator of the repository",
-        Association::None => return (false, format!("{login} has no standing in the repository")),
+        Association::None => return Judged::NoStanding(login),
     };
-    let (own, whose) = match source.owner.eq_ignore_ascii_case(login) {
-        true => (true, "and owns the repository that its head comes from"),
-        false => (false, "but the repository that its head comes from is somebody else's"),
-    };
-    (own, format!("{login} {standing}, {whose}"))
+    Judged::Standing { login, standing, own_fork: source.owner.eq_ignore_ascii_case(login) }
 }
 
 /// Whether a change comes from a bot: flagged by the forge, or named in `bots`.

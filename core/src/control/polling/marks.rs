@@ -129,7 +129,7 @@ pub(super) fn answered(
 pub(super) fn due(state: &mut State, now: Timestamp) -> Vec<Effect> {
     let State { targets, detectors, .. } = state;
     let mut ids: BTreeMap<String, Vec<RepositoryId>> = BTreeMap::new();
-    for (id, target) in targets.iter_mut() {
+    for (id, target) in targets.iter_mut().filter(|(_, target)| !target.left) {
         let Some(mark) = &mut target.mark else { continue };
         let detector = detectors.entry(target.server.clone()).or_default();
         let whole = detector.under_way == 0 && detector.next_at <= now;
@@ -151,7 +151,7 @@ pub(super) fn due(state: &mut State, now: Timestamp) -> Vec<Effect> {
 
 /// When the next question is due.
 pub(super) fn next_at(state: &State) -> Option<Timestamp> {
-    let marked = state.targets.values().filter(|target| target.mark.is_some());
+    let marked = state.targets.values().filter(|target| target.mark.is_some() && !target.left);
     let servers: BTreeSet<&String> = marked.map(|target| &target.server).collect();
     let idle = |detector: &&Detector| detector.under_way == 0;
     let detectors = servers.into_iter().filter_map(|server| state.detectors.get(server));

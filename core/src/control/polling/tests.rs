@@ -50,6 +50,32 @@ fn a_hint_during_a_look_leads_to_another() {
     assert_eq!(effects, vec![Effect::Look(id)]);
 }
 
+#[test]
+fn what_leaves_and_comes_back_during_its_look_is_not_looked_at_twice_at_once() {
+    for wanted in [wanted("a", "one"), marked("a", None)] {
+        let mut state = State::default();
+        let watch =
+            |paths: &[&Wanted]| Event::Watch(paths.iter().map(|&one| one.clone()).collect());
+        let looks = |effects: Vec<Effect>| {
+            effects.into_iter().filter(|effect| matches!(effect, Effect::Look(_))).count()
+        };
+        let mut begun = looks(step(&mut state, watch(&[&wanted]), Timestamp(0)));
+        if wanted.marks.is_some() {
+            begun += looks(step(&mut state, answer(&["a"], Some(&[("a", "1")])), Timestamp(1)));
+        }
+        assert_eq!(begun, 1);
+        assert!(step(&mut state, watch(&[]), Timestamp(2)).is_empty());
+        assert_eq!(next_at(&state), None, "nobody waits for anything of it");
+        assert_eq!(looks(step(&mut state, watch(&[&wanted]), Timestamp(3))), 0);
+        assert_eq!(looks(step(&mut state, looked("a"), Timestamp(4))), 0);
+        assert_eq!(looks(step(&mut state, Event::Hint(id("a")), Timestamp(5))), 1);
+        step(&mut state, watch(&[]), Timestamp(6));
+        step(&mut state, looked("a"), Timestamp(7));
+        assert_eq!(looks(step(&mut state, Event::Hint(id("a")), Timestamp(8))), 0, "it is gone");
+        assert_eq!(due_at(&state, &id("a")), None);
+    }
+}
+
 fn marked(path: &str, mark: Option<&str>) -> Wanted {
     let marks = Some(Marks { reconcile: Span::minutes(15), known: mark.map(str::to_owned) });
     Wanted { marks, ..wanted(path, "api") }

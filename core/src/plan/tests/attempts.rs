@@ -75,6 +75,24 @@ fn an_untrusted_set_waits_for_an_approval_of_exactly_these_heads() {
 }
 
 #[test]
+fn what_is_trusted_no_more_keeps_its_verdict_and_is_not_tried_again() {
+    let mut world = built();
+    world.finish(Verdict::Lost);
+    world.authors(Authors::None);
+    assert_eq!(world.run(120), [""; 0]);
+    assert_eq!(world.decision("a#1"), "held: Approval");
+    world.rebuild("a#1", false);
+    assert_eq!(world.run(0), [""; 0]);
+    assert_eq!(world.decision("a#1"), "held: Approval", "the commit would refuse it");
+    world.authors(Authors::Any);
+    assert_eq!(world.run(0), ["a#1"]);
+    world.finish(Verdict::Failure);
+    world.authors(Authors::None);
+    assert_eq!(world.run(0), [""; 0]);
+    assert_eq!(world.decision("a#1"), "unchanged");
+}
+
+#[test]
 fn a_lost_build_is_tried_after_two_and_twenty_minutes_then_blocked() {
     let mut world = built();
     world.finish(Verdict::Lost);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::world::{World, subject};
+use crate::model::build::Verdict;
 use crate::model::plan::SubjectPlan;
 
 const PATHS: [&str; 8] = ["o/a", "o/b", "o/c", "o/d", "o/e", "o/f", "o/g", "o/h"];
@@ -52,5 +53,19 @@ fn what_a_text_named_before_is_decided_again_with_it() {
     world.run(0);
     world.run(90);
     assert_eq!(world.decision("o/c#1"), "build");
+    assert!(Arc::ptr_eq(&other, &kept(&mut world, "o/d#1")));
+}
+
+#[test]
+fn a_build_of_what_left_the_workspace_ends_without_a_whole_plan() {
+    let mut world = world();
+    world.packages.retain(|package| &*package.name != "o/f");
+    world.export();
+    assert_eq!(world.decision("o/f#1"), "superseded");
+    let other = kept(&mut world, "o/d#1");
+    world.finish_of("o/f#1", Verdict::Cancelled);
+    let made = world.plan();
+    let planned = made.workspaces.first().and_then(|plan| plan.subject(&subject("o/f#1")));
+    assert!(planned.is_none_or(|planned| planned.superseded.is_empty()));
     assert!(Arc::ptr_eq(&other, &kept(&mut world, "o/d#1")));
 }

@@ -19,6 +19,8 @@ use crate::settings::{INTERVAL, RECONCILE};
 use crate::world::World;
 
 const API: &str = "api.github.com";
+/// After so long the client gives a request up.
+const DEADLINE: Span = Span::minutes(2);
 
 /// What is under way or known of the forges, but for what the snapshot has.
 #[derive(Default)]
@@ -29,6 +31,8 @@ pub struct Looking {
     saved: Option<String>,
     requests: Vec<Request>,
     tickets: u64,
+    /// What time it truly is.
+    truly: Timestamp,
     /// When each repository was last asked, by true time, unless somebody hinted at it since.
     asked_at: BTreeMap<RepositoryId, Timestamp>,
     /// When fates were asked, and what was known of their repositories then.
@@ -39,7 +43,8 @@ pub struct Looking {
 struct Request {
     what: What,
     ticket: Option<Ticket>,
-    sent: bool,
+    /// Since when it is on its way.
+    sent: Option<Timestamp>,
     /// What was read, by a server whose answer is on its way.
     read: Option<Option<Listing>>,
 }
@@ -76,8 +81,8 @@ impl Looking {
     /// What is under way, for people.
     pub fn under_way(&self, now: Timestamp) -> String {
         let requests = self.requests.iter().map(|request| match &request.what {
-            What::Look(id) => format!("look at {id}, sent {}", request.sent),
-            What::Marks(ids) => format!("marks of {}, sent {}", ids.len(), request.sent),
+            What::Look(id) => format!("look at {id}, sent {:?}", request.sent),
+            What::Marks(ids) => format!("marks of {}, sent {:?}", ids.len(), request.sent),
         });
         let requests: Vec<String> = requests.collect();
         let next = polling::next_at(&self.polling);
@@ -114,13 +119,14 @@ impl Looking {
             });
             events.push(Event::Watch(wanted.collect()));
         }
-        let effects = governor::step(&mut self.governor, governor::Event::Tick, outside.now);
-        self.in_time(&effects, outside)?;
-        self.let_go(effects)?;
+        self.truly = outside.truly;
         let mut effects = Vec::new();
         for request in std::mem::take(&mut self.requests) {
             events.extend(self.end(request, snapshot, &mut effects, outside)?);
         }
+        self.let_go(effects)?;
+        let effects = governor::step(&mut self.governor, governor::Event::Tick, outside.now);
+        self.in_time(&effects, outside)?;
         self.let_go(effects)?;
         for event in events {
             let effects = polling::step(&mut self.polling, event, outside.now);
@@ -172,7 +178,7 @@ impl Looking {
             };
             self.tickets += 1;
             let ticket = Ticket(self.tickets);
-            let sent = !hosted;
+            let sent = (!hosted).then_some(self.truly);
             self.requests.push(Request {
                 what,
                 ticket: hosted.then_some(ticket),
@@ -194,7 +200,7 @@ impl Looking {
         for effect in effects {
             if let governor::Effect::Go(ticket) = effect {
                 let sent = self.requests.iter_mut().filter(|one| one.ticket == Some(*ticket));
-                sent.for_each(|request| request.sent = true);
+                sent.for_each(|request| request.sent = Some(self.truly));
             }
         }
     }
@@ -213,7 +219,8 @@ impl Looking {
         if effects.contains(&governor::Effect::Save) {
             self.saved = Some(serde_json::to_string(&self.governor).expect("JSON"));
         }
-        let flying = self.requests.iter().filter(|one| one.sent && one.ticket.is_some()).count();
+        let flying =
+            self.requests.iter().filter(|one| one.sent.is_some() && one.ticket.is_some()).count();
         if flying > governor::IN_FLIGHT {
             return Err(Failure(format!("{flying} requests are in flight")));
         }
@@ -229,22 +236,28 @@ impl Looking {
         outside: &mut Outside<'_>,
     ) -> Result<Option<Event>, Failure> {
         let random = &mut *outside.random;
-        if !request.sent || (outside.faults && random.once_in(3)) {
+        let since = request.sent.map_or(Span(0), |sent| outside.truly.since(sent));
+        let late = outside.faults && since > DEADLINE;
+        let slow = outside.faults && !late && random.once_in(3);
+        if request.sent.is_none() || slow {
             self.requests.push(request);
             return Ok(None);
         }
         let refused = request.ticket.is_some() && outside.truly < outside.world.refuses_until;
-        let fails = refused || (outside.faults && random.once_in(10));
+        let fails = late || refused || (outside.faults && random.once_in(10));
         if let (What::Look(id), None) = (&request.what, &request.read) {
             let listing = if fails { None } else { outside.world.listing(id) };
             request.read = Some(listing);
             // The answer may be slow.
-            if outside.faults && random.once_in(3) {
+            if outside.faults && !late && random.once_in(3) {
                 self.requests.push(request);
                 return Ok(None);
             }
         }
-        if let Some(ticket) = request.ticket {
+        if let Some(ticket) = request.ticket.filter(|_| late) {
+            let event = governor::Event::Gone(ticket);
+            effects.extend(governor::step(&mut self.governor, event, outside.now));
+        } else if let Some(ticket) = request.ticket {
             let mut answer = Limits { status: 200, ..Limits::default() };
             if refused {
                 let wait = outside.world.refuses_until.since(outside.truly);
@@ -265,7 +278,7 @@ impl Looking {
         }
         Ok(Some(match request.what {
             What::Look(id) => {
-                let read = request.read.flatten();
+                let read = request.read.flatten().filter(|_| !late);
                 let answered = read.is_some();
                 self.looked(&id, read, snapshot, outside);
                 Event::Looked { id, answered }

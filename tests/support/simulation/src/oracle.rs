@@ -296,6 +296,12 @@ impl<'a> Oracle<'a> {
             return "held";
         }
         let ledger = self.view.workspaces.get(workspace);
+        let asked = ledger.is_some_and(|ledger| {
+            let all = ledger.attempts.get(&subject).map_or(&[][..], Vec::as_slice);
+            let asked = ledger.rebuilds.get(&subject);
+            asked.is_some_and(|asked| all.iter().all(|a| a.decided_at < asked.at))
+        });
+        let may = self.may(workspace, &subject, &expected.set);
         if attempts.is_empty() {
             let repository = self.world.repositories.get(&change.repository);
             let truth = repository.and_then(|one| one.changes.get(&change.number));
@@ -303,15 +309,10 @@ impl<'a> Oracle<'a> {
             let draft = truth.is_some_and(|c| repository.is_some_and(|r| r.hosted) && c.draft);
             let facts = ledger.and_then(|ledger| ledger.changes.get(change));
             let adopted = facts.is_some_and(|facts| matches!(facts.adopted, Adopted::Held(_)));
-            let asked = ledger.is_some_and(|ledger| {
-                let all = ledger.attempts.get(&subject).map_or(&[][..], Vec::as_slice);
-                let asked = ledger.rebuilds.get(&subject);
-                asked.is_some_and(|asked| all.iter().all(|a| a.decided_at < asked.at))
-            });
             if !asked && (archived || (draft && variant.drafts == Drafts::Hold)) {
                 return "held";
             }
-            if !self.may(workspace, &subject, &expected.set) || adopted {
+            if !may || adopted {
                 return "held";
             }
             return "unbuilt";
@@ -319,12 +320,14 @@ impl<'a> Oracle<'a> {
         let mut newest_first = attempts;
         newest_first.sort_by_key(|attempt| std::cmp::Reverse(attempt.attempt));
         let is_lost = |a: &&&AttemptView| a.stage == Stage::Ended(Verdict::Lost);
-        match newest_first.first().map(|attempt| attempt.stage) {
+        let word = match newest_first.first().map(|attempt| attempt.stage) {
             Some(Stage::Ended(Verdict::Success | Verdict::Failure)) => "unchanged",
             Some(Stage::Ended(Verdict::Refused)) => "blocked",
             _ if newest_first.iter().take_while(is_lost).count() >= 3 => "blocked",
             _ => "unbuilt",
-        }
+        };
+        // What is trusted no more is not tried again.
+        if !may && (asked || word == "unbuilt") { "held" } else { word }
     }
 
     fn may(&self, workspace: &Name, subject: &Subject, set: &[SetMember]) -> bool {
