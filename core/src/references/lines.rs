@@ -83,7 +83,7 @@ pub(super) fn item(pieces: &[Piece], boxed: bool, via: Via, scope: &mut Scope<'_
             run(&found, via, scope);
             return;
         }
-        if address && !matches!(first.kind, Kind::Code(_)) {
+        if address {
             read_one(first, via, scope);
         }
         if !boxed && !address {

@@ -77,7 +77,7 @@ fn trailer_block(lines: &[&str]) -> (usize, usize) {
             others += 1;
         }
     }
-    let counts = trailers > 0 && (others == 0 || (ours && trailers * 3 >= others));
+    let counts = others == 0 || (ours && trailers * 3 >= others);
     if counts { (start, last + 1) } else { none }
 }
 

@@ -44,6 +44,10 @@ pub(super) const ROWS: &[Row] = &[
     ("3 forge, its own spelling", GitLab, "Depends on: github:a/b!12", "", "for a pull request write github:a/b#12", ""),
     ("3 forge, its own spelling", GitLab, "Depends on: mirror:b!12", "", "written with #", ""),
     ("3 forge, plain git keeps case", GitHub, "Depends on: mirror:B#12", "mirror/B#12", "", ""),
+    ("3 forge, plain git has any letter", GitHub, "Depends on: mirror:gruß/b#12", "mirror/gruß/b#12", "", ""),
+    ("3 forge, plain git has no marks", GitHub, "Depends on: mirror:a(b#12", "", "", ""),
+    ("3 named, no such letter", GitHub, "Depends on: a/gruß#12", "", "", ""),
+    ("3 named, no such letter", GitHub, "Depends on: a/b=c#12", "", "", ""),
     ("3 forge, no repository", GitHub, "Depends on: gitlab:!12", "", "names no repository", ""),
     ("3 forge, no group", GitHub, "Depends on: gitlab:q!12", "", "written GROUP/NAME", ""),
     ("3 forge, no owner", GitLab, "Depends on: github:b#12", "?b#12", "write OWNER/b#12", ""),
@@ -99,6 +103,7 @@ pub(super) const ROWS: &[Row] = &[
     ("3 URL, form of another forge", GitLab, "Depends on: https://gitlab.com/x/q/pull/12", "", "/-/merge_requests/12", ""),
     ("3 URL, a name like the form", GitHub, "Depends on: https://github.com/pull/pull/pull/12", "pull/pull#12", "", ""),
     ("3 URL, no repository", GitHub, "Depends on: https://github.com/a/pull/12", "", "written OWNER/NAME", ""),
+    ("3 URL, no repository", GitHub, "Depends on: https://x.org/pull/12", "", "x.org", ""),
     ("3 URL, too deep", GitHub, "Depends on: https://github.com/x/a/b/pull/12", "", "written OWNER/NAME", ""),
     ("3 URL, user", GitHub, "Depends on: https://me@github.com/a/b/pull/12", "", "user in it", ""),
     ("3 URL, password", GitHub, "Depends on: https://me:hunter2@github.com/a/b/pull/12", "", "user in it", ""),
@@ -118,6 +123,8 @@ pub(super) const ROWS: &[Row] = &[
 
     // Numbers.
     ("3 number 0", GitHub, "Depends on: #0", "", "from 1", ""),
+    ("3 number 0, told once", GitHub, "Depends on: #0 #0", "", "from 1", ""),
+    ("3 number 0, told as each is written", GitHub, "Depends on: #0 o/r#0", "", "from 1 | from 1", ""),
     ("3 number 0", GitLab, "Depends on: !0", "", "from 1", ""),
     ("3 number 0", GitHub, "Depends on: https://github.com/a/b/pull/0", "", "from 1", ""),
     ("3 largest number", GitHub, "Depends on: #9223372036854775807", "o/r#9223372036854775807", "", ""),

@@ -152,11 +152,15 @@ fn beyond_its_limit_a_body_is_cut_with_a_note() {
     assert_eq!(written(&found, On::GitHub), ["o/r#2"]);
     assert_eq!(found.notes.len(), 1);
     assert!(found.notes[0].text.contains("first 256 kB"), "{found:?}");
+    let line = long[..MAX_BODY].matches('\n').count() + 1;
+    assert_eq!(usize::try_from(found.notes[0].line), Ok(line), "where it is cut");
     for grammar in [Grammar::Autoproj, Grammar::Zuul] {
         assert_eq!(read_by(grammar, On::GitHub, &long).notes.len(), 1);
     }
     // One line without an end, cut between two letters.
-    let found = read_on(On::GitHub, &format!("Depends on: #2 {}", "ü".repeat(MAX_BODY)));
+    let endless = format!("Depends on: #2 {}", "ü".repeat(MAX_BODY));
+    assert_eq!(cut(&endless).len(), MAX_BODY - 1);
+    let found = read_on(On::GitHub, &endless);
     assert_eq!(written(&found, On::GitHub), ["o/r#2"]);
     // References cut in two are not read.
     let found = read_on(On::GitHub, &format!("{body}{}\nDepends on: #345", "x".repeat(MAX_BODY)));
@@ -172,8 +176,27 @@ fn what_is_repeated_of_a_text_is_short() {
         assert!(finding.as_written.chars().count() <= 200, "{finding:?}");
         assert!(finding.text.len() <= 1200, "{finding:?}");
     }
+    // What stands behind an `@` of the path is no host.
+    let found = read_on(On::GitHub, "Depends on: https://x.org/a@b/pull/1");
+    assert_eq!(found.findings[0].as_written, "https://x.org/a@b/pull/1");
     let longer = format!("Depends on: {}#1", "a".repeat(5000));
     assert_eq!(read_on(On::GitHub, &longer), References::default());
+    let longest = "a".repeat(1020);
+    let found = read_on(On::GitHub, &format!("Depends on: {longest}/b#2"));
+    assert_eq!(written(&found, On::GitHub), [format!("{longest}/b#2")]);
+    let found = read_on(On::GitHub, &format!("Depends on: {longest}a/b#2"));
+    assert_eq!(found, References::default());
+}
+
+#[test]
+fn work_is_counted_by_events_and_bytes() {
+    let (locator, of) = (locator(), own(On::GitHub));
+    let forges = forges(&locator);
+    let context = Context::new(&of, &forges);
+    let mut scope = Scope::new(&context);
+    scope.worked(0);
+    scope.worked(3);
+    assert_eq!(scope.steps, 5);
 }
 
 proptest! {

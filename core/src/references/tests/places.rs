@@ -29,7 +29,14 @@ pub(super) const ROWS: &[Row] = &[
     ("1 leading emoji", GitHub, "1️⃣ Depends on: #2", "o/r#2", "", ""),
     ("1 leading emoji", GitHub, "👩🏽‍💻🇩🇪 Depends on: #2", "o/r#2", "", ""),
     ("1 leading emoji by name", GitHub, ":link: Depends on: #2", "o/r#2", "", ""),
+    ("1 leading emoji by name", GitHub, ":+1: :first_place_medal: :100: Depends on: #2", "o/r#2", "", ""),
+    ("1 leading emoji by no name", GitHub, ":: Depends on: #2", "", "", ""),
+    ("1 leading emoji", GitHub, "#️⃣ Depends on: #2", "o/r#2", "", ""),
     ("1 leading image", GitHub, "![](https://x.org/i.png) Depends on: #2", "o/r#2", "", ""),
+    ("1 leading emoji and image", GitHub, "🔗 ![](https://x.org/i.png) Depends on: #2", "o/r#2", "", ""),
+    ("1 text of an image", GitHub, "![Depends on: #2](https://x.org/i.png)", "", "", ""),
+    ("1 text of an image, a link in it", GitHub, "![[b](#x) Depends on: #2](https://x.org/i.png)", "", "", ""),
+    ("1 image in a link", GitHub, "Depends on: [![x](https://x.org/i.png)](https://github.com/a/b/pull/2) #3", "a/b#2 | o/r#3", "", ""),
     ("1 other beginning", GitHub, "This depends on: #2", "", "", ""),
     ("1 other beginning", GitHub, "Note: depends on #2", "", "", ""),
     ("1 other beginning", GitHub, "(Depends on: #2)", "", "", ""),
@@ -113,6 +120,7 @@ pub(super) const ROWS: &[Row] = &[
     ("2 summary", GitHub, "<details>\n<summary>Depends on</summary>\n\n- #2\n\n</details>", "o/r#2", "", ""),
     ("2 summary with marks", GitHub, "<details><summary><b>🔗 Depends&nbsp;on:</b></summary>\n\n- #2\n</details>", "o/r#2", "", ""),
     ("2 summary over lines", GitHub, "<details>\n  <summary>\n    Depends on\n  </summary>\n\n- #2\n</details>", "o/r#2", "", ""),
+    ("2 summary behind a comment", GitHub, "<details><!-- one --><summary>Depends on</summary>\n\n- #2\n</details>", "o/r#2", "", ""),
     ("2 summary, </details>", GitHub, "<details>\n<summary>Depends on</summary>\n\nNone\n\n</details>\n\n- #2", "", "", ""),
     ("2 summary that is another", GitHub, "<details>\n<summary>Notes</summary>\n\n- #2\n\n</details>", "", "", ""),
     ("2 summary over HTML", GitHub, "<details>\n<summary>Depends on</summary>\n- #2\n</details>", "", "", "empty line above"),
@@ -147,6 +155,7 @@ pub(super) const ROWS: &[Row] = &[
     ("2 open box, no reference", GitHub, "Depends on:\n- [ ] I have read the rules\n- [ ] tests", "", "", ""),
     ("2 open box, first run", GitHub, "Depends on:\n- [ ] #2 (supersedes #9)", "o/r#2", "", ""),
     ("2 open box, first run", GitHub, "Depends on:\n- [ ] #2, #3 instead of #9", "o/r#2 | o/r#3", "", ""),
+    ("2 open box with a line in it", GitHub, "Depends on:\n- [ ] see #9\n  Depends on: #2", "o/r#2", "", ""),
     ("2 ordered box", GitHub, "Depends on:\n1. [ ] #2\n2. [x] #3\n3. [ ] the fix #4", "o/r#2", "", ""),
     ("2 no box", GitHub, "Depends on:\n- #2 the parser\n- a/b#3: the printer", "o/r#2 | a/b#3", "", ""),
     ("2 no box", GitHub, "Depends on:\n- #2 (supersedes #9)", "o/r#2", "", ""),
@@ -172,6 +181,8 @@ pub(super) const ROWS: &[Row] = &[
     ("4 struck", GitHub, "~~Depends on: #2~~", "", "", ""),
     ("4 struck", GitHub, "Depends on: <del>#2</del> <s>#3</s> #4", "o/r#4", "", ""),
     ("4 struck", GitHub, "Depends on:\n- ~~#2~~\n- ~#3~\n- #4", "o/r#4", "", ""),
+    ("4 struck link", GitHub, "Depends on: ~~[a](https://github.com/a/b/pull/2)~~ #3", "o/r#3", "", ""),
+    ("4 struck over lines", GitHub, "Depends on: #2 ~~x\ny~~ #3", "o/r#2", "", ""),
     ("4 struck over blocks", GitHub, "<del>\n\nDepends on: #2\n\n</del>\n\nDepends on: #3", "o/r#3", "", ""),
     ("4 quote", GitHub, "> Depends on: #2", "", "", ""),
     ("4 quote", GitHub, "> Depends on:\n> - #2\n\nDepends on: #3", "o/r#3", "", ""),
@@ -186,11 +197,14 @@ pub(super) const ROWS: &[Row] = &[
     // 4: code.
     ("4 item of code", GitHub, "Depends on:\n- `#2`\n- [ ] `a/b#3`", "o/r#2 | a/b#3", "", ""),
     ("4 item of code", GitHub, "Depends on:\n- ` https://github.com/a/b/pull/2 `", "a/b#2", "", ""),
+    ("4 item of code, a space and a break", GitHub, "Depends on:\n- `#2` <br>", "o/r#2", "", ""),
+    ("4 item of two codes", GitHub, "Depends on:\n- `#2` `#3`", "", "", "it is code | it is code"),
     ("4 item of code with two", GitHub, "Depends on:\n- `#2 #3`", "", "", "it is code"),
     ("4 item of code and more", GitHub, "Depends on:\n- `#2` the parser", "", "", "it is code"),
     ("4 item of code without one", GitHub, "Depends on:\n- `make`", "", "", ""),
     ("4 code", GitHub, "Depends on: `#2`", "", "", "it is code"),
     ("4 code", GitHub, "Depends on: #2 `#3` #4", "o/r#2 | o/r#4", "", "it is code"),
+    ("4 code, no colon", GitHub, "Depends on #2 `#3`", "o/r#2", "", "it is code"),
     ("4 code", GitHub, "Depends on: <code>#2</code>", "", "", "it is code"),
     ("4 code", GitHub, "Depends on: `make` #2", "", "", "behind the colon only"),
     ("4 code line", GitHub, "`Depends on: #2`", "", "", "it is code"),
@@ -206,6 +220,9 @@ pub(super) const ROWS: &[Row] = &[
     ("4 comment", GitHub, "Depends on:\n- #3 <!-- not #4 -->\n- <!-- #5 -->", "o/r#3", "", ""),
     ("4 comment without an end", GitHub, "<!-- Depends on: #2\n\n- #3", "", "", ""),
     ("4 line in HTML", GitHub, "<div>\nDepends on: #2\n</div>", "", "", "empty line above"),
+    ("4 line in HTML, by <br>", GitHub, "<p>Text<br>Depends on: #2</p>", "", "", "empty line above"),
+    ("4 line in HTML, no tag above", GitHub, "<div>\n<3 these\nDepends on: #2", "", "", "empty line above"),
+    ("4 comment without an end, in HTML", GitHub, "<div>\n<!--\nDepends on: #2", "", "", ""),
     ("4 line behind HTML", GitHub, "<div>\n\nDepends on: #2\n\n</div>", "o/r#2", "", ""),
     ("4 tags in a line", GitHub, "<b>Depends on:</b> <a href=\"https://x.org\">#2</a>", "o/r#2", "", ""),
     ("4 escape", GitHub, "Depends on: o/r\\#2", "o/r#2", "", ""),
@@ -221,7 +238,7 @@ fn places_that_count() {
 #[test]
 fn each_has_its_line_and_rule() {
     let body = "Depends on: #2\n\n> [!NOTE]\n> Depends on:\n> - #3,\n>   #4\n\n## Depends on\r\n\r\n- `#5`\n\n\
-                | Depends on | #6 |\n|---|---|\n\n```\nDepends on: #7\n```\n<div>\nDepends on: #8\n";
+                | Depends on | #6 |\n|---|---|\n\n```\nDepends on: #7\n```\n<div\nid=\"x\">\nDepends on: #8\n";
     let found = read_on(On::GitHub, body);
     let places: Vec<String> = found
         .references
@@ -231,7 +248,7 @@ fn each_has_its_line_and_rule() {
         .collect();
     assert_eq!(
         places,
-        ["#2 1 Line", "#3 5 List", "#4 6 List", "#5 10 Section", "#6 12 Row", "#7 16", "#8 19"]
+        ["#2 1 Line", "#3 5 List", "#4 6 List", "#5 10 Section", "#6 12 Row", "#7 16", "#8 20"]
     );
     let json = serde_json::to_string(&found).expect("json");
     assert_eq!(serde_json::from_str::<References>(&json).expect("back"), found);
@@ -249,6 +266,27 @@ fn phrases_of_the_configuration_add_to_the_built_in_ones() {
     let empty = [String::new(), " ".to_owned()];
     let context = Context { phrases: &empty, ..context };
     assert_eq!(read("#2\n: #3", &context), References::default());
+}
+
+#[test]
+fn each_reading_of_a_body_is_found_by_itself() {
+    let (locator, of) = (locator(), own(On::GitHub));
+    let forges = forges(&locator);
+    let reading = |grammar, phrases: &[&str]| Reading {
+        grammar,
+        phrases: phrases.iter().map(|phrase| (*phrase).to_owned()).collect(),
+    };
+    let needs = reading(Grammar::Default, &["needs"]);
+    let zuul = reading(Grammar::Zuul, &[]);
+    let readings = [Reading::default(), needs.clone(), zuul.clone()].into();
+    let body = "Depends on: #2\nneeds: #3\nDepends-On: https://github.com/a/b/pull/4";
+    let found = read_for(body, &of, &forges, &readings);
+    assert_eq!(found.otherwise.len(), 2, "the default reading is not kept twice");
+    let by = |reading: &Reading| found.by(reading).map(|found| written(found, On::GitHub));
+    assert_eq!(by(&Reading::default()), Some(vec!["o/r#2".to_owned(), "a/b#4".to_owned()]));
+    assert_eq!(by(&needs), Some(vec!["o/r#2".to_owned(), "o/r#3".to_owned(), "a/b#4".to_owned()]));
+    assert_eq!(by(&zuul), Some(vec!["a/b#4".to_owned()]));
+    assert_eq!(by(&reading(Grammar::Autoproj, &[])), None, "it was not read for them");
 }
 
 #[test]

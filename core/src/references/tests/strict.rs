@@ -42,6 +42,9 @@ pub(super) const AUTOPROJ: &[Row] = &[
     ("other service by URL", GitHub, "Depends on:\n- [ ] https://gitlab.com/x/q/-/merge_requests/2", "gitlab.com/x/q#2", "", ""),
     ("other service by URL alone", GitLab, "Depends on:\n- [ ] a/b#2\n- [ ] https://github.com/a/b/pull/3", "github.com/a/b#3", "", ""),
     ("unknown service", GitHub, "Depends on:\n- [ ] https://x.org/a/b/pull/2\n- [ ] #3", "o/r#3", "", "no such service"),
+    ("unknown service, words behind", GitHub, "Depends on:\n- [ ] https://x.org/a/b/pull/2 there", "", "", ""),
+    ("unknown service, no page", GitHub, "Depends on:\n- [ ] ftp://x.org/a/b/pull/2", "", "", ""),
+    ("GitLab, slashes", GitLab, "Depends on:\n- [ ] /x/q!2\n- [ ] x//q!3", "", "", ""),
     ("GitLab", GitLab, "Depends on:\n- [ ] !2\n- [ ] q!3\n- [ ] x/y/q!4", "g/s/p#2 | g/s/q#3 | x/y/q#4", "", ""),
     ("GitLab, words", GitLab, "Depends on:\n- [ ] see !2\n- [ ] !3 there\n- [ ] #4", "", "", ""),
     ("GitLab, URL", GitLab, "Depends on:\n- [ ] https://gitlab.com/x/q/-/merge_requests/2#note_1", "x/q#2", "", ""),
@@ -67,6 +70,7 @@ pub(super) const ZUUL: &[Row] = &[
     ("unknown host", GitHub, "Depends-On: https://x.org/a/b/pull/2", "", "", "no configured forge"),
     ("issue", GitHub, "Depends-On: https://github.com/a/b/issues/2", "", "", "not a change's"),
     ("other URL", GitHub, "Depends-On: https://github.com/a/b#2", "", "", "not a change's"),
+    ("no number", GitHub, "Depends-On: https://github.com/a/b/pull/new", "", "", "Zuul drops it: an address that"),
     ("GitLab", GitHub, "Depends-On: https://gitlab.com/x/q/-/merge_requests/2/diffs", "gitlab.com/x/q#2", "", ""),
     ("itself", GitHub, "Depends-On: https://github.com/o/r/pull/1", "", "", "refers to itself"),
 ];

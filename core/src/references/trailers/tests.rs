@@ -89,6 +89,7 @@ fn only_the_last_paragraph_counts() {
         "Title\n\nText\n\nSigned-off-by: A <a@b>\nDEPENDS-ON: #2\n",
         "Title\n\nDepends-On:\n #2\nOther: x\n",
         "Title\n\nsome text\nthat stands above\nDepends-On: #2\n",
+        "Title\n\n1\n2\n3\nDepends-On: #2\n",
         "Title\n\nDepends-On: #2\n(cherry picked from commit 0123)\n",
     ] {
         assert_eq!(changes(message), all, "{message:?}");
@@ -99,6 +100,9 @@ fn only_the_last_paragraph_counts() {
         "Title\nDepends-On: #2\n",
         "Title\n\nDepends-On: #2\n\nMore text\n",
         "Title\n\n1\n2\n3\n4\n5\nDepends-On: #2\n",
+        "Title\n\n1\n2\n3\n4\nDepends-On: #2\n",
+        "Title\n\nDepends-On: #2\n1\n2\n3\n4\n",
+        "Title\n\nno key: 1\nno key: 2\nno key: 3\nno key: 4\nDepends-On: #2\n",
         "Title\n\nOther: x\n Depends-On: #2\n",
         "Title\n\n> Depends-On: #2\n",
     ] {
