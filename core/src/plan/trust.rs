@@ -118,22 +118,60 @@ mod tests {
     #[test]
     fn a_head_is_trusted_by_its_source_or_by_its_author() {
         let change = RepositoryId::new("github.com", "o/base").change(1);
+        let own = "only who may write there pushes to the repository itself";
+        let theirs = "and owns the repository that its head comes from";
+        let others = "but the repository that its head comes from is somebody else's";
         let rows = [
-            // source, its owner, author, standing, trusted
-            (Some(("o/base", "o")), Some(("x", Association::None)), true),
-            (Some(("o/base", "o")), None, true),
-            (Some(("ann/base", "ann")), Some(("Ann", Association::Member)), true),
-            (Some(("ann/base", "ann")), Some(("ann", Association::Collaborator)), true),
-            (Some(("ann/base", "ann")), Some(("ann", Association::None)), false),
+            // source, its owner, author, standing, trusted, why
+            (Some(("o/base", "o")), Some(("x", Association::None)), true, own.to_owned()),
+            (Some(("o/base", "o")), None, true, own.to_owned()),
+            (
+                Some(("ann/base", "ann")),
+                Some(("Ann", Association::Member)),
+                true,
+                format!("Ann is a member of the repository's owner, {theirs}"),
+            ),
+            (
+                Some(("ann/base", "ann")),
+                Some(("ann", Association::Collaborator)),
+                true,
+                format!("ann is a collaborator of the repository, {theirs}"),
+            ),
+            (
+                Some(("ann/base", "ann")),
+                Some(("ann", Association::None)),
+                false,
+                "ann has no standing in the repository".to_owned(),
+            ),
             // Somebody else pushes to that repository.
-            (Some(("eve/base", "eve")), Some(("ann", Association::Owner)), false),
-            (Some(("eve/base", "eve")), Some(("friend", Association::None)), true),
-            (Some(("ann/base", "ann")), None, false),
-            (None, Some(("ann", Association::Owner)), false),
+            (
+                Some(("eve/base", "eve")),
+                Some(("ann", Association::Owner)),
+                false,
+                format!("ann owns the repository, {others}"),
+            ),
+            (
+                Some(("eve/base", "eve")),
+                Some(("friend", Association::None)),
+                true,
+                "friend is in `trusted`".to_owned(),
+            ),
+            (
+                Some(("ann/base", "ann")),
+                None,
+                false,
+                "the account of its author is gone".to_owned(),
+            ),
+            (
+                None,
+                Some(("ann", Association::Owner)),
+                false,
+                "the repository that its head comes from is gone".to_owned(),
+            ),
         ];
         let mut rules = workspace().changes;
         rules.trusted = vec!["Friend".to_owned()];
-        for (source, author, expected) in rows {
+        for (source, author, expected, words) in rows {
             let forge = ForgeChange {
                 draft: false,
                 author: author.map(|(login, association)| Author {
@@ -152,6 +190,8 @@ mod tests {
                 references: References::default(),
             };
             assert_eq!(by_author(&rules, &change, &forge), expected, "{source:?} {author:?}");
+            let begins = if expected { "trusted" } else { "not trusted" };
+            assert_eq!(why(&rules, &change, &forge), format!("{begins}: {words}"));
         }
     }
 }

@@ -156,8 +156,6 @@ impl<'b, 's, 'c> Reader<'b, 's, 'c> {
                 self.skipped += 1;
             }
             Tag::Link { .. } => {}
-            Tag::TableCell => self.pieces.clear(),
-            Tag::TableHead | Tag::TableRow => self.cells.clear(),
             Tag::BlockQuote(alert) => {
                 self.flush();
                 self.quotes.push(alert.is_none());

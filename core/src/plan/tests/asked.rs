@@ -7,6 +7,7 @@ use crate::model::ledger_view::Adopted;
 use crate::model::question::Question;
 use crate::model::settings::{Adopt, OnConflict, RefKind};
 use crate::model::time::Span;
+use crate::references::{Via, Written};
 
 /// What is wanted of a kind, as `o/a#1` or `o/a eve`.
 fn wanted(world: &mut World) -> Vec<String> {
@@ -143,6 +144,19 @@ fn of_eve(world: &mut World, text: &str) {
     world.stranger(text);
 }
 
+/// The same, whose body names another change.
+fn of_eve_needing(world: &mut World, text: &str, other: &str) {
+    of_eve(world, text);
+    world.pull(text, |forge| {
+        forge.references.references = vec![Written {
+            change: change(other),
+            as_written: other.to_owned(),
+            line: 1,
+            via: Via::Line,
+        }];
+    });
+}
+
 #[test]
 fn who_may_write_needs_no_approval_and_is_asked_about_only_then() {
     let rows = [
@@ -187,21 +201,29 @@ fn who_may_write_needs_no_approval_and_is_asked_about_only_then() {
     of_eve(&mut world, "o/a#1");
     world.run(0);
     assert!(wanted(&mut world).is_empty());
+    // Nor where it is not built whatever the answer is: changes are not, a member was closed, or cannot
+    // be read.
+    let rows: [(fn(&mut World), &[&str]); 4] = [
+        (|_| {}, &["o/a eve"]),
+        (|world| world.settings(|w| w.build_changes = false), &[]),
+        (|world| world.close("o/b#1"), &[]),
+        (|world| world.reachable("o/b", false), &[]),
+    ];
+    for (index, (happens, expected)) in rows.into_iter().enumerate() {
+        let mut world = World::new(&["o/a", "o/b"]);
+        world.push("o/b#1", &[]);
+        world.run(0);
+        of_eve_needing(&mut world, "o/a#1", "o/b#1");
+        happens(&mut world);
+        assert_eq!(wanted(&mut world), expected, "row {index}");
+    }
 }
 
 #[test]
 fn rights_that_cannot_be_read_again_take_no_cover_and_build_nothing() {
     let mut world = World::new(&["o/a", "o/b"]);
     world.push("o/b#1", &[]);
-    of_eve(&mut world, "o/a#1");
-    world.pull("o/a#1", |forge| {
-        forge.references.references = vec![crate::references::Written {
-            change: change("o/b#1"),
-            as_written: "o/b#1".to_owned(),
-            line: 1,
-            via: crate::references::Via::Line,
-        }];
-    });
+    of_eve_needing(&mut world, "o/a#1", "o/b#1");
     world.rights.insert("eve".into(), Rights::Write);
     world.run(0);
     assert_eq!(world.run(90), ["o/a#1"]);
