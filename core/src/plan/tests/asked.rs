@@ -203,18 +203,19 @@ fn who_may_write_needs_no_approval_and_is_asked_about_only_then() {
     assert!(wanted(&mut world).is_empty());
     // Nor where it is not built whatever the answer is: changes are not, a member was closed, or cannot
     // be read.
-    let rows: [(fn(&mut World), &[&str]); 4] = [
-        (|_| {}, &["o/a eve"]),
-        (|world| world.settings(|w| w.build_changes = false), &[]),
-        (|world| world.close("o/b#1"), &[]),
-        (|world| world.reachable("o/b", false), &[]),
+    let rows: [fn(&mut World); 4] = [
+        |_| {},
+        |world| world.settings(|w| w.build_changes = false),
+        |world| world.close("o/b#1"),
+        |world| world.reachable("o/b", false),
     ];
-    for (index, (happens, expected)) in rows.into_iter().enumerate() {
+    for (index, happens) in rows.into_iter().enumerate() {
         let mut world = World::new(&["o/a", "o/b"]);
         world.push("o/b#1", &[]);
         world.run(0);
         of_eve_needing(&mut world, "o/a#1", "o/b#1");
         happens(&mut world);
+        let expected: &[&str] = if index == 0 { &["o/a eve"] } else { &[] };
         assert_eq!(wanted(&mut world), expected, "row {index}");
     }
 }
