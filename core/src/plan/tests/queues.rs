@@ -319,3 +319,21 @@ fn an_explanation_says_what_is_checked_out() {
     }
     assert!(!text.contains("main of github.com/o/b"), "{text}");
 }
+
+#[test]
+fn an_entry_that_is_trusted_no_more_is_not_tried_again() {
+    let mut world = World::new(&["o/a"]);
+    world.settings(|w| w.changes.trusted = vec!["eve".to_owned()]);
+    world.push("o/a#1", &[]);
+    world.stranger("o/a#1");
+    world.run(0);
+    world.run(90);
+    world.queue("o/a#1", "main", false);
+    assert_eq!(world.run(0), ["o/a@1"]);
+    world.finish(Verdict::Lost);
+    world.settings(|w| w.changes.trusted.clear());
+    assert_eq!(world.run(120), [""; 0]);
+    assert_eq!(world.decision("o/a@1"), "held: Approval");
+    world.settings(|w| w.changes.trusted.push("eve".to_owned()));
+    assert!(world.run(0).contains(&"o/a@1".to_owned()));
+}
