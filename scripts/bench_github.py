@@ -60,7 +60,7 @@ class World:
         (root / "git").mkdir()
         (root / "manifests").mkdir()
         for at, name in enumerate(self.names):
-            of = sorted({(at * 2 + step * (repositories // packages)) % repositories for step in range(packages)})
+            of = sorted({(at + step * (repositories // packages)) % repositories for step in range(packages)})
             listed = [{"name": f"r{n}", "git": {"url": f"{forge.url}/model/r{n}.git", "branch": "main"}}
                       for n in of]
             (root / "manifests" / f"{name}.json").write_text(json.dumps({"version": 1, "packages": listed}))

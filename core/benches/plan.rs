@@ -299,7 +299,7 @@ impl World {
         let mut parts = BTreeMap::new();
         for settings in &self.snapshot.settings.workspaces {
             let at = parts.len();
-            let of = |step: usize| (at * 2 + step * stride) % REPOSITORIES;
+            let of = |step: usize| (at + step * stride) % REPOSITORIES;
             let listed = (0..PACKAGES).map(|step| {
                 let number = of(step);
                 Package {

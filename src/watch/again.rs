@@ -12,6 +12,9 @@ use crosswatch_core::model::time::{Span, Timestamp};
 /// Waits for a forge that tries to merge; the last one repeats for as long as somebody waits.
 const TRYING: [Span; 4] = [Span::seconds(1), Span::seconds(2), Span::seconds(5), Span::seconds(15)];
 
+/// By how much one may be asked earlier together with others.
+const TOGETHER: Span = Span(500);
+
 /// How long what an account may do is believed.
 const RIGHTS: Span = Span::hours(1);
 
@@ -52,7 +55,18 @@ impl Again {
             // A clock that was put back makes no answer younger.
             moved || snapshot.at < asked.at || snapshot.at >= old(snapshot, question, asked)
         });
-        alive.cloned().collect()
+        let mut due: Vec<Question> = alive.cloned().collect();
+        // Those that are asked together were answered at about the same time.
+        if due.iter().any(is_tried) {
+            let soon = open(snapshot).filter(|question| is_tried(question)).filter(|question| {
+                let asked = self.0.get(question);
+                asked.is_some_and(|asked| snapshot.at + TOGETHER >= old(snapshot, question, asked))
+            });
+            due.extend(soon.cloned());
+            due.sort();
+            due.dedup();
+        }
+        due
     }
 
     /// When the next one is old.
@@ -62,6 +76,11 @@ impl Again {
         });
         asked.min()
     }
+}
+
+/// Whether it makes the forge try.
+fn is_tried(question: &Question) -> bool {
+    matches!(question, Question::Mergeable { .. })
 }
 
 /// Whether it may have another answer later.

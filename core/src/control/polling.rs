@@ -243,12 +243,12 @@ impl Target {
         self.again = false;
     }
 
-    /// Somebody thinks that it moved.
-    fn moved(&mut self, now: Timestamp) {
+    /// Somebody thinks that it moved; it is read again, at `at` unless it would be before.
+    fn moved(&mut self, at: Timestamp) {
         if self.under_way {
             self.again = true;
         } else {
-            self.next_at = self.next_at.min(now);
+            self.next_at = self.next_at.min(at);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use crosswatch_core::model::change::Fate;
 use crosswatch_core::model::identity::{ChangeId, Name, Oid};
+use crosswatch_core::model::time::Span;
 use serde::Deserialize;
 
 use super::failure::{Failure, Reason};
@@ -29,6 +30,8 @@ impl Together for ChangeId {
     type Seen = Seen;
     type Answer = Option<Told>;
     const MOST: usize = 50;
+    /// Plans ask for some after each repository that was read; nothing hurries.
+    const GATHER: Span = Span(200);
     const LISTS: usize = 1;
 
     fn gathering(inner: &Inner) -> &Gathering<Self> {

@@ -16,9 +16,6 @@ use serde::de::DeserializeOwned;
 use super::failure::{Failure, Reason};
 use super::{Inner, graphql};
 
-/// How long others are waited for.
-const GATHER: Span = Span(20);
-
 /// Questions that are asked of REST at once, after one that did not answer for them.
 const AT_ONCE: usize = 4;
 
@@ -30,6 +27,8 @@ pub(super) trait Together: Ord + Clone + Send + Sync + 'static {
     type Answer: Clone + Send + Sync + 'static;
     /// In one question.
     const MOST: usize;
+    /// How long others are waited for.
+    const GATHER: Span;
     /// Lists that GraphQL is asked for of each.
     const LISTS: usize;
 
@@ -90,7 +89,7 @@ fn join<K: Together>(inner: &Arc<Inner>, one: &K) -> Shared<BoxFuture<'static, R
     let of = Arc::new(Mutex::new(BTreeSet::from([one.clone()])));
     let (members, reader) = (Arc::clone(&of), Arc::clone(inner));
     let read = async move {
-        tokio::time::sleep(GATHER.to_std()).await;
+        tokio::time::sleep(K::GATHER.to_std()).await;
         // An empty batch takes nobody any more.
         let members = std::mem::take(&mut *members.lock().unwrap_or_else(PoisonError::into_inner));
         Arc::new(together(&reader, members.into_iter().collect()).await)

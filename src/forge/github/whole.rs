@@ -4,7 +4,7 @@
 
 use crosswatch_core::model::change::{ForgeChange, Listing, OpenRef, SourceBranch};
 use crosswatch_core::model::identity::{Name, RepositoryId};
-use crosswatch_core::model::time::Timestamp;
+use crosswatch_core::model::time::{Span, Timestamp};
 use serde::Deserialize;
 
 use super::failure::Failure;
@@ -24,6 +24,8 @@ impl Together for RepositoryId {
     type Seen = Seen;
     type Answer = Listed;
     const MOST: usize = crosswatch_core::control::polling::READ_TOGETHER;
+    /// Whoever hears of a push wants to know soon.
+    const GATHER: Span = Span(20);
     /// Its branches, its changes, and the labels of each of those.
     const LISTS: usize = 2 + 15;
 

@@ -14,6 +14,10 @@ pub const BATCH: usize = 100;
 /// After so many questions without an answer, what was never read is read without having a mark.
 const GIVEN_UP: u32 = 3;
 
+/// How long what moved waits for the other questions of its round, so that it is read together with what
+/// those find.
+const ROUND: Span = Span::seconds(1);
+
 /// Whoever asks one server for marks.
 #[derive(Clone, Debug)]
 pub(super) struct Detector {
@@ -84,6 +88,7 @@ pub(super) fn answered(
     let State { targets, detectors, .. } = state;
     let detector = detectors.entry(server.to_owned()).or_default();
     let mut effects = Vec::new();
+    let together = if detector.under_way > 1 { now + ROUND } else { now };
     for id in asked {
         let Some(target) = targets.get_mut(id) else { continue };
         let Some(mark) = &mut target.mark else { continue };
@@ -103,7 +108,7 @@ pub(super) fn answered(
             effects.push(Effect::Confirm(id.clone()));
         } else if !same && target.failures == 0 && (now_seen.is_some() || !target.under_way) {
             // Without a mark a look is not known to be too old, and one that fails waits its time.
-            target.moved(now);
+            target.moved(together);
         }
     }
     detector.under_way = detector.under_way.saturating_sub(1);
@@ -121,6 +126,10 @@ pub(super) fn answered(
             jittered(stretched(interval, detector.stretch), server, detector.round)
         };
         detector.next_at = now + wait;
+        let waiting = targets.values_mut().filter(|target| {
+            target.server == server && target.failures == 0 && target.next_at <= now + ROUND
+        });
+        waiting.for_each(|target| target.next_at = target.next_at.min(now));
     }
     effects
 }

@@ -130,6 +130,45 @@ fn one_question_an_interval_finds_what_moved_and_only_that_is_read() {
 }
 
 #[test]
+fn what_the_questions_of_one_round_find_is_read_together() {
+    let names: Vec<String> = (0..250).map(|n| format!("r{n:03}")).collect();
+    let asked = |range: std::ops::Range<usize>, moved: &str| {
+        let paths: Vec<&str> = names[range].iter().map(String::as_str).collect();
+        let mark = |path: &&'_ str| if *path == moved { "2" } else { "1" };
+        let marks: Vec<(&str, &str)> = paths.iter().map(|path| (*path, mark(path))).collect();
+        answer(&paths, Some(&marks))
+    };
+    let looks = |effects: Vec<Effect>| -> Vec<RepositoryId> {
+        let looks = effects.into_iter().filter_map(|effect| match effect {
+            Effect::Look(id) => Some(id),
+            _ => None,
+        });
+        looks.collect()
+    };
+    for (ends, expected) in [(true, vec![id("r001"), id("r101")]), (false, vec![id("r001")])] {
+        let mut state = State::default();
+        let all = names.iter().map(|path| marked(path, Some("1"))).collect();
+        step(&mut state, Event::Watch(all), Timestamp(0));
+        for range in [0..100, 100..200, 200..250] {
+            step(&mut state, asked(range, ""), Timestamp(1));
+        }
+        let at = Timestamp(70 * SECOND);
+        assert_eq!(step(&mut state, Event::Tick, at).len(), 3);
+        assert_eq!(looks(step(&mut state, asked(0..100, "r001"), at)), []);
+        assert_eq!(looks(step(&mut state, asked(200..250, ""), at + Span(100))), []);
+        let found = if ends {
+            looks(step(&mut state, asked(100..200, "r101"), at + Span(200)))
+        } else {
+            // One that hangs keeps nobody waiting.
+            assert_eq!(next_at(&state), Some(at + Span(1000)));
+            looks(step(&mut state, Event::Tick, at + Span(1000)))
+        };
+        // More is read along, since the question has room for it.
+        assert!(expected.iter().all(|id| found.contains(id)), "{found:?}");
+    }
+}
+
+#[test]
 fn what_an_earlier_run_read_is_confirmed_by_its_mark() {
     let mut state = State::default();
     let all = vec![marked("a", Some("1")), marked("b", Some("1")), marked("c", Some("1"))];

@@ -110,7 +110,7 @@ impl Log {
     }
 }
 
-/// `METHOD /PATH` with names, numbers and commits as `{}`.
+/// `METHOD /PATH` with names, numbers and commits as `{}`; of GraphQL with what it is about.
 fn endpoint(line: &str) -> String {
     const WORDS: [&str; 30] = [
         "repos",
@@ -145,11 +145,14 @@ fn endpoint(line: &str) -> String {
         "git-upload-pack",
     ];
     let (method, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let path = rest.split('?').next().unwrap_or_default();
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parts = path.split('/').map(|part| match part {
         "" => "",
         part if WORDS.contains(&part) => part,
         _ => "{}",
     });
-    format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
+    let path = parts.collect::<Vec<_>>().join("/");
+    // All of GraphQL is one address.
+    let about = if path.ends_with("graphql") { format!(" {query}") } else { String::new() };
+    format!("{method} {path}{about}")
 }

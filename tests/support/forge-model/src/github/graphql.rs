@@ -22,6 +22,14 @@ pub(crate) fn asked_nodes(body: &str) -> usize {
     by_id + body.matches("repository(").count()
 }
 
+/// Which lists or single things of repositories a question is about, for people who read the log.
+pub(crate) fn about(body: &[u8]) -> String {
+    const FIELDS: [&str; 3] = ["refs", "pullRequest", "pullRequests"];
+    let text = String::from_utf8_lossy(body);
+    let asked = FIELDS.into_iter().filter(|field| text.contains(&format!("{field}(")));
+    asked.collect::<Vec<_>>().join("+")
+}
+
 pub(crate) fn answer(shared: &Arc<Shared>, state: &mut State, ask: &Ask) -> Reply {
     if ask.secret.is_none() {
         return Reply::message(401, "This endpoint requires you to be authenticated.");

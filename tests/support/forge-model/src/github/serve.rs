@@ -83,6 +83,9 @@ pub(crate) async fn answer(
     let ask = Ask { method: parts.method.to_string(), path, query, body, secret };
     let line = match parts.uri.query() {
         Some(query) => format!("{} {}?{query}", ask.method, ask.path),
+        None if is_graphql(&ask) => {
+            format!("{} {}?{}", ask.method, ask.path, graphql::about(&ask.body))
+        }
         None => format!("{} {}", ask.method, ask.path),
     };
     if git::is_git(&ask.path) {
@@ -91,8 +94,12 @@ pub(crate) async fn answer(
     api(&shared, ask, &headers, &line).await
 }
 
+fn is_graphql(ask: &Ask) -> bool {
+    matches!(ask.path.as_str(), "/graphql" | "/api/graphql")
+}
+
 async fn api(shared: &Arc<Shared>, ask: Ask, headers: &HeaderMap, line: &str) -> Response<Body> {
-    let is_graphql = matches!(ask.path.as_str(), "/graphql" | "/api/graphql");
+    let is_graphql = is_graphql(&ask);
     let reads = matches!(ask.method.as_str(), "GET" | "HEAD");
     let writes = !reads && !is_graphql;
     let free = ask.path == "/rate_limit";
