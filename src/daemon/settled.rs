@@ -42,7 +42,7 @@ pub(super) async fn settled(
     let quiet = published.plan.workspaces.iter().flat_map(|plan| &plan.subjects).all(|subject| {
         subject.triggers.is_empty()
             && !matches!(
-                subject.decision,
+                *subject.decision,
                 // With nothing in the outbox a build that is still wanted is one that just ended.
                 Decision::Build { .. }
                     | Decision::Held {
@@ -54,7 +54,7 @@ pub(super) async fn settled(
                         ..
                     }
             )
-            && !matches!(&subject.decision, Decision::Unknown { reason } if reason.ends_with(NOT_READ_YET))
+            && !matches!(&*subject.decision, Decision::Unknown { reason } if reason.ends_with(NOT_READ_YET))
     });
     if !(looked && lives && asked && quiet) {
         return None;

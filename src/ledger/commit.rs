@@ -327,7 +327,7 @@ impl Ledger {
 /// Subjects whose decision is another one than in the plan that was stored last.
 fn changed_since<'p>(stored: &WorkspacePlan, plan: &'p WorkspacePlan) -> Vec<&'p SubjectPlan> {
     let known: BTreeMap<&Subject, &Decision> =
-        stored.subjects.iter().map(|subject| (&subject.subject, &subject.decision)).collect();
+        stored.subjects.iter().map(|subject| (&subject.subject, &*subject.decision)).collect();
     let changed = plan.subjects.iter().filter(|subject| {
         known.get(&subject.subject).is_none_or(|known| {
             known.word() != subject.decision.word() || known.reason() != subject.decision.reason()

@@ -159,7 +159,7 @@ pub fn changes(published: &Published, workspace: Option<&str>) -> Vec<ChangeRow>
 }
 
 fn change(plan: &WorkspacePlan, subject: &SubjectPlan) -> ChangeRow {
-    let until = match &subject.decision {
+    let until = match &*subject.decision {
         Decision::Held { until, .. } => *until,
         _ => None,
     };

@@ -75,7 +75,7 @@ pub(super) fn decided(published: &Published, builds: &[BuildRow]) -> Vec<Wrong> 
         .workspaces
         .iter()
         .flat_map(|plan| plan.subjects.iter().map(move |subject| (plan, subject)))
-        .filter(|(_, subject)| matches!(subject.decision, Decision::Blocked { .. }))
+        .filter(|(_, subject)| matches!(*subject.decision, Decision::Blocked { .. }))
         .map(|(plan, subject)| {
             let what = format!("{} in {}", subject.subject, plan.workspace);
             Wrong::new(what, format!("blocked: {}", subject.decision.reason())).of(&plan.workspace)

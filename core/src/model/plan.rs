@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use thin_vec::ThinVec;
 
 use super::build::{BuildRequest, Override, Priority, RequestId, SetMember};
 use super::candidate::Difference;
@@ -98,8 +99,8 @@ pub struct Unwatched {
 pub struct SubjectPlan {
     /// The subject.
     pub subject: Subject,
-    /// The decision.
-    pub decision: Decision,
+    /// The decision; workspaces that decide the same share one, since there are many.
+    pub decision: Arc<Decision>,
     /// Its set with what follows from that; its parts are read as if they stood here.
     #[serde(flatten)]
     pub of: Arc<SetPlan>,
@@ -111,9 +112,9 @@ pub struct SubjectPlan {
     /// Fingerprint, if everything in it is known.
     pub fingerprint: Option<Fingerprint>,
     /// Builds to trigger now.
-    pub triggers: Vec<Trigger>,
+    pub triggers: ThinVec<Trigger>,
     /// Attempts that are no longer wanted, each with what should happen to it.
-    pub superseded: Vec<Superseded>,
+    pub superseded: ThinVec<Superseded>,
 }
 
 impl std::ops::Deref for SubjectPlan {
@@ -191,8 +192,8 @@ pub struct Superseded {
     pub cancel: bool,
 }
 
-/// A decision. Each carries its reason; none is the absence of another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A decision. Each carries its reason, which says nothing of the workspace; none is the absence of another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Decision {
     /// An attempt is wanted now, or is queued or under way.
@@ -274,7 +275,7 @@ impl Decision {
 }
 
 /// What a subject waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Held {
     /// Quiet time after a move.
@@ -306,7 +307,7 @@ pub enum Held {
 }
 
 /// What is wrong with a subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blocked {
     /// A dependency was closed unmerged.

@@ -159,7 +159,7 @@ fn why(
         };
     };
     let mut reasons = Vec::new();
-    match &planned.decision {
+    match &*planned.decision {
         Decision::Build { .. } | Decision::Unchanged { .. } => {}
         Decision::Covered { by, .. } => {
             reasons.push(format!(
@@ -170,7 +170,7 @@ fn why(
     }
     let ours = others(change, planned);
     if let Some(theirs) =
-        built_with.filter(|_| !matches!(planned.decision, Decision::Unknown { .. }))
+        built_with.filter(|_| !matches!(*planned.decision, Decision::Unknown { .. }))
     {
         let more: BTreeSet<String> = ours.difference(theirs).cloned().collect();
         let less: BTreeSet<String> = theirs.difference(&ours).cloned().collect();

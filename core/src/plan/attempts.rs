@@ -5,6 +5,7 @@ use crate::model::identity::{Fingerprint, Name, Subject};
 use crate::model::ledger_view::{AttemptView, Rebuild};
 use crate::model::plan::{Blocked, Decision, FingerprintPart, Held, Superseded};
 use crate::model::time::{Span, Timestamp};
+use thin_vec::ThinVec;
 
 use super::again::Again;
 use super::fingerprint::{self, moved};
@@ -217,7 +218,7 @@ pub(crate) fn superseded(
     subject: &Subject,
     fingerprint: Option<Fingerprint>,
     why: &str,
-) -> Vec<Superseded> {
+) -> ThinVec<Superseded> {
     of(view, subject)
         .iter()
         .filter(|attempt| attempt.stage.open() && Some(attempt.fingerprint) != fingerprint)

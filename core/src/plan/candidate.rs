@@ -258,15 +258,12 @@ impl<'a> Walk<'_, '_, 'a> {
     }
 
     fn failed(&self, why: &str, tail: &[String]) -> Decision {
-        let (name, id) = (&self.deciding.view.settings.name, self.root.subject());
         let mut reason = format!("its candidate failed: {why}");
         let lines: Vec<&String> = tail.iter().filter(|line| !line.trim().is_empty()).collect();
         for line in lines.iter().skip(lines.len().saturating_sub(LINES)) {
             reason.push_str(&format!("; {}", line.trim()));
         }
-        reason.push_str(&format!(
-            "; its author mends that with a push, `crosswatch rebuild {name} {id}` makes it again"
-        ));
+        reason.push_str("; its author mends that with a push, `crosswatch rebuild` makes it again");
         Decision::Blocked { why: Blocked::CandidateFailed, reason }
     }
 

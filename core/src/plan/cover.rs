@@ -39,7 +39,7 @@ impl Deciding<'_, '_> {
         }
         self.view.ledger.attempts.iter().find_map(|(subject, attempts)| {
             let other = subject.change().filter(|other| *other != id)?;
-            let undecided = |plan: &SubjectPlan| matches!(plan.decision, Decision::Unknown { .. });
+            let undecided = |plan: &SubjectPlan| matches!(*plan.decision, Decision::Unknown { .. });
             let unread = matches!(self.changes.states.get(other), Some(State::Unknown(_)))
                 || decided.get(other).is_some_and(|plan| undecided(plan))
                 || self.changes.unread.contains_key(&other.repository);
@@ -63,7 +63,7 @@ impl Deciding<'_, '_> {
     ) -> Option<&'s ChangeId> {
         let undecided = decided
             .above(id)
-            .find(|(_, plan)| plan.trusted && matches!(plan.decision, Decision::Unknown { .. }));
+            .find(|(_, plan)| plan.trusted && matches!(*plan.decision, Decision::Unknown { .. }));
         undecided.map(|(other, _)| other).or_else(|| self.below.get(id))
     }
 }

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use crate::model::build::{Base, PackageHead, Priority, SetMember};
 use crate::model::candidate::Difference;
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
@@ -91,10 +93,10 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
     for (id, leader) in deciding.graph.followers() {
         if let Some(plan) = decided.get(leader) {
             let decision = if plan.decision.stands() {
-                Decision::Covered {
+                deciding.shared.decision(Decision::Covered {
                     by: leader.clone(),
                     reason: format!("it and {leader} depend on each other and are built as one"),
-                }
+                })
             } else {
                 plan.decision.clone()
             };
@@ -109,8 +111,8 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
                         ..SetPlan::clone(&plan.of)
                     },
                 ),
-                triggers: Vec::new(),
-                superseded: Vec::new(),
+                triggers: ThinVec::new(),
+                superseded: ThinVec::new(),
                 ..SubjectPlan::clone(plan)
             };
             decided.insert(id.clone(), follower);
@@ -155,13 +157,13 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
 pub(crate) fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
     SubjectPlan {
         subject: Subject::Change(id.clone()),
-        decision,
+        decision: Arc::new(decision),
         of: Arc::default(),
         trusted: false,
         candidate: None,
         fingerprint: None,
-        triggers: Vec::new(),
-        superseded: Vec::new(),
+        triggers: ThinVec::new(),
+        superseded: ThinVec::new(),
     }
 }
 
@@ -356,17 +358,17 @@ impl<'a> Deciding<'_, 'a> {
                 fingerprint,
                 "another head, base or dependency took its place",
             ),
-            None => Vec::new(),
+            None => ThinVec::new(),
         };
         let of = self.set_plan(&asking);
         let mut plan = SubjectPlan {
             subject,
-            decision,
+            decision: self.shared.decision(decision),
             of,
             trusted,
             candidate: candidate.map(Box::new),
             fingerprint,
-            triggers: Vec::new(),
+            triggers: ThinVec::new(),
             superseded,
         };
         plan.triggers = self.triggers(&asking, &plan, due, &parts, facts, decided);
@@ -458,10 +460,9 @@ impl<'a> Deciding<'_, 'a> {
                 return held(Held::Adopted, reason, None);
             }
             Some(Adopted::Held(adopted)) if plain.is(adopted) => {
-                let reason = format!(
-                    "it was open before we watched; a push or `crosswatch rebuild {} {id}` releases it",
-                    view.settings.name
-                );
+                let reason =
+                    "it was open before we watched; a push or `crosswatch rebuild` releases it";
+                let reason = reason.to_owned();
                 return held(Held::Adopted, reason, None);
             }
             _ => {}
@@ -497,8 +498,7 @@ impl<'a> Deciding<'_, 'a> {
             Authors::No(why) => why.map(|why| format!(" ({why})")).unwrap_or_default(),
         };
         let reason = format!(
-            "a head of its set is not trusted{why}; `crosswatch approve {} {subject}` releases exactly this set",
-            self.view.settings.name
+            "a head of its set is not trusted{why}; `crosswatch approve` releases exactly this set"
         );
         Some(Decision::Held { why: Held::Approval, reason, until: None })
     }
@@ -520,9 +520,9 @@ impl<'a> Deciding<'_, 'a> {
         parts: &dyn Fn() -> Vec<FingerprintPart>,
         facts: &Facts,
         decided: &Decided,
-    ) -> Vec<Trigger> {
+    ) -> ThinVec<Trigger> {
         if due.is_empty() {
-            return Vec::new();
+            return ThinVec::new();
         }
         let &Asking { id, open, .. } = asking;
         let recent = facts.now.get(id).is_some_and(|facts| {

@@ -22,7 +22,7 @@ impl Decided {
         for member in plan.set.iter().filter(|member| member.change != id) {
             self.above.entry(member.change.clone()).or_default().insert(id.clone());
         }
-        self.unknown |= matches!(plan.decision, Decision::Unknown { .. });
+        self.unknown |= matches!(*plan.decision, Decision::Unknown { .. });
         self.plans.insert(id, Arc::new(plan));
     }
 

@@ -163,7 +163,7 @@ impl<'a> Explainer<'a> {
             workspace: self.plan.workspace.clone(),
             subject: subject.subject.clone(),
             at: self.view.at(),
-            decision: subject.decision.clone(),
+            decision: Decision::clone(&subject.decision),
             rule: words::rule(subject, settings),
             released: words::released(subject, settings),
             manifest: self

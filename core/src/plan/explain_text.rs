@@ -279,7 +279,7 @@ pub(super) fn queued(chosen: Option<&Override>) -> String {
 pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> String {
     let rules = &settings.changes;
     let mainline = subject.subject == Subject::Mainline;
-    match &subject.decision {
+    match &*subject.decision {
         Decision::Build { .. } => "a fingerprint without a verdict is built, on every CI once; a lost build is tried again, and a failure that the mainline may have caused once that is green; `rebuild_on_base` builds more".to_owned(),
         Decision::Unchanged { .. } if mainline => "a fingerprint is built once; what was there when the watch began is not built".to_owned(),
         Decision::Unchanged { .. } => "a fingerprint with a verdict is not built again".to_owned(),
@@ -342,7 +342,7 @@ pub(super) fn rule(subject: &SubjectPlan, settings: &WorkspaceSettings) -> Strin
 /// What releases a decision, or what would change it.
 pub(super) fn released(subject: &SubjectPlan, settings: &WorkspaceSettings) -> String {
     let (name, id) = (&settings.name, &subject.subject);
-    match &subject.decision {
+    match &*subject.decision {
         Decision::Build { .. } => "nothing holds it; a push to a member takes its place".to_owned(),
         Decision::Unchanged { .. } if *id == Subject::Mainline => {
             format!("by a push to what it tracks, or `crosswatch rebuild {name} mainline`")

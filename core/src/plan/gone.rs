@@ -1,5 +1,7 @@
 //! Subjects that were triggered and are there no more.
 
+use thin_vec::ThinVec;
+
 use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::plan::{Decision, SubjectPlan};
 
@@ -51,7 +53,7 @@ impl Deciding<'_, '_> {
         over: Result<String, String>,
     ) -> SubjectPlan {
         let (decision, superseded) = match over {
-            Err(reason) => (Decision::Unknown { reason }, Vec::new()),
+            Err(reason) => (Decision::Unknown { reason }, ThinVec::new()),
             Ok(reason) => {
                 let superseded = attempts::superseded(self.view, subject, None, &reason);
                 (Decision::Superseded { reason }, superseded)

@@ -180,11 +180,8 @@ pub(crate) fn paused(view: &View<'_>) -> Option<String> {
     if view.settings.paused {
         return Some("the workspace is paused in the configuration".to_owned());
     }
-    let name = &view.settings.name;
-    view.ledger
-        .paused_by
-        .as_ref()
-        .map(|by| format!("{by} paused the workspace; `crosswatch resume {name}` releases it"))
+    let by = view.ledger.paused_by.as_ref();
+    by.map(|by| format!("{by} paused the workspace; `crosswatch resume` releases it"))
 }
 
 /// `changed` packages and all that depend on them, in build order (dependencies first, ties by name).

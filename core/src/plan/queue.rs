@@ -296,7 +296,7 @@ impl Deciding<'_, '_> {
         set: &ChangeSet,
         fingerprint: Fingerprint,
     ) -> Option<Decision> {
-        let (view, name) = (self.view, &self.view.settings.name);
+        let view = self.view;
         let Queued { entry, subject, .. } = queued;
         let held = |why, reason: String, until| Some(Decision::Held { why, reason, until });
         if !view.settings.build_changes {
@@ -321,8 +321,7 @@ impl Deciding<'_, '_> {
         }
         if self.adopted(queued) {
             let reason = format!(
-                "it was queued before we watched; `crosswatch rebuild {name} {subject}` releases it, \
-                 or queueing it again"
+                "it was queued before we watched; `crosswatch rebuild` releases it, or queueing it again"
             );
             return held(Held::Adopted, reason, None);
         }
@@ -367,8 +366,7 @@ impl Deciding<'_, '_> {
             return None;
         }
         let reason = format!(
-            "a head of its set is not trusted{why}; `crosswatch approve {} {}` releases exactly this set",
-            self.view.settings.name, queued.subject
+            "a head of its set is not trusted{why}; `crosswatch approve` releases exactly this set"
         );
         Some(Decision::Held { why: Held::Approval, reason, until: None })
     }

@@ -112,7 +112,7 @@ impl Saying<'_, '_> {
     fn status(&self, all: &BTreeMap<&ChangeId, &SubjectPlan>) -> Option<(Status, bool)> {
         let cis = self.view.settings.ci.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
         let with = || self.with(&self.plan.set);
-        match &self.plan.decision {
+        match &*self.plan.decision {
             Decision::Build { .. } => {
                 let text = format!("building on {cis}{}", with()?);
                 Some((self.told(StatusState::Pending, &text, None), true))
@@ -132,7 +132,7 @@ impl Saying<'_, '_> {
             Decision::Covered { by, .. } => {
                 let above = all.get(by)?;
                 let name = self.name(by)?;
-                match above.decision {
+                match *above.decision {
                     Decision::Build { .. } => {
                         let text = format!("is built together with {name}");
                         Some((self.told(StatusState::Pending, &text, None), true))
@@ -233,7 +233,7 @@ impl Saying<'_, '_> {
 
     /// What somebody has to mend; nothing leaves what is said as it is.
     fn remarks(&self, findings: &[Finding]) -> Option<Vec<String>> {
-        let stands = match &self.plan.decision {
+        let stands = match &*self.plan.decision {
             Decision::Unknown { .. } | Decision::Superseded { .. } => return None,
             Decision::Held { why: Held::Approval, .. } => {
                 Some("not built yet: it waits for somebody to approve that its code is run")

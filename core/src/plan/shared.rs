@@ -1,11 +1,12 @@
 //! What workspaces have in common, kept once for all of them.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::common::Common;
 use crate::model::identity::{ChangeId, RepositoryId};
 use crate::model::ledger_view::Seen;
-use crate::model::plan::SetPlan;
+use crate::model::plan::{Decision, SetPlan};
 
 use super::tracked::TrackedRepository;
 
@@ -13,6 +14,8 @@ use super::tracked::TrackedRepository;
 #[derive(Default)]
 pub(crate) struct Shared {
     sets: Mutex<Common<ChangeId, SetPlan>>,
+    /// By their hash: there may be as many of a change as workspaces.
+    decisions: Mutex<Common<u64, Decision>>,
     seen: Mutex<Common<ChangeId, Seen>>,
     repositories: Mutex<Common<RepositoryId, TrackedRepository>>,
 }
@@ -34,6 +37,15 @@ impl Shared {
         sets.share(change, Arc::new(plan))
     }
 
+    /// A decision.
+    pub(crate) fn decision(&self, decision: Decision) -> Arc<Decision> {
+        let mut hasher = DefaultHasher::new();
+        decision.hash(&mut hasher);
+        let (key, mut decisions) = (hasher.finish(), locked(&self.decisions));
+        let known = decisions.find(&key, &decision);
+        known.unwrap_or_else(|| decisions.share(&key, Arc::new(decision)))
+    }
+
     /// What was seen of a change.
     pub(crate) fn seen(&self, change: &ChangeId, seen: Arc<Seen>) -> Arc<Seen> {
         locked(&self.seen).share(change, seen)
@@ -52,6 +64,7 @@ impl Shared {
     /// Forgets what no workspace has any more.
     pub(crate) fn tidy(&self) {
         locked(&self.sets).tidy();
+        locked(&self.decisions).tidy();
         locked(&self.seen).tidy();
         locked(&self.repositories).tidy();
     }

@@ -211,5 +211,6 @@ pub(crate) fn inputs(view: &View<'_>, tracked: &Tracked) -> Option<Vec<(Look, Oi
     }
     inputs.sort();
     inputs.dedup();
+    inputs.shrink_to_fit();
     Some(inputs)
 }

@@ -53,8 +53,8 @@ impl Deciding<'_, '_> {
         };
         let reason = format!(
             "it touches no path that this workspace watches in {} ({watched}); a push that does, or \
-             `crosswatch rebuild {} {id}`, releases it",
-            id.repository, self.view.settings.name
+             `crosswatch rebuild`, releases it",
+            id.repository
         );
         Some(Decision::Held { why: Held::NoWatchedPath, reason, until: None })
     }

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use crate::model::build::Priority;
 use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
@@ -184,7 +186,7 @@ fn finish(
 
 /// Whether what was decided of a subject follows from its own set.
 fn plain(subject: &SubjectPlan) -> bool {
-    let together = match &subject.decision {
+    let together = match &*subject.decision {
         Decision::Unknown { .. } => true,
         Decision::Held { why, .. } => matches!(why, Held::ReferenceBudget | Held::PartlyMerged),
         _ => false,
@@ -271,31 +273,31 @@ fn mainline_subject(
 ) -> (SubjectPlan, Option<MainlineFacts>) {
     let mut plan = SubjectPlan {
         subject: Subject::Mainline,
-        decision: Decision::Unknown { reason: String::new() },
+        decision: Arc::new(Decision::Unknown { reason: String::new() }),
         of: Arc::default(),
         trusted: true,
         candidate: None,
         fingerprint: None,
-        triggers: Vec::new(),
-        superseded: Vec::new(),
+        triggers: ThinVec::new(),
+        superseded: ThinVec::new(),
     };
     let mainline = match mainline {
         Ok(mainline) => mainline,
         Err(reason) => {
-            plan.decision = Decision::Unknown { reason: reason.clone() };
+            plan.decision = Arc::new(Decision::Unknown { reason: reason.clone() });
             return (plan, None);
         }
     };
     let mut facts = mainline::facts(view, mainline);
     facts.partly = partly.since;
     let standing = mainline::decide(view, mainline, &facts, partly.waiting);
-    plan.decision = standing.decision;
+    plan.decision = Arc::new(standing.decision);
     if !view.settings.build_mainline {
-        plan.decision = Decision::Held {
+        plan.decision = Arc::new(Decision::Held {
             why: Held::Paused,
             reason: "this workspace does not build its mainline (`build`)".to_owned(),
             until: None,
-        };
+        });
     } else {
         for due in standing.due {
             let priority = request::priority(due.cause, Priority::Mainline);

@@ -60,7 +60,7 @@ async fn a_decision_of_who_led_meanwhile_is_no_longer_ours(
     let term = other.lead("b").await.expect("leads");
     let mut theirs = build(other.id(), 1);
     let reason = "theirs".to_owned();
-    theirs.decision = crosswatch_core::model::plan::Decision::Unknown { reason };
+    theirs.decision = crosswatch_core::model::plan::Decision::Unknown { reason }.into();
     other.commit(&term, &plan(vec![theirs])).await.expect("committed");
     other.release(&term).await.expect("released");
     let term = ledger.lead("a").await.expect("leads again");
@@ -178,7 +178,7 @@ async fn superseded_attempts_are_dropped_or_cancelled(ledger: Ledger, _: Store, 
     for (subject, id) in subjects.iter_mut().zip(&queued) {
         subject.triggers.clear();
         let why = "it moved".to_owned();
-        subject.superseded = vec![Superseded { request_id: *id, why, cancel: true }];
+        subject.superseded = vec![Superseded { request_id: *id, why, cancel: true }].into();
     }
     let committed = ledger.commit(&term, &plan(subjects)).await.expect("committed");
     assert_eq!((committed.cancel, committed.dropped), (vec![queued[0]], vec![queued[1]]));

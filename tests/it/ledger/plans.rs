@@ -64,7 +64,7 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
     };
     SubjectPlan {
         subject,
-        decision: Decision::Build { reason: "new".to_owned() },
+        decision: Decision::Build { reason: "new".to_owned() }.into(),
         of: Arc::new(SetPlan { set: set(number), ..SetPlan::default() }),
         trusted: true,
         candidate: None,
@@ -76,8 +76,9 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
             parts: vec![FingerprintPart { what: "head".to_owned(), value: number.to_string() }],
             needs_approval: false,
             approved_as: Vec::new(),
-        }],
-        superseded: Vec::new(),
+        }]
+        .into(),
+        superseded: [].into(),
     }
 }
 

@@ -26,7 +26,7 @@ impl World {
     pub(super) fn decision(&mut self, text: &str) -> String {
         let decision = self.planned(text).decision;
         let word = decision.word();
-        match decision {
+        match &*decision {
             Decision::Held { why, .. } => format!("{word}: {why:?}"),
             Decision::Blocked { why, .. } => format!("{word}: {why:?}"),
             Decision::Covered { by, .. } => format!("{word}: {}#{}", by.repository.path, by.number),

@@ -162,7 +162,7 @@ impl Books {
         world: &World,
     ) -> Result<(), Failure> {
         let subject = format!("{} {}", workspace.workspace, planned.subject);
-        if let Decision::Held { why, until, .. } = &planned.decision {
+        if let Decision::Held { why, until, .. } = &*planned.decision {
             if *why == Held::Stale {
                 return failed(format!("{subject} is stale after hours"));
             }
@@ -200,7 +200,7 @@ impl Books {
                 }
             }
         }
-        let gone = matches!(planned.decision, Decision::Superseded { .. });
+        let gone = matches!(*planned.decision, Decision::Superseded { .. });
         if gone && watched && !world.ever_gone.contains(change) {
             return failed(format!("{subject} was open all the time: {:?}", planned.decision));
         }

@@ -235,7 +235,7 @@ impl Daemon {
         let pending = self.snapshot.workspaces.values().any(|part| part.pending);
         let waits = plan.workspaces.iter().flat_map(|one| &one.subjects).any(|planned| {
             use crosswatch_core::model::plan::{Decision, Held};
-            match &planned.decision {
+            match &*planned.decision {
                 Decision::Unknown { .. } | Decision::Build { .. } | Decision::Superseded { .. } => {
                     true
                 }

@@ -390,7 +390,7 @@ impl<'a> Oracle<'a> {
             return Err(Failure(format!("{name} has no mainline")));
         };
         let paused = self.books.variant.paused && *workspace.id == *"w";
-        match &planned.decision {
+        match &*planned.decision {
             Decision::Unchanged { .. } => {}
             Decision::Blocked { .. } => return Ok(()),
             Decision::Held { .. } if paused => return Ok(()),

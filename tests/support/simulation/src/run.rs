@@ -216,7 +216,7 @@ impl<'l> Simulation<'l> {
             0..4 => {
                 let wait =
                     |planned: &&std::sync::Arc<crosswatch_core::model::plan::SubjectPlan>| {
-                        matches!(planned.decision, Decision::Held { why: Held::Approval, .. })
+                        matches!(*planned.decision, Decision::Held { why: Held::Approval, .. })
                     };
                 let waiting: Vec<_> = workspace.subjects.iter().filter(wait).collect();
                 if let Some(planned) = random.pick(&waiting) {
