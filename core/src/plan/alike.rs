@@ -4,7 +4,7 @@
 //! and from what the ledger knows of the changes there. A workspace that sees all of that as one before it
 //! takes over what was decided for that one; its fingerprints are its own.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
@@ -26,9 +26,11 @@ pub(crate) struct Pass<'p> {
     ties: &'p Ties,
     /// Workspaces with the same number have the same rules.
     rules: BTreeMap<&'p Name, usize>,
-    /// By rules, and by the address of the first repository as it is tracked.
-    decided: Mutex<HashMap<(usize, usize), Vec<Arc<Decided>>>>,
+    decided: Mutex<BTreeMap<Key, Vec<Arc<Decided>>>>,
 }
+
+/// The number of the rules, and the address of the first repository as it is tracked.
+type Key = (usize, usize);
 
 /// Repositories that nothing ties to others, as one workspace sees them.
 pub(crate) struct Cluster<'a> {
@@ -120,7 +122,7 @@ impl<'p> Pass<'p> {
         }
     }
 
-    fn key(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> Option<(usize, usize)> {
+    fn key(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> Option<Key> {
         let (_, first) = cluster.repositories.first()?;
         Some((*self.rules.get(&settings.name)?, Arc::as_ptr(first).addr()))
     }
