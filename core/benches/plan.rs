@@ -32,6 +32,10 @@ use crosswatch_core::plan::incremental::Planner;
 use crosswatch_core::references::{References, Via, Written};
 use simulation::Variant;
 
+/// That of the daemon.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const WORKSPACES: usize = 1_000;
 const PACKAGES: usize = 200;
 const REPOSITORIES: usize = 2_000;
