@@ -23,6 +23,8 @@ pub(crate) fn fated(view: &View<'_>, repository: &TrackedRepository, change: &Ch
     if view.gone(&change.repository).is_some() {
         return Fated::Closed;
     }
+    // Whoever did not watch while it was open knows nothing of it.
+    view.own();
     let known = view.ledger.changes.get(change).map(|facts| facts.head);
     if !view.hosted(&change.repository) {
         return match known {

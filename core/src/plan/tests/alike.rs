@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::world::World;
-use crate::model::identity::Name;
+use crate::model::identity::{ChangeId, Name};
 use crate::model::ledger_view::LedgerView;
 use crate::model::plan::Plan;
 use crate::model::settings::{Drafts, WorkspaceSettings};
@@ -15,8 +15,8 @@ use crate::plan::shared::Shared;
 use crate::plan::ties::Ties;
 use crate::plan::{plan, workspace};
 
-/// The world with three more workspaces of the same manifest: one with the same ledger, one that built
-/// nothing yet and saw everything earlier, and one with another rule.
+/// The world with three more workspaces of the same manifest: one with the same ledger, one that
+/// built nothing yet, saw everything earlier and nothing that is closed, and one with another rule.
 pub(super) fn together(world: &World) -> (Snapshot, LedgerView) {
     let (mut snapshot, mut ledger) = (world.snapshot.clone(), world.ledger.clone());
     let mut settings = (*snapshot.settings).clone();
@@ -30,6 +30,12 @@ pub(super) fn together(world: &World) -> (Snapshot, LedgerView) {
         match &*name {
             "y-idle" => known.iter_mut().for_each(|known| {
                 known.attempts.clear();
+                let open = |id: &ChangeId| {
+                    let part = snapshot.repositories.get(&id.repository);
+                    let listing = part.and_then(|part| part.listing.value());
+                    listing.is_none_or(|listing| listing.change(id.number).is_some())
+                };
+                known.changes.retain(|id, _| open(id));
                 for facts in known.changes.values_mut() {
                     let seen = facts.seen_mut();
                     seen.head_moved_at = seen.head_moved_at - Span::hours(1);
