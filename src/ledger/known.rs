@@ -1,10 +1,10 @@
 //! What the rows of many workspaces say alike, kept once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crosswatch_core::model::build::PackageHead;
+use crosswatch_core::model::build::{PackageHead, SetMember};
 use crosswatch_core::model::common::Common;
-use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId};
+use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crosswatch_core::model::ledger_view::{ChangeFacts, Look, Seen, WorkspaceLedger};
 
 /// Names that rows had so far, and what was seen of changes.
@@ -13,6 +13,15 @@ pub(super) struct Known {
     names: BTreeSet<Name>,
     repositories: BTreeSet<RepositoryId>,
     seen: Common<ChangeId, Seen>,
+    /// While everything is read.
+    texts: Option<Texts>,
+}
+
+/// Subjects and sets as they are written.
+#[derive(Debug, Default)]
+struct Texts {
+    subjects: BTreeMap<String, Subject>,
+    sets: BTreeMap<String, Vec<SetMember>>,
 }
 
 impl Known {
@@ -42,7 +51,50 @@ impl Known {
         part
     }
 
-    fn name(&mut self, name: Name) -> Name {
+    /// For everything that will be read: the same texts are in many rows.
+    pub(super) fn everything() -> Self {
+        Self { texts: Some(Texts::default()), ..Self::default() }
+    }
+
+    /// Everything was read.
+    pub(super) fn end(&mut self) {
+        self.texts = None;
+    }
+
+    /// A subject that was written so.
+    pub(super) fn subject(&mut self, text: &str) -> Result<Subject, String> {
+        if let Some(known) = self.texts.as_ref().and_then(|texts| texts.subjects.get(text)) {
+            return Ok(known.clone());
+        }
+        let mut subject: Subject = text.parse()?;
+        if let Subject::Change(change) = &mut subject {
+            change.repository = self.repository(change.repository.clone());
+        }
+        if let Some(texts) = &mut self.texts {
+            texts.subjects.insert(text.to_owned(), subject.clone());
+        }
+        Ok(subject)
+    }
+
+    /// A set that was written so.
+    pub(super) fn members(&mut self, text: &str) -> Result<Vec<SetMember>, String> {
+        if let Some(known) = self.texts.as_ref().and_then(|texts| texts.sets.get(text)) {
+            return Ok(known.clone());
+        }
+        let mut members: Vec<SetMember> =
+            serde_json::from_str(text).map_err(|error| error.to_string())?;
+        for member in &mut members {
+            member.change.repository = self.repository(member.change.repository.clone());
+            member.base = self.name(member.base.clone());
+        }
+        if let Some(texts) = &mut self.texts {
+            texts.sets.insert(text.to_owned(), members.clone());
+        }
+        Ok(members)
+    }
+
+    /// A name that is this one.
+    pub(super) fn name(&mut self, name: Name) -> Name {
         if let Some(known) = self.names.get(&name) {
             return known.clone();
         }
