@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crosswatch_core::model::ledger_view::{LedgerView, WorkspaceLedger};
+use crosswatch_core::model::ledger_view::{AttemptView, LedgerView, WorkspaceLedger};
 use crosswatch_core::model::plan::{Plan, WorkspacePlan};
 use crosswatch_core::model::settings::Adopt;
 use crosswatch_core::model::time::Span;
@@ -158,7 +158,9 @@ impl Recorded {
     /// What a commit writes and its view takes over.
     fn record(&mut self, plan: &Plan) {
         for plan in &plan.workspaces {
-            if !(plan.facts.is_empty() && plan.looks.is_empty() && plan.mainline.is_none()) {
+            let triggers = plan.subjects.iter().any(|subject| !subject.triggers.is_empty());
+            let facts = !(plan.facts.is_empty() && plan.looks.is_empty());
+            if facts || plan.mainline.is_some() || triggers {
                 take_over(&mut self.ledger, plan);
             }
         }
@@ -191,5 +193,12 @@ fn take_over(ledger: &mut LedgerView, plan: &WorkspacePlan) {
     part.changes.extend(plan.facts.iter().cloned());
     if let Some(facts) = &plan.mainline {
         part.mainline = Some(facts.clone());
+    }
+    for subject in &plan.subjects {
+        for trigger in &subject.triggers {
+            let (ci, parts) = (trigger.ci.clone(), trigger.parts.clone());
+            let attempt = AttemptView::queued(ci, &trigger.request, parts);
+            part.attempts.entry(subject.subject.clone()).or_default().push(attempt);
+        }
     }
 }

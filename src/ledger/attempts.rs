@@ -16,7 +16,41 @@ use super::{Ledger, LedgerError};
 pub(super) const KEPT: usize = 50;
 /// Attempts of a workspace that are read at most, newest first, and how many of them as one text.
 const MOST: i64 = 20_000;
-const AT_ONCE: i64 = 500;
+const AT_ONCE: i64 = 1_000;
+
+/// What is read of attempts, as [`Rows`].
+macro_rules! read {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "SELECT string_agg(length(subject) || ':' || subject || length(ci) || ':' || ci || \
+             length(request_id) || ':' || request_id || \
+             length(fingerprint) || ':' || fingerprint || \
+             length(numbers) || ':' || numbers || length(stage) || ':' || stage || \
+             length(link) || ':' || link || length(note) || ':' || note || \
+             length(members) || ':' || members || length(asked) || ':' || asked || \
+             length(parts) || ':' || parts, '') FROM (SELECT subject, ci, request_id, fingerprint, \
+             attempt || ' ' || decided_at || ' ' || COALESCE(CAST(ended_at AS TEXT), '') AS numbers, \
+             stage, COALESCE('=' || link, '') AS link, COALESCE('=' || note, '') AS note, \
+             COALESCE(members, '') AS members, COALESCE(seen, request) AS asked, parts",
+            $columns,
+            " FROM attempts WHERE workspace = $1",
+            $rest
+        )
+    };
+}
+
+/// All of a workspace, which are few.
+const FEW: &str = read!("", ") AS few");
+/// The newest of a workspace.
+const NEWEST: &str = read!(
+    ", ROW_NUMBER() OVER (ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci) AS place",
+    ") AS ranked WHERE place <= $2 GROUP BY place / $3"
+);
+/// The newest of a subject.
+const OF_SUBJECT: &str = read!(
+    ", ROW_NUMBER() OVER (ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci) AS place",
+    " AND subject = $2) AS ranked WHERE place <= $3 GROUP BY place / $4"
+);
 
 /// Attempts by their subjects, oldest first.
 pub(super) type Attempts = BTreeMap<Subject, Vec<AttemptView>>;
@@ -66,28 +100,22 @@ impl Ledger {
         workspace: &str,
         subject: Option<&Subject>,
     ) -> Result<Attempts, LedgerError> {
-        let texts: Vec<String> = sqlx::query_scalar(
-            "SELECT string_agg(length(subject) || ':' || subject || length(ci) || ':' || ci || \
-             length(request_id) || ':' || request_id || \
-             length(fingerprint) || ':' || fingerprint || \
-             length(numbers) || ':' || numbers || length(stage) || ':' || stage || \
-             length(link) || ':' || link || length(note) || ':' || note || \
-             length(members) || ':' || members || length(asked) || ':' || asked || \
-             length(parts) || ':' || parts, '') FROM (SELECT subject, ci, request_id, fingerprint, \
-             attempt || ' ' || decided_at || ' ' || COALESCE(CAST(ended_at AS TEXT), '') AS numbers, \
-             stage, COALESCE('=' || link, '') AS link, COALESCE('=' || note, '') AS note, \
-             COALESCE(members, '') AS members, COALESCE(seen, request) AS asked, parts, \
-             ROW_NUMBER() OVER (ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci) AS place \
-             FROM attempts WHERE workspace = $1 AND ($2 = '' OR subject = $2)) AS ranked \
-             WHERE place <= $3 GROUP BY place / $4",
-        )
-        .bind(workspace)
-        .bind(subject.map(Subject::to_string).unwrap_or_default())
-        .bind(MOST)
-        .bind(AT_ONCE)
-        .fetch_all(self.store.reader())
-        .await
+        let texts: Vec<Option<String>> = match subject {
+            Some(subject) => {
+                let ranked =
+                    sqlx::query_scalar(OF_SUBJECT).bind(workspace).bind(subject.to_string());
+                ranked.bind(MOST).bind(AT_ONCE).fetch_all(self.store.reader()).await
+            }
+            None if self.has_few(workspace).await? => {
+                sqlx::query_scalar(FEW).bind(workspace).fetch_all(self.store.reader()).await
+            }
+            None => {
+                let ranked = sqlx::query_scalar(NEWEST).bind(workspace).bind(MOST).bind(AT_ONCE);
+                ranked.fetch_all(self.store.reader()).await
+            }
+        }
         .map_err(self.sql())?;
+        let texts: Vec<String> = texts.into_iter().flatten().collect();
         if texts.is_empty() {
             return Ok(Attempts::new());
         }
@@ -102,11 +130,13 @@ impl Ledger {
                 // Others read at the same time: nothing is parsed meanwhile that was not read before.
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
                 for (subject, members, mut attempt) in read {
-                    attempt.ci = known.name(attempt.ci);
+                    attempt.ci = known.name(&attempt.ci);
                     if let Some(members) = members {
                         attempt.set = known.members(members)?;
                     }
-                    attempts.entry(known.subject(subject)?).or_default().push(attempt);
+                    // Most have one: a vector that grows would take room for four.
+                    let one = || Vec::with_capacity(1);
+                    attempts.entry(known.subject(subject)?).or_insert_with(one).push(attempt);
                 }
             }
             attempts.values_mut().for_each(keep);
@@ -114,6 +144,14 @@ impl Ledger {
         });
         let read = read.await.map_err(|error| self.content(error.to_string()))?;
         read.map_err(|why: String| self.content(why))
+    }
+
+    /// Whether the attempts of a workspace are so few that they need not be brought in order to be read.
+    async fn has_few(&self, workspace: &str) -> Result<bool, LedgerError> {
+        let count = "SELECT COUNT(*) FROM attempts WHERE workspace = $1";
+        let count = sqlx::query_scalar(count).bind(workspace).fetch_one(self.store.reader()).await;
+        let count: i64 = count.map_err(self.sql())?;
+        Ok(count <= AT_ONCE)
     }
 
     /// A request as it was decided: the mainline's commits stand elsewhere.
@@ -205,12 +243,12 @@ mod tests {
         attempts.push(ended("other", 1));
         attempts.push(AttemptView { stage: Stage::Sent, ..ended("one", 2) });
         keep(&mut attempts);
-        let kept = |ci: &str| attempts.iter().filter(|a| *a.ci == *ci).map(|a| a.decided_at.0);
-        assert_eq!(
-            kept("one").collect::<Vec<_>>(),
-            [2].into_iter().chain(10..60).collect::<Vec<_>>()
-        );
-        assert_eq!(kept("other").collect::<Vec<_>>(), [1]);
+        let kept = |ci: &str| -> Vec<i64> {
+            let of_ci = attempts.iter().filter(|attempt| *attempt.ci == *ci);
+            of_ci.map(|attempt| attempt.decided_at.0).collect()
+        };
+        assert_eq!(kept("one"), [2].into_iter().chain(10..60).collect::<Vec<_>>());
+        assert_eq!(kept("other"), [1]);
         assert!(attempts.is_sorted_by_key(|attempt| attempt.decided_at));
     }
 }

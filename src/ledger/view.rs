@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use crosswatch_core::model::build::{RequestId, Stage};
 use crosswatch_core::model::identity::{ChangeId, Name, Subject};
 use crosswatch_core::model::ledger_view::{
-    ChangeFacts, LedgerView, Look, MainlineFacts, WorkspaceLedger,
+    ChangeFacts, LedgerView, MainlineFacts, WorkspaceLedger,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sqlx::Row as _;
@@ -14,7 +14,6 @@ use sqlx::any::AnyRow;
 
 use super::commit::Touched;
 use super::known::Known;
-use super::rows::Rows;
 use super::{Ledger, LedgerError, attempts};
 
 /// Workspaces that are read at once.
@@ -102,7 +101,8 @@ impl Ledger {
                 part.said.take_over(&plan.reports);
                 for (subject, attempt) in queued {
                     if new.contains(&attempt.request_id) {
-                        let attempts = part.attempts.entry(subject.clone()).or_default();
+                        let one = || Vec::with_capacity(1);
+                        let attempts = part.attempts.entry(subject.clone()).or_insert_with(one);
                         attempts.push(attempt);
                         attempts::keep(attempts);
                     }
@@ -160,19 +160,33 @@ impl Ledger {
         let changes = "SELECT string_agg(length(change_name) || ':' || change_name || \
              length(facts) || ':' || facts, '') FROM change_facts WHERE workspace = $1";
         let changes = self.rows(changes, id).await?;
-        // Beside the threads that everything else runs on: after a start all workspaces are read.
-        let parsed = tokio::task::spawn_blocking(move || parsed(&looks, &changes)).await;
-        let parsed = parsed.map_err(|error| self.content(error.to_string()))?;
-        let mut part = parsed.map_err(|why| self.content(why))?;
         let row = sqlx::query("SELECT facts FROM mainline_facts WHERE workspace = $1")
             .bind(id)
             .fetch_optional(reader)
             .await
             .map_err(self.sql())?;
-        if let Some(row) = row {
-            let facts: String = row.try_get(0).map_err(self.sql())?;
-            part.mainline = Some(self.json(&facts)?);
-        }
+        let mainline: Option<MainlineFacts> = match row {
+            Some(row) => Some(self.json(&row.try_get::<String, _>(0).map_err(self.sql())?)?),
+            None => None,
+        };
+        let known = Arc::clone(&self.known);
+        // Beside the threads that everything else runs on: after a start all workspaces are read.
+        let read = tokio::task::spawn_blocking(move || {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let look = |row: Result<[&str; 2], String>| {
+                row.and_then(|[repository, branch]| known.look(repository, branch))
+            };
+            let looks = looks.each().map(look).collect::<Result<_, _>>()?;
+            let change = |row: Result<[&str; 2], String>| {
+                row.and_then(|[change, facts]| known.change(change, facts))
+            };
+            let changes = changes.each().map(change).collect::<Result<_, _>>()?;
+            let mainline = mainline.map(|mainline| known.mainline(mainline));
+            Ok(WorkspaceLedger { looks, changes, mainline, ..WorkspaceLedger::default() })
+        })
+        .await;
+        let read = read.map_err(|error| self.content(error.to_string()))?;
+        let mut part = read.map_err(|why: String| self.content(why))?;
         part.attempts = self.read_attempts(id, None).await?;
         let rows =
             sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 ORDER BY subject")
@@ -205,27 +219,11 @@ impl Ledger {
             Some(row) => Some(row.try_get(0).map_err(self.sql())?),
             None => None,
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(known.shared(part))
+        Ok(part)
     }
 
     pub(super) fn stage(&self, row: &AnyRow, index: usize) -> Result<Stage, LedgerError> {
         let word: String = row.try_get(index).map_err(self.sql())?;
         Stage::from_word(&word).ok_or_else(|| self.content(format!("a stage {word:?}")))
     }
-}
-
-/// What most of a workspace's part is made of: looks and facts of changes.
-fn parsed(looks: &Rows, changes: &Rows) -> Result<WorkspaceLedger, String> {
-    let mut part = WorkspaceLedger::default();
-    for row in looks.each() {
-        let [repository, branch] = row?;
-        part.looks.insert(Look { repository: repository.parse()?, branch: Name::from(branch) });
-    }
-    for row in changes.each() {
-        let [change, facts] = row?;
-        let facts = serde_json::from_str(facts).map_err(|error| error.to_string())?;
-        part.changes.insert(change.parse()?, facts);
-    }
-    Ok(part)
 }

@@ -310,7 +310,7 @@ impl Life {
     /// The heads that an update would answer for now, where that could make a difference.
     fn asked_inputs(&self) -> Option<Inputs> {
         let plan = self.plan.as_ref().filter(|_| lifecycle::asks_for_inputs(&self.saved.life))?;
-        plan.inputs.clone()
+        plan.inputs.as_deref().cloned()
     }
 
     fn wait(&self) -> Duration {

@@ -46,7 +46,7 @@ pub struct WorkspacePlan {
     pub subjects: Vec<Arc<SubjectPlan>>,
     /// Heads that its update answers for, once all of them are known.
     #[serde(skip)]
-    pub inputs: Option<Vec<(Look, Oid)>>,
+    pub inputs: Option<Arc<Vec<(Look, Oid)>>>,
     /// Repositories that must be watched for it.
     pub watched: Arc<BTreeMap<RepositoryId, Watched>>,
     /// Packages that cannot be watched, each with the reason.

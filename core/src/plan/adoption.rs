@@ -46,6 +46,9 @@ pub(crate) fn adopt(view: &View<'_>, changes: &mut Changes<'_>) -> BTreeSet<Chan
         }
     }
     candidates.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(other.1)));
+    if candidates.is_empty() {
+        return to_hold;
+    }
     let taken = view.ledger.changes.values().filter(|f| f.adopted == Adopted::Recent).count();
     let slots = AT_MOST.saturating_sub(taken);
     let candidates: Vec<ChangeId> = candidates.into_iter().map(|(_, id)| id.clone()).collect();

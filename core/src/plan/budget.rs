@@ -23,25 +23,14 @@ type Author = (Name, Name);
 type Spent = BTreeSet<(Timestamp, ChangeId, ChangeId)>;
 
 /// What was spent in the last hour, and what this look adds.
+#[derive(Default)]
 pub(crate) struct Budget {
-    spent: RefCell<BTreeMap<Author, Spent>>,
+    /// Read when somebody has to pay.
+    spent: RefCell<Option<BTreeMap<Author, Spent>>>,
     asked: RefCell<BTreeMap<ChangeId, Asked>>,
 }
 
 impl Budget {
-    /// With what the ledger knows, of changes that are closed by now too.
-    pub(crate) fn new(view: &View<'_>) -> Self {
-        let mut spent: BTreeMap<Author, Spent> = BTreeMap::new();
-        for (id, facts) in &view.ledger.changes {
-            let Some(asked) = &facts.asked else { continue };
-            let author = (id.repository.forge.clone(), asked.by.clone());
-            let counts = asked.at.iter().filter(|(_, at)| counts(view, **at));
-            let counts = counts.map(|(other, at)| (*at, id.clone(), other.clone()));
-            spent.entry(author).or_default().extend(counts);
-        }
-        Self { spent: RefCell::new(spent), asked: RefCell::default() }
-    }
-
     /// Whether what became of `other` may be asked for a reference of `id`; if not, from when on. What
     /// was answered once costs nothing, and what was paid for may be asked until the hour is over.
     pub(crate) fn pay(
@@ -50,6 +39,8 @@ impl Budget {
         (id, forge): (&ChangeId, &ForgeChange),
         other: &ChangeId,
     ) -> Result<(), Timestamp> {
+        // What others of the author spent counts too.
+        view.own();
         if view.fate_was_known(other) {
             return Ok(());
         }
@@ -64,6 +55,7 @@ impl Budget {
         let trusted = by_author(&view.settings.changes, id, forge);
         let limit = if trusted { LOOK_UPS.1 } else { LOOK_UPS.0 };
         let mut spent = self.spent.borrow_mut();
+        let spent = spent.get_or_insert_with(|| known(view));
         let spent = spent.entry((id.repository.forge.clone(), by.clone())).or_default();
         let full = spent.len().checked_sub(limit);
         if let Some((at, ..)) = full.and_then(|over| spent.iter().nth(over)) {
@@ -90,6 +82,19 @@ impl Budget {
             }
         }
     }
+}
+
+/// What the ledger knows to be spent, of changes that are closed by now too.
+fn known(view: &View<'_>) -> BTreeMap<Author, Spent> {
+    let mut spent: BTreeMap<Author, Spent> = BTreeMap::new();
+    for (id, facts) in &view.ledger.changes {
+        let Some(asked) = &facts.asked else { continue };
+        let author = (id.repository.forge.clone(), asked.by.clone());
+        let counts = asked.at.iter().filter(|(_, at)| counts(view, **at));
+        let counts = counts.map(|(other, at)| (*at, id.clone(), other.clone()));
+        spent.entry(author).or_default().extend(counts);
+    }
+    spent
 }
 
 /// Whether something that was spent at that time still counts. One in the future was written by a clock

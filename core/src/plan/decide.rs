@@ -14,7 +14,7 @@ use crate::model::manifest::Manifest;
 use crate::model::plan::{
     CandidatePlan, Decision, FingerprintPart, Held, SetPlan, SubjectPlan, Trigger,
 };
-use crate::model::settings::Dependencies;
+use crate::model::settings::{Dependencies, WorkspaceSettings};
 use crate::model::time::Span;
 use crate::references::Finding;
 
@@ -43,6 +43,18 @@ pub(crate) const RECENT: Span = Span::hours(24);
 pub(crate) struct Plain(Fingerprint, Fingerprint);
 
 impl Plain {
+    /// Of the members of a set.
+    pub(crate) fn of(settings: &WorkspaceSettings, members: &[fingerprint::Leaf]) -> Self {
+        let in_epoch = |epoch| fingerprint::of_members(settings, members, epoch);
+        let now = in_epoch(settings.epoch);
+        Self(now, if settings.epoch == 0 { now } else { in_epoch(0) })
+    }
+
+    /// The fingerprint in this epoch.
+    pub(crate) fn print(self) -> Fingerprint {
+        self.0
+    }
+
     /// Whether a set with these is what was open before we watched and is held as this.
     pub(crate) fn is(self, held: Fingerprint) -> bool {
         held == self.0 || held == self.1
@@ -92,6 +104,10 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
     }
     for (id, leader) in deciding.graph.followers() {
         if let Some(plan) = decided.get(leader) {
+            if deciding.to_hold.contains(id) {
+                let set = deciding.graph.set(deciding.view, id);
+                deciding.hold(id, &set, deciding.plain(&set), facts);
+            }
             let decision = if plan.decision.stands() {
                 deciding.shared.decision(Decision::Covered {
                     by: leader.clone(),
@@ -218,9 +234,7 @@ impl<'a> Deciding<'_, 'a> {
         }
         let set = self.graph.set(self.view, id);
         let plain = self.plain(&set);
-        if set.unknown.is_none() && set.unpaid.is_none() {
-            self.hold(id, plain.1, facts);
-        }
+        self.hold(id, &set, plain, facts);
         let facts: &Facts = facts;
         let gate = Gate {
             not_now: &|set| {
@@ -307,18 +321,17 @@ impl<'a> Deciding<'_, 'a> {
     }
 
     fn plain(&self, set: &ChangeSet) -> Plain {
-        let (view, members) = (self.view, &set.members);
-        let in_epoch = |epoch| fingerprint::of_set_in(view, members, None, epoch);
-        let now = in_epoch(view.settings.epoch);
-        Plain(now, if view.settings.epoch == 0 { now } else { in_epoch(0) })
+        Plain::of(self.view.settings, &fingerprint::members(&set.members))
     }
 
-    /// An adopted change that is not recent is held with this fingerprint.
-    fn hold(&self, id: &ChangeId, fingerprint: Fingerprint, facts: &mut Facts) {
+    /// An adopted change that is not recent is held with the fingerprint of its set, once that is known.
+    fn hold(&self, id: &ChangeId, set: &ChangeSet, plain: Plain, facts: &mut Facts) {
         if self.to_hold.contains(id)
+            && set.unknown.is_none()
+            && set.unpaid.is_none()
             && let Some(facts) = facts.now.get_mut(id)
         {
-            facts.adopted = Adopted::Held(fingerprint);
+            facts.adopted = Adopted::Held(plain.1);
         }
     }
 

@@ -10,6 +10,7 @@ use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use crate::model::build::{PackageHead, SetMember};
 use crate::model::identity::{Fingerprint, Name, Oid, RepositoryId};
 use crate::model::plan::FingerprintPart;
+use crate::model::settings::WorkspaceSettings;
 
 use super::look::View;
 
@@ -26,7 +27,8 @@ pub(crate) fn of_set(
     set: &[SetMember],
     difference: Option<Fingerprint>,
 ) -> Fingerprint {
-    of_set_in(view, set, difference, view.settings.epoch)
+    let hashes = with_difference(set.iter().map(member), difference);
+    root(view.settings, b"set", view.settings.epoch, &hashes)
 }
 
 /// What that is made of, in words.
@@ -41,15 +43,21 @@ pub(crate) fn parts_of_set(
     parts
 }
 
-/// Of a set in some epoch.
-pub(crate) fn of_set_in(
-    view: &View<'_>,
-    set: &[SetMember],
-    difference: Option<Fingerprint>,
+/// One member, hashed.
+pub(crate) type Leaf = [u8; 32];
+
+/// The members of a set, each hashed: the same in every workspace.
+pub(crate) fn members(set: &[SetMember]) -> Vec<Leaf> {
+    set.iter().map(member).collect()
+}
+
+/// Of a set without a candidate in some epoch, by its members.
+pub(crate) fn of_members(
+    settings: &WorkspaceSettings,
+    members: &[Leaf],
     epoch: u64,
 ) -> Fingerprint {
-    let hashes = set.iter().map(member);
-    root(view, b"set", epoch, &with_difference(hashes, difference))
+    root(settings, b"set", epoch, members)
 }
 
 /// Of an entry of a merge queue: workspace id, epoch, where and for which branch the queue is, the head
@@ -68,7 +76,7 @@ pub(crate) fn of_queue(
     ]);
     let hashes = [own].into_iter().chain(elsewhere.iter().map(member));
     let hashes = with_difference(hashes, difference);
-    root(view, b"queue", view.settings.epoch, &hashes)
+    root(view.settings, b"queue", view.settings.epoch, &hashes)
 }
 
 /// What that is made of, in words.
@@ -86,7 +94,7 @@ pub(crate) fn parts_of_queue(
     parts
 }
 
-fn member(member: &SetMember) -> [u8; 32] {
+fn member(member: &SetMember) -> Leaf {
     let repository = &member.change.repository;
     let number = member.change.number.to_string();
     leaf(&[
@@ -99,9 +107,9 @@ fn member(member: &SetMember) -> [u8; 32] {
 }
 
 fn with_difference(
-    hashes: impl Iterator<Item = [u8; 32]>,
+    hashes: impl Iterator<Item = Leaf>,
     difference: Option<Fingerprint>,
-) -> Vec<[u8; 32]> {
+) -> Vec<Leaf> {
     hashes.chain(difference.map(|difference| leaf(&[b"manifest", &difference.0]))).collect()
 }
 
@@ -135,7 +143,7 @@ pub(crate) fn of_mainline(
     for (package, pin) in pins {
         hashes.push(leaf(&[b"pin", package.as_bytes(), pin.as_bytes()]));
     }
-    root(view, b"mainline", view.settings.epoch, &hashes)
+    root(view.settings, b"mainline", view.settings.epoch, &hashes)
 }
 
 /// What that is made of, in words.
@@ -163,7 +171,7 @@ fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {
     ]
 }
 
-fn leaf(fields: &[&[u8]]) -> [u8; 32] {
+fn leaf(fields: &[&[u8]]) -> Leaf {
     /// The same for all, and as much work as a leaf itself.
     static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(ENCODING));
     let mut hasher = blake3::Hasher::new_from_context_key(&KEY);
@@ -174,10 +182,10 @@ fn leaf(fields: &[&[u8]]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-fn root(view: &View<'_>, kind: &[u8], epoch: u64, leaves: &[[u8; 32]]) -> Fingerprint {
+fn root(settings: &WorkspaceSettings, kind: &[u8], epoch: u64, leaves: &[Leaf]) -> Fingerprint {
     let epoch = epoch.to_le_bytes();
-    let mut fields: Vec<&[u8]> = vec![kind, view.settings.id.as_bytes(), &epoch];
-    fields.extend(leaves.iter().map(<[u8; 32]>::as_slice));
+    let mut fields: Vec<&[u8]> = vec![kind, settings.id.as_bytes(), &epoch];
+    fields.extend(leaves.iter().map(Leaf::as_slice));
     Fingerprint(leaf(&fields))
 }
 

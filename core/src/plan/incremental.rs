@@ -1,17 +1,19 @@
 //! The same plan with less work: a workspace none of whose inputs moved keeps its plan, and of the others
 //! only what a move can matter to is decided again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::identity::RepositoryId;
+use crate::model::identity::{Name, RepositoryId};
 use crate::model::ledger_view::LedgerView;
 use crate::model::observed::Observed;
 use crate::model::plan::Plan;
 use crate::model::question::Question;
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
+use crate::model::time::Timestamp;
 
+use super::alike::Pass;
 use super::scope::Earlier;
 use super::shared::Shared;
 use super::ties::Ties;
@@ -47,15 +49,22 @@ impl Planner {
         });
         let workspaces = &snapshot.settings.workspaces;
         let named = by_first_names(snapshot);
-        let whole = |settings: &WorkspaceSettings| {
-            workspace::planned(&named, settings, ledger, &self.shared)
+        let whole = |settings: &WorkspaceSettings, pass: &Pass<'_>| {
+            workspace::planned(&named, settings, ledger, &self.shared, Some(pass))
         };
         let (planned, ties) = match last {
-            None => (each(workspaces, |settings| whole(settings)), Ties::of(snapshot)),
+            None => {
+                let ties = Ties::of(snapshot);
+                let pass = Pass::new(snapshot, &ties);
+                let planned = each(workspaces, |settings| whole(settings, &pass));
+                drop(pass);
+                (planned, ties)
+            }
             Some(Last { snapshot: before, ledger: view, planned, mut ties }) => {
-                let moved = Moved::between(&before, snapshot);
+                let moved = Moved::between((&before, &view), (snapshot, ledger));
                 ties.revise(snapshot, &moved);
                 let was = by_first_names(&before);
+                let pass = Pass::new(snapshot, &ties);
                 let again = |(settings, planned): (&Arc<WorkspaceSettings>, Planned)| {
                     let earlier = Earlier {
                         planned: &planned,
@@ -64,20 +73,22 @@ impl Planner {
                         moved: &moved,
                         ties: &ties,
                     };
-                    if holds(&earlier, settings, snapshot, ledger) {
+                    if holds(&earlier, settings, snapshot.at) {
                         return planned;
                     }
                     let revised =
-                        workspace::revised(&earlier, &named, settings, ledger, &self.shared);
-                    revised.unwrap_or_else(|| whole(settings))
+                        workspace::revised(&earlier, &named, settings, ledger, &self.shared, &pass);
+                    revised.unwrap_or_else(|| whole(settings, &pass))
                 };
-                (workspaces.iter().zip(planned).map(again).collect(), ties)
+                let planned = workspaces.iter().zip(planned).map(again).collect();
+                drop(pass);
+                (planned, ties)
             }
         };
         self.keep(snapshot, ledger, planned, ties)
     }
 
-    /// Makes the plan from scratch and compares it with the incremental one; whether they were equal.
+    /// Makes the plan from scratch, each workspace for itself, and compares it with the incremental one; whether they were equal.
     /// Where they differ the one from scratch is returned and remembered. Workspace after workspace, so
     /// that no two plans of everything are in memory. The first plan is one from scratch itself.
     pub fn check(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> (Plan, bool) {
@@ -92,7 +103,7 @@ impl Planner {
         let named = by_first_names(snapshot);
         let settings = snapshot.settings.workspaces.iter();
         let compared = settings.zip(last.planned).map(|(settings, planned)| {
-            let scratch = workspace::planned(&named, settings, ledger, &self.shared);
+            let scratch = workspace::planned(&named, settings, ledger, &self.shared, None);
             if planned.plan == scratch.plan {
                 return planned;
             }
@@ -118,32 +129,39 @@ impl Planner {
 }
 
 /// Whether nothing that the plan was made from moved.
-fn holds(
-    earlier: &Earlier<'_>,
-    settings: &WorkspaceSettings,
-    now: &Snapshot,
-    ledger: &LedgerView,
-) -> bool {
-    let Earlier { planned, snapshot: before, ledger: view, moved, .. } = earlier;
+fn holds(earlier: &Earlier<'_>, settings: &WorkspaceSettings, now: Timestamp) -> bool {
+    let Earlier { planned, snapshot: before, moved, .. } = earlier;
     let plan = &planned.plan;
     planned.settled
-        && before.at <= now.at
-        && plan.next_at.is_none_or(|next| now.at < next)
-        && same(view.workspaces.get(&settings.id), ledger.workspaces.get(&settings.id))
-        && same(before.workspaces.get(&settings.name), now.workspaces.get(&settings.name))
+        && before.at <= now
+        && plan.next_at.is_none_or(|next| now < next)
+        && !moved.ledgers.contains(&settings.id)
+        && !moved.parts.contains(&settings.name)
         && !moved.repositories.iter().any(|id| plan.watched.contains_key(id))
         && !moved.answers.iter().any(|question| plan.consulted.contains(question))
 }
 
-/// What differs between two snapshots, whoever uses it: few things, while there are many workspaces.
+/// What differs between two snapshots, whoever uses it, and two views of the ledger: few things, while there
+/// are many workspaces.
 pub(crate) struct Moved<'a> {
+    /// By the ids of workspaces.
+    ledgers: BTreeSet<&'a Name>,
+    /// By the names of workspaces.
+    parts: BTreeSet<&'a Name>,
     pub(crate) repositories: Vec<&'a RepositoryId>,
     pub(crate) answers: Vec<&'a Question>,
 }
 
 impl<'a> Moved<'a> {
-    fn between(before: &'a Snapshot, now: &'a Snapshot) -> Self {
+    fn between(
+        (before, view): (&'a Snapshot, &'a LedgerView),
+        (now, ledger): (&'a Snapshot, &'a LedgerView),
+    ) -> Self {
+        let ledgers = differing(&view.workspaces, &ledger.workspaces, Arc::ptr_eq);
+        let parts = differing(&before.workspaces, &now.workspaces, Arc::ptr_eq);
         Self {
+            ledgers: ledgers.into_iter().collect(),
+            parts: parts.into_iter().collect(),
             repositories: differing(&before.repositories, &now.repositories, Arc::ptr_eq),
             answers: differing(&before.answers, &now.answers, |one, other| match (one, other) {
                 (Observed::Known(one), Observed::Known(other)) => Arc::ptr_eq(one, other),
@@ -184,14 +202,6 @@ pub(crate) fn differing<'a, K: Ord, V>(
             }
             (Some(_), None) => return differing,
         }
-    }
-}
-
-fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        _ => false,
     }
 }
 

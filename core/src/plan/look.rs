@@ -45,13 +45,14 @@ pub(crate) struct Asked {
     pub(crate) wanted: BTreeSet<Question>,
     /// When it stops to hold.
     pub(crate) next_at: Option<Timestamp>,
+    /// Whether something was read that is the workspace's own, beside what is recorded of the changes.
+    pub(crate) own: bool,
 }
 
 /// What a view noted while the rules read it.
 pub(crate) struct Noted {
     pub(crate) own: Asked,
-    pub(crate) asked: BTreeMap<RepositoryId, Asked>,
-    pub(crate) scope: Option<BTreeSet<RepositoryId>>,
+    pub(crate) asked: BTreeMap<RepositoryId, Arc<Asked>>,
 }
 
 impl<'a> View<'a> {
@@ -127,6 +128,11 @@ impl<'a> View<'a> {
             });
         }
         ahead
+    }
+
+    /// Notes that something was read that is the workspace's own.
+    pub(crate) fn own(&self) {
+        self.note(|asked| asked.own = true);
     }
 
     fn note(&self, note: impl FnOnce(&mut Asked)) {
@@ -326,7 +332,9 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn finish(self) -> Noted {
-        Noted { own: self.noted.into_inner(), asked: self.asked.into_inner(), scope: self.scope }
+        let asked = self.asked.into_inner().into_iter();
+        let asked = asked.map(|(id, asked)| (id, Arc::new(asked))).collect();
+        Noted { own: self.noted.into_inner(), asked }
     }
 }
 

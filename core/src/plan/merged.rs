@@ -78,6 +78,7 @@ fn updated(view: &View<'_>, change: &ChangeId, used: &Use, commit: Oid) -> Resul
     let by_update = used.definition || view.settings.update_on == UpdateOn::Any;
     let (true, None, Some(branch)) = (by_update, &used.pin, &used.branch) else { return Ok(true) };
     let look = Look { repository: change.repository.clone(), branch: branch.clone() };
+    view.own();
     let inputs = view.part.and_then(|part| part.updated.as_ref()).map(|updated| &updated.inputs);
     let input = inputs.into_iter().flatten().find(|(input, _)| *input == look);
     input.map_or(Ok(false), |(_, head)| view.contains(&change.repository, commit, *head))

@@ -5,6 +5,7 @@
 mod adoption;
 mod again;
 mod alias;
+mod alike;
 pub mod anonymous;
 mod attempts;
 mod body;
@@ -59,7 +60,9 @@ use crate::model::snapshot::Snapshot;
 pub use alias::by_first_names;
 pub use tracked::{update_inputs, watched};
 
+use alike::Pass;
 use shared::Shared;
+use ties::Ties;
 
 /// Questions that one plan may ask; the others are asked by the next.
 pub const MAX_WANTED: usize = 2_000;
@@ -72,8 +75,10 @@ const THREADS: usize = 4;
 pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
     let shared = Shared::default();
     let named = by_first_names(snapshot);
+    let ties = Ties::of(&named);
+    let pass = Pass::new(&named, &ties);
     let workspaces = each(&snapshot.settings.workspaces, |settings| {
-        workspace::planned(&named, settings, ledger, &shared).plan
+        workspace::planned(&named, settings, ledger, &shared, Some(&pass)).plan
     });
     assemble(snapshot, workspaces)
 }

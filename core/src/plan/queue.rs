@@ -320,10 +320,9 @@ impl Deciding<'_, '_> {
             return None;
         }
         if self.adopted(queued) {
-            let reason = format!(
-                "it was queued before we watched; `crosswatch rebuild` releases it, or queueing it again"
-            );
-            return held(Held::Adopted, reason, None);
+            let reason = "it was queued before we watched; `crosswatch rebuild` releases it, or \
+                          queueing it again";
+            return held(Held::Adopted, reason.to_owned(), None);
         }
         let opens = entry.changes.iter().filter_map(|id| Some((id, self.graph.open.get(id)?)));
         let untouched: Option<Vec<Decision>> =

@@ -172,7 +172,7 @@ fn close(view: &View<'_>, earlier: &Earlier<'_>, dirty: &mut BTreeSet<Repository
 }
 
 /// The plans of a repository's changes, which stand side by side.
-fn of_repository<'p>(
+pub(crate) fn of_repository<'p>(
     subjects: &'p [Arc<SubjectPlan>],
     id: &RepositoryId,
 ) -> &'p [Arc<SubjectPlan>] {

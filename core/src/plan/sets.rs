@@ -50,7 +50,7 @@ pub(crate) struct ChangeSet {
 /// Resolves the references of all open changes.
 pub(crate) fn graph<'a>(view: &View<'a>, tracked: &Tracked, changes: &Changes<'a>) -> Graph<'a> {
     let joined = matching::joined(view, tracked, changes);
-    let drawing = Drawing { view, tracked, changes, joined, budget: Budget::new(view) };
+    let drawing = Drawing { view, tracked, changes, joined, budget: Budget::default() };
     let (mut all, mut edges) = (BTreeMap::new(), BTreeMap::new());
     for (id, state) in &changes.states {
         let State::Open(open) = state else { continue };

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod aliases;
+mod alike;
 mod asked;
 mod asking;
 mod attempts;

@@ -1,7 +1,7 @@
 //! The plan of one workspace: the whole, or what moved of it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use thin_vec::ThinVec;
@@ -16,6 +16,7 @@ use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 use crate::references::Finding;
 
+use super::alike::{Pass, Taken};
 use super::decide::{self, Deciding};
 use super::look::{self, Asked, View};
 use super::mainline::{self, Mainline};
@@ -37,30 +38,37 @@ pub(crate) struct Planned {
     pub(crate) tracked: Arc<Tracked>,
     mainline: Arc<Result<Mainline, String>>,
     /// What was asked for changes, by their repository.
-    pub(crate) asked: BTreeMap<RepositoryId, Asked>,
+    pub(crate) asked: BTreeMap<RepositoryId, Arc<Asked>>,
     /// Whether every decision follows from its own set.
     pub(crate) plain: bool,
     /// Whether the ledger has all that it says.
     pub(crate) settled: bool,
 }
 
-/// Plans one workspace wholly.
+/// Plans one workspace wholly; with a pass it takes over what others decided alike.
 pub(crate) fn planned(
     snapshot: &Snapshot,
     settings: &WorkspaceSettings,
     ledger: &LedgerView,
     shared: &Shared,
+    pass: Option<&Pass<'_>>,
 ) -> Planned {
     let own = own(settings, ledger);
-    let view = View::new(snapshot, settings, own, &ledger.ledger_id);
+    let mut view = View::new(snapshot, settings, own, &ledger.ledger_id);
     let mut tracked = tracked::tracked(&view);
     let own = std::mem::take(&mut tracked.repositories).into_iter();
     let own = own.map(|(id, repository)| (id.clone(), shared.repository(&id, repository)));
     tracked.repositories = own.collect();
     let tracked = Arc::new(tracked);
     let mainline = Arc::new(mainline::mainline(&view, &tracked));
+    let (taken, missed) = pass.map(|pass| pass.take(&mut view, &tracked)).unwrap_or_default();
     let mut beyond = BTreeMap::new();
     let mut turn = turn(&view, &tracked, (*mainline).as_ref(), &beyond, shared);
+    let candidates = turn.has_candidates();
+    if candidates && view.scope().is_some() {
+        // Those may have any change in their sets.
+        return planned(snapshot, settings, ledger, shared, None);
+    }
     // What candidates have beyond the mainline's manifest takes part from the start.
     for _ in 0..TURNS {
         if turn.discovered.is_empty() {
@@ -79,7 +87,11 @@ pub(crate) fn planned(
         unwatched: Arc::clone(&tracked.unwatched),
     };
     let beyond = !beyond.is_empty() || !turn.discovered.is_empty();
-    finish(view, (tracked, mainline), turn, (watched, shared), None, beyond)
+    let planned = finish(view, (tracked, mainline), turn, (watched, shared), None, taken, beyond);
+    if let Some(pass) = pass.filter(|_| !candidates) {
+        pass.keep(settings, missed, &planned.plan, &planned.asked);
+    }
+    planned
 }
 
 /// The same plan with less work: of the changes that a move can matter to, with those of before where
@@ -90,6 +102,7 @@ pub(crate) fn revised(
     settings: &WorkspaceSettings,
     ledger: &LedgerView,
     shared: &Shared,
+    pass: &Pass<'_>,
 ) -> Option<Planned> {
     let own = own(settings, ledger);
     let mut view = View::new(snapshot, settings, own, &ledger.ledger_id);
@@ -103,16 +116,20 @@ pub(crate) fn revised(
     let (Ok(_), Ok(_)) = (&*mainline, &*last.mainline) else { return None };
     view.limit(scope.repositories);
     let tracked = Arc::clone(&last.tracked);
+    let scope = view.scope().cloned();
+    let (taken, missed) = pass.take(&mut view, &tracked);
     let turn = turn(&view, &tracked, (*mainline).as_ref(), &BTreeMap::new(), shared);
-    let candidates = turn.subjects.iter().any(|subject| subject.candidate.is_some());
-    if candidates || !turn.discovered.is_empty() {
+    if turn.has_candidates() {
         return None;
     }
     let watched = Watching {
         watched: Arc::clone(&last.plan.watched),
         unwatched: Arc::clone(&last.plan.unwatched),
     };
-    Some(finish(view, (tracked, mainline), turn, (watched, shared), Some(last), false))
+    let last = scope.map(|scope| (last, scope));
+    let planned = finish(view, (tracked, mainline), turn, (watched, shared), last, taken, false);
+    pass.keep(settings, missed, &planned.plan, &planned.asked);
+    Some(planned)
 }
 
 fn own<'a>(settings: &WorkspaceSettings, ledger: &'a LedgerView) -> &'a WorkspaceLedger {
@@ -126,33 +143,50 @@ struct Watching {
     unwatched: Arc<Vec<Unwatched>>,
 }
 
-/// Joins what a turn decided with what is taken over from `last`.
+/// Joins what a turn decided with what others decided alike, and with what is taken over from the last plan
+/// outside of a scope.
 fn finish(
     view: View<'_>,
     (tracked, mainline): (Arc<Tracked>, Arc<Result<Mainline, String>>),
     mut turn: Turn,
     (watching, shared): (Watching, &Shared),
-    last: Option<&Planned>,
+    last: Option<(&Planned, BTreeSet<RepositoryId>)>,
+    taken: Taken,
     beyond: bool,
 ) -> Planned {
     let ledger = view.ledger;
     let mainline_facts = turn.mainline_facts.take();
     let reports = report::reports(&view, &turn.findings, &turn.subjects);
-    let inputs = tracked::inputs(&view, &tracked);
+    let same_heads = last.as_ref().filter(|(last, _)| Arc::ptr_eq(&last.mainline, &mainline));
+    let inputs = match same_heads {
+        Some((last, _)) => last.plan.inputs.clone(),
+        None => tracked::inputs(&view, &tracked).map(Arc::new),
+    };
     let (workspace, id) = (view.settings.name.clone(), view.settings.id.clone());
     let noted = view.finish();
     let (mut subjects, mut asked) = (turn.subjects, noted.asked);
-    if let Some((last, scope)) = last.zip(noted.scope) {
-        let outside = |subject: &&Arc<SubjectPlan>| {
-            subject.subject.repository().is_some_and(|id| !scope.contains(id))
-        };
-        subjects.extend(last.plan.subjects.iter().filter(outside).cloned());
-        // Two sorted runs, which the sort merges.
-        subjects.sort_by(|one, other| one.subject.cmp(&other.subject));
-        let kept = last.asked.iter().filter(|(id, _)| !scope.contains(*id));
-        asked.extend(kept.map(|(id, asked)| (id.clone(), asked.clone())));
+    subjects.extend(taken.subjects);
+    asked.extend(taken.asked);
+    // Facts and triggers of a plan name its time; these and reports are made again until the ledger
+    // has them.
+    let mut settled = subjects.iter().all(|subject| subject.triggers.is_empty());
+    let mut plain = !beyond && subjects.iter().all(|subject| self::plain(subject));
+    if let Some((last, scope)) = &last {
+        let kept = outside(&last.plan.subjects, scope);
+        settled &= last.settled || kept.iter().all(|subject| subject.triggers.is_empty());
+        plain &= last.plain;
+        subjects.extend(kept);
+        let mut kept = last.asked.clone();
+        scope.iter().for_each(|id| drop(kept.remove(id)));
+        kept.append(&mut asked);
+        asked = kept;
     }
-    let Asked { mut consulted, mut wanted, mut next_at } = noted.own;
+    // Sorted runs, which the sort merges.
+    subjects.sort_by(|one, other| one.subject.cmp(&other.subject));
+    let mut facts = turn.facts.moved(ledger, shared);
+    facts.extend(taken.facts);
+    facts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let Asked { mut consulted, mut wanted, mut next_at, .. } = noted.own;
     for of in asked.values() {
         consulted.extend(of.consulted.iter().cloned());
         wanted.extend(of.wanted.iter().cloned());
@@ -166,22 +200,37 @@ fn finish(
         watched: watching.watched,
         unwatched: watching.unwatched,
         looks: turn.looks,
-        facts: turn.facts.moved(ledger, shared),
+        facts,
         mainline: mainline_facts.filter(|facts| ledger.mainline.as_ref() != Some(facts)),
         reports,
         wanted,
         consulted,
         next_at,
     };
-    // Facts and triggers of a plan name its time; these and reports are made again until the ledger
-    // has them.
-    let settled = plan.facts.is_empty()
+    settled &= plan.facts.is_empty()
         && plan.looks.is_empty()
         && plan.mainline.is_none()
-        && plan.reports.is_empty()
-        && plan.subjects.iter().all(|subject| subject.triggers.is_empty());
-    let plain = !beyond && plan.subjects.iter().all(|subject| self::plain(subject));
+        && plan.reports.is_empty();
     Planned { plan: Arc::new(plan), tracked, mainline, asked, plain, settled }
+}
+
+/// Plans of changes and entries of queues that are not of these repositories.
+fn outside(subjects: &[Arc<SubjectPlan>], scope: &BTreeSet<RepositoryId>) -> Vec<Arc<SubjectPlan>> {
+    let mut kept = Vec::with_capacity(subjects.len());
+    // Those of one repository stand side by side.
+    let mut seen: Option<(&RepositoryId, bool)> = None;
+    for subject in subjects {
+        let Some(id) = subject.subject.repository() else { continue };
+        let keeps = match seen {
+            Some((known, keeps)) if known == id => keeps,
+            _ => !scope.contains(id),
+        };
+        seen = Some((id, keeps));
+        if keeps {
+            kept.push(Arc::clone(subject));
+        }
+    }
+    kept
 }
 
 /// Whether what was decided of a subject follows from its own set.
@@ -192,6 +241,13 @@ fn plain(subject: &SubjectPlan) -> bool {
         _ => false,
     };
     !together && subject.candidate.is_none()
+}
+
+impl Turn {
+    fn has_candidates(&self) -> bool {
+        !self.discovered.is_empty()
+            || self.subjects.iter().any(|subject| subject.candidate.is_some())
+    }
 }
 
 /// Mainline and changes of a workspace, decided with some repositories beyond those of its manifest.

@@ -1,6 +1,7 @@
 //! What is done with changes that were open before we watched.
 
 use super::world::{START, World};
+use crate::model::ledger_view::{Adopted, ChangeFacts};
 use crate::model::settings::Adopt;
 use crate::model::time::Timestamp;
 
@@ -78,6 +79,23 @@ fn a_branch_that_is_tracked_later_is_adopted_then() {
     world.part(|part| part.pending = true);
     assert_eq!(world.run(600), [""; 0]);
     assert_eq!(world.decision("a#1"), "held: Adopted");
+}
+
+#[test]
+fn every_change_of_an_adopted_cycle_is_held() {
+    let mut world = World::fresh(&["a", "b"]);
+    for (text, other) in [("a#1", "b#1"), ("b#1", "a#1")] {
+        let head = world.fresh_oid();
+        world.push_as(text, head, hours_ago(100), &[other]);
+    }
+    assert_eq!(world.run(0), [""; 0]);
+    // Nobody else is in doubt while one of them is.
+    let held = |facts: &ChangeFacts| matches!(facts.adopted, Adopted::Held(_));
+    assert!(world.ledger().changes.values().all(held));
+    assert_eq!(world.run(1), [""; 0]);
+    world.push("b#1", &["a#1"]);
+    assert_eq!(world.run(0), [""; 0]);
+    assert_eq!(world.run(30), ["a#1"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::model::manifest::DefinitionRepository;
 use crate::model::plan::Plan;
 use crate::model::settings::{Drafts, OnConflict, RebuildOnBase};
 use crate::model::snapshot::Updated;
+use crate::plan::incremental::Planner;
 
 const PATHS: [&str; 4] = ["a", "b", "o/c", "o/d"];
 
@@ -260,6 +261,25 @@ proptest! {
         part.manifest = part.manifest.failed("timed out", at);
         let after = acts(&crate::plan::plan(&snapshot, &world.ledger));
         prop_assert!(after.is_subset(&before), "manifest: {after:?} of {before:?}");
+    }
+
+    #[test]
+    fn workspaces_planned_together_are_what_each_is_for_itself(
+        steps in prop::collection::vec(step(), 1..30),
+    ) {
+        let mut world = World::fresh(&PATHS);
+        world.run(0);
+        let mut planner = Planner::new();
+        for step in &steps {
+            apply(&mut world, step);
+            let (snapshot, ledger) = super::alike::together(&world);
+            let (made, equal) = planner.check(&snapshot, &ledger);
+            prop_assert!(equal, "the incremental plan is that of each from scratch");
+            let each = super::alike::apart(&snapshot, &ledger);
+            for (together, alone) in made.workspaces.iter().zip(&each) {
+                prop_assert_eq!(together, &alone.workspaces[0]);
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,393 @@
+//! What several workspaces decide alike is decided once in a pass.
+//!
+//! What is decided of a change follows from its repository and those that texts tie to that, from the rules,
+//! and from what the ledger knows of the changes there. A workspace that sees all of that as one before it
+//! takes over what was decided for that one; its fingerprints are its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
+use crate::model::ledger_view::{Adopted, ChangeFacts, Look, Seen};
+use crate::model::plan::{Decision, Held, SubjectPlan, WorkspacePlan};
+use crate::model::question::Question;
+use crate::model::settings::{RebuildOnBase, WorkspaceSettings};
+use crate::model::snapshot::Snapshot;
+
+use super::decide::Plain;
+use super::fingerprint;
+use super::look::{Asked, View};
+use super::scope::of_repository;
+use super::ties::Ties;
+use super::tracked::{Tracked, TrackedRepository};
+
+/// What was decided in a pass, of one snapshot and one view of the ledger.
+pub(crate) struct Pass<'p> {
+    ties: &'p Ties,
+    /// Workspaces with the same number have the same rules.
+    rules: BTreeMap<&'p Name, usize>,
+    decided: Mutex<BTreeMap<Key, Vec<Arc<Decided>>>>,
+}
+
+/// The number of the rules, and the address of the first repository as it is tracked.
+type Key = (usize, usize);
+
+/// Repositories that nothing ties to others, as one workspace sees them.
+pub(crate) struct Cluster<'a> {
+    repositories: Vec<(RepositoryId, Arc<TrackedRepository>)>,
+    /// What the ledger knows of the open changes of each, in their order.
+    known: Vec<(ChangeId, Option<&'a ChangeFacts>)>,
+}
+
+/// What a cluster was decided from beside the snapshot, and what was decided.
+struct Decided {
+    tracked: Vec<Arc<TrackedRepository>>,
+    known: Vec<Option<ChangeFacts>>,
+    subjects: Vec<Alike>,
+    /// Facts that moved; how a change came in where that was not known.
+    facts: Vec<(ChangeId, Option<Adopted>, Arc<Seen>)>,
+    asked: Vec<(RepositoryId, Arc<Asked>)>,
+}
+
+/// A subject without its fingerprint.
+struct Alike {
+    plan: SubjectPlan,
+    members: Vec<fingerprint::Leaf>,
+    /// Whether it is the set as which it came in and is held.
+    held: Option<bool>,
+}
+
+/// What is taken over.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub(crate) subjects: Vec<Arc<SubjectPlan>>,
+    pub(crate) facts: Vec<(ChangeId, ChangeFacts)>,
+    pub(crate) asked: Vec<(RepositoryId, Arc<Asked>)>,
+}
+
+impl<'p> Pass<'p> {
+    pub(crate) fn new(snapshot: &'p Snapshot, ties: &'p Ties) -> Self {
+        let mut kinds: Vec<&WorkspaceSettings> = Vec::new();
+        let mut rules = BTreeMap::new();
+        for settings in &snapshot.settings.workspaces {
+            let known = kinds.iter().position(|kind| same_rules(kind, settings));
+            if known.is_none() {
+                kinds.push(settings);
+            }
+            rules.insert(&settings.name, known.unwrap_or(kinds.len() - 1));
+        }
+        Self { ties, rules, decided: Mutex::default() }
+    }
+
+    /// Takes over what was decided already and limits the view to the rest, of which those are returned
+    /// that another workspace may take over.
+    pub(crate) fn take<'a>(
+        &self,
+        view: &mut View<'a>,
+        tracked: &Tracked,
+    ) -> (Taken, Vec<Cluster<'a>>) {
+        let mut taken = Taken::default();
+        let mut missed = Vec::new();
+        let mut done: BTreeSet<RepositoryId> = BTreeSet::new();
+        for cluster in self.clusters(view, tracked) {
+            match self.find(view, &cluster, &mut taken) {
+                true => done.extend(cluster.repositories.into_iter().map(|(id, _)| id)),
+                false => missed.push(cluster),
+            }
+        }
+        if !done.is_empty() {
+            let scope = view.scope();
+            let all = || tracked.repositories.keys().cloned();
+            let mut rest = scope.cloned().unwrap_or_else(|| all().collect());
+            rest.retain(|id| !done.contains(id));
+            view.limit(rest);
+        }
+        (taken, missed)
+    }
+
+    /// Keeps what was decided of clusters, where nothing of it is the workspace's own.
+    pub(crate) fn keep(
+        &self,
+        settings: &WorkspaceSettings,
+        clusters: Vec<Cluster<'_>>,
+        plan: &WorkspacePlan,
+        asked: &BTreeMap<RepositoryId, Arc<Asked>>,
+    ) {
+        for cluster in clusters {
+            let Some(key) = self.key(settings, &cluster) else { continue };
+            if let Some(decided) = decided(settings, &cluster, plan, asked) {
+                let mut all = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+                all.entry(key).or_default().push(Arc::new(decided));
+            }
+        }
+    }
+
+    fn key(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> Option<Key> {
+        let (_, first) = cluster.repositories.first()?;
+        Some((*self.rules.get(&settings.name)?, Arc::as_ptr(first).addr()))
+    }
+
+    /// Whether a cluster was decided before as this workspace sees it; that is taken over then.
+    fn find(&self, view: &View<'_>, cluster: &Cluster<'_>, taken: &mut Taken) -> bool {
+        let Some(key) = self.key(view.settings, cluster) else { return false };
+        let known = {
+            let all = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+            let same = |decided: &&Arc<Decided>| decided.fits(cluster);
+            all.get(&key).and_then(|known| known.iter().find(same)).cloned()
+        };
+        let Some(decided) = known else { return false };
+        let subjects: Option<Vec<_>> = decided
+            .subjects
+            .iter()
+            .map(|alike| alike.of(view.settings, cluster.adopted(alike.plan.subject.change()?)))
+            .collect();
+        let Some(subjects) = subjects else { return false };
+        taken.subjects.extend(subjects);
+        taken.asked.extend(decided.asked.iter().cloned());
+        taken.facts.extend(decided.facts.iter().map(|(id, adopted, seen)| {
+            let adopted = adopted.or_else(|| cluster.adopted(id)).unwrap_or(Adopted::No);
+            (id.clone(), ChangeFacts { adopted, seen: Arc::clone(seen) })
+        }));
+        true
+    }
+
+    /// The clusters of a workspace that may be decided as in another one.
+    fn clusters<'a>(&self, view: &View<'a>, tracked: &Tracked) -> Vec<Cluster<'a>> {
+        let ledger = view.ledger;
+        let rules = &view.settings.changes;
+        let together = rules.branch_matching || rules.rebuild_on_base != RebuildOnBase::None;
+        if together || ledger.paused_by.is_some() {
+            return Vec::new();
+        }
+        let members = ledger.attempts.values().flatten().flat_map(|attempt| &attempt.set);
+        let approved = ledger.approvals.iter().flat_map(|approval| &approval.set);
+        let subjects = ledger.attempts.keys().chain(ledger.rebuilds.keys());
+        let own: BTreeSet<&RepositoryId> = members
+            .chain(approved)
+            .map(|member| &member.change.repository)
+            .chain(subjects.filter_map(Subject::repository))
+            .chain(&view.settings.report_to)
+            .collect();
+        let mut clusters = Vec::new();
+        let mut seen: BTreeSet<&RepositoryId> = BTreeSet::new();
+        for id in tracked.repositories.keys().filter(|id| view.in_scope(id)) {
+            if !seen.insert(id) {
+                continue;
+            }
+            let mut all = vec![id];
+            let mut fresh = vec![id];
+            while let Some(one) = fresh.pop() {
+                for other in self.ties.around(one, &tracked.repositories) {
+                    if let Some((other, _)) = tracked.repositories.get_key_value(other)
+                        && seen.insert(other)
+                    {
+                        all.push(other);
+                        fresh.push(other);
+                    }
+                }
+            }
+            all.sort();
+            clusters.extend(cluster(view, tracked, &own, &all));
+        }
+        clusters
+    }
+}
+
+/// Nothing where something of it is the workspace's own.
+fn cluster<'a>(
+    view: &View<'a>,
+    tracked: &Tracked,
+    own: &BTreeSet<&RepositoryId>,
+    all: &[&RepositoryId],
+) -> Option<Cluster<'a>> {
+    let mut cluster = Cluster { repositories: Vec::with_capacity(all.len()), known: Vec::new() };
+    for &id in all {
+        let repository = tracked.repositories.get(id)?;
+        if own.contains(id) || repository.open || !view.in_scope(id) {
+            return None;
+        }
+        let listing = view.repository(id)?.listing.value()?;
+        if listing.queued().next().is_some() {
+            return None;
+        }
+        for used in &repository.uses {
+            let look = |branch: &Name| Look { repository: id.clone(), branch: branch.clone() };
+            let first = used.branch.as_ref().map(look);
+            let first = first.is_some_and(|look| !view.ledger.looks.contains(&look));
+            if used.definition || first {
+                return None;
+            }
+        }
+        for listed in &listing.changes {
+            let change = id.change(listed.number);
+            let known = view.ledger.changes.get(&change);
+            // Which of these are recent is decided among all of them.
+            if known.is_some_and(|known| known.adopted == Adopted::Undecided) {
+                return None;
+            }
+            cluster.known.push((change, known));
+        }
+        cluster.repositories.push((id.clone(), Arc::clone(repository)));
+    }
+    Some(cluster)
+}
+
+/// Nothing where something was decided from what is the workspace's own.
+fn decided(
+    settings: &WorkspaceSettings,
+    cluster: &Cluster<'_>,
+    plan: &WorkspacePlan,
+    asked: &BTreeMap<RepositoryId, Arc<Asked>>,
+) -> Option<Decided> {
+    let known = |(_, facts): &(ChangeId, Option<&ChangeFacts>)| facts.cloned();
+    let mut decided = Decided {
+        tracked: cluster.repositories.iter().map(|(_, tracked)| Arc::clone(tracked)).collect(),
+        known: cluster.known.iter().map(known).collect(),
+        subjects: Vec::new(),
+        facts: Vec::new(),
+        asked: Vec::new(),
+    };
+    for (id, _) in &cluster.repositories {
+        for subject in of_repository(&plan.subjects, id) {
+            let adopted = cluster.adopted(subject.subject.change()?);
+            decided.subjects.push(Alike::new(settings, subject, adopted)?);
+        }
+        let begin = plan.facts.partition_point(|(change, _)| change.repository < *id);
+        let facts = plan.facts.iter().skip(begin);
+        for (change, facts) in facts.take_while(|(change, _)| change.repository == *id) {
+            let before = cluster.adopted(change);
+            let same = before.is_none_or(|before| before == facts.adopted);
+            if !same || facts.adopted == Adopted::Undecided {
+                return None;
+            }
+            let adopted = before.is_none().then_some(facts.adopted);
+            decided.facts.push((change.clone(), adopted, Arc::clone(&facts.seen)));
+        }
+        if let Some(asked) = asked.get(id) {
+            let own = |question: &Question| {
+                matches!(question, Question::Fate { .. } | Question::Candidate(_))
+            };
+            if asked.own || asked.consulted.iter().any(own) {
+                return None;
+            }
+            decided.asked.push((id.clone(), Arc::clone(asked)));
+        }
+    }
+    Some(decided)
+}
+
+impl Cluster<'_> {
+    /// How a change came in, where the ledger knows it.
+    fn adopted(&self, id: &ChangeId) -> Option<Adopted> {
+        let at = self.known.binary_search_by(|(known, _)| known.cmp(id)).ok()?;
+        self.known.get(at)?.1.map(|facts| facts.adopted)
+    }
+}
+
+impl Decided {
+    /// Whether it is of this cluster, and of the same facts.
+    fn fits(&self, cluster: &Cluster<'_>) -> bool {
+        let tracked = self.tracked.iter().zip(&cluster.repositories);
+        let known = self.known.iter().zip(&cluster.known);
+        self.tracked.len() == cluster.repositories.len()
+            && self.known.len() == cluster.known.len()
+            && tracked.into_iter().all(|(one, (_, other))| Arc::ptr_eq(one, other))
+            && known.into_iter().all(|(one, (_, other))| match (one, other) {
+                (None, None) => true,
+                (Some(one), Some(other)) => {
+                    let seen = Arc::ptr_eq(&one.seen, &other.seen) || one.seen == other.seen;
+                    // As what it is held is the workspace's own.
+                    let held = |adopted| matches!(adopted, Adopted::Held(_));
+                    let adopted =
+                        one.adopted == other.adopted || (held(one.adopted) && held(other.adopted));
+                    seen && adopted
+                }
+                _ => false,
+            })
+    }
+}
+
+impl Alike {
+    fn new(
+        settings: &WorkspaceSettings,
+        subject: &SubjectPlan,
+        adopted: Option<Adopted>,
+    ) -> Option<Self> {
+        let own = match &*subject.decision {
+            Decision::Unknown { .. } | Decision::Superseded { .. } => true,
+            Decision::Held { why, .. } => {
+                matches!(why, Held::ReferenceBudget | Held::PartlyMerged | Held::Mainline)
+            }
+            _ => false,
+        };
+        let acts = !subject.triggers.is_empty() || !subject.superseded.is_empty();
+        if own || acts || subject.candidate.is_some() {
+            return None;
+        }
+        let members = fingerprint::members(&subject.set);
+        let plain = Plain::of(settings, &members);
+        if subject.fingerprint != Some(plain.print()) {
+            return None;
+        }
+        let plan = SubjectPlan { fingerprint: None, ..subject.clone() };
+        Some(Self { plan, members, held: held(plain, adopted) })
+    }
+
+    /// The same in a workspace; nothing where it is not the same there.
+    fn of(
+        &self,
+        settings: &WorkspaceSettings,
+        adopted: Option<Adopted>,
+    ) -> Option<Arc<SubjectPlan>> {
+        let plain = Plain::of(settings, &self.members);
+        let same = held(plain, adopted) == self.held;
+        let plan = || SubjectPlan { fingerprint: Some(plain.print()), ..self.plan.clone() };
+        same.then(|| Arc::new(plan()))
+    }
+}
+
+fn held(plain: Plain, adopted: Option<Adopted>) -> Option<bool> {
+    match adopted {
+        Some(Adopted::Held(held)) => Some(plain.is(held)),
+        _ => None,
+    }
+}
+
+/// Whether changes are decided by the same rules in two workspaces.
+fn same_rules(one: &WorkspaceSettings, other: &WorkspaceSettings) -> bool {
+    let WorkspaceSettings {
+        update_on,
+        defining,
+        ci,
+        build_changes,
+        changes,
+        epoch,
+        candidates,
+        paused,
+        // These say how a workspace is made, what is built of its mainline, and what is said of it.
+        name: _,
+        id: _,
+        tool: _,
+        source: _,
+        bootstrap: _,
+        update: _,
+        manifest: _,
+        spellings: _,
+        build_mainline: _,
+        mainline: _,
+        max_in_flight: _,
+        report_to: _,
+        env: _,
+        mirror: _,
+        rebootstrap_after: _,
+        max_shrink: _,
+    } = one;
+    *update_on == other.update_on
+        && *defining == other.defining
+        && *ci == other.ci
+        && *build_changes == other.build_changes
+        && *changes == other.changes
+        && *epoch == other.epoch
+        && *candidates == other.candidates
+        && *paused == other.paused
+}

@@ -1,0 +1,91 @@
+//! What several workspaces decide alike is what each decides for itself, and is decided once.
+
+use std::sync::Arc;
+
+use super::world::World;
+use crate::model::identity::Name;
+use crate::model::ledger_view::LedgerView;
+use crate::model::plan::Plan;
+use crate::model::settings::{Drafts, WorkspaceSettings};
+use crate::model::snapshot::{Snapshot, WorkspacePart};
+use crate::model::time::Span;
+use crate::plan::alike::Pass;
+use crate::plan::look::View;
+use crate::plan::shared::Shared;
+use crate::plan::ties::Ties;
+use crate::plan::{plan, workspace};
+
+/// The world with three more workspaces of the same manifest: one with the same ledger, one that built
+/// nothing yet and saw everything earlier, and one with another rule.
+pub(super) fn together(world: &World) -> (Snapshot, LedgerView) {
+    let (mut snapshot, mut ledger) = (world.snapshot.clone(), world.ledger.clone());
+    let mut settings = (*snapshot.settings).clone();
+    let own = Arc::clone(&settings.workspaces[0]);
+    let part = snapshot.workspaces.get(&own.name).cloned();
+    for name in ["x-same", "y-idle", "z-other"] {
+        let name = Name::from(name);
+        let mut copy =
+            WorkspaceSettings { name: name.clone(), id: name.clone(), ..own.as_ref().clone() };
+        let mut known = ledger.workspaces.get(&own.id).map(|known| (**known).clone());
+        match &*name {
+            "y-idle" => known.iter_mut().for_each(|known| {
+                known.attempts.clear();
+                for facts in known.changes.values_mut() {
+                    let seen = facts.seen_mut();
+                    seen.head_moved_at = seen.head_moved_at - Span::hours(1);
+                }
+            }),
+            "z-other" => {
+                let hold = own.changes.drafts == Drafts::Hold;
+                copy.changes.drafts = if hold { Drafts::Build } else { Drafts::Hold };
+            }
+            _ => {}
+        }
+        ledger.workspaces.extend(known.map(|known| (name.clone(), Arc::new(known))));
+        if let Some(part) = &part {
+            let part = WorkspacePart { name: name.clone(), ..(**part).clone() };
+            Arc::make_mut(&mut snapshot.workspaces).insert(name, Arc::new(part));
+        }
+        settings.workspaces.push(Arc::new(copy));
+    }
+    snapshot.settings = Arc::new(settings);
+    (snapshot, ledger)
+}
+
+/// The same, each workspace planned for itself.
+pub(super) fn apart(snapshot: &Snapshot, ledger: &LedgerView) -> Vec<Plan> {
+    let alone = |own: &Arc<WorkspaceSettings>| {
+        let mut snapshot = snapshot.clone();
+        Arc::make_mut(&mut snapshot.settings).workspaces = vec![Arc::clone(own)];
+        plan(&snapshot, ledger)
+    };
+    snapshot.settings.workspaces.iter().map(alone).collect()
+}
+
+#[test]
+fn a_workspace_that_sees_the_same_takes_everything_over() {
+    let mut world = World::new(&["a", "o/b", "o/c", "o/d"]);
+    world.push("o/b#1", &["o/c#1"]);
+    world.push("o/c#1", &[]);
+    world.push("a#1", &[]);
+    world.run(0);
+    let (snapshot, ledger) = together(&world);
+    let (shared, ties) = (Shared::default(), Ties::of(&snapshot));
+    let pass = Pass::new(&snapshot, &ties);
+    let rest = |name: &str| {
+        let settings = snapshot.settings.workspace(name).expect("it is there");
+        let own = ledger.workspaces.get(&settings.id).expect("it is known");
+        let planned = workspace::planned(&snapshot, settings, &ledger, &shared, None);
+        let mut view = View::new(&snapshot, settings, own, &ledger.ledger_id);
+        drop(pass.take(&mut view, &planned.tracked));
+        let left = view.scope().cloned();
+        workspace::planned(&snapshot, settings, &ledger, &shared, Some(&pass));
+        left.map(|left| left.into_iter().map(|id| id.path.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(rest("w"), None, "nobody was before it");
+    assert_eq!(rest("x-same"), Some(Vec::new()));
+    assert_eq!(rest("z-other"), None, "it has another rule");
+    let both = plan(&snapshot, &ledger).workspaces;
+    let each = apart(&snapshot, &ledger);
+    assert_eq!(both, each.iter().map(|plan| Arc::clone(&plan.workspaces[0])).collect::<Vec<_>>());
+}
