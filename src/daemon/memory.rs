@@ -9,11 +9,12 @@ use crosswatch_core::model::change::Listing;
 use crosswatch_core::model::identity::{Name, RepositoryId};
 use crosswatch_core::model::observed::Observed;
 use crosswatch_core::model::question::{Answer, Question};
+use crosswatch_core::model::snapshot::RepositoryPart;
 use crosswatch_core::model::time::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
-use super::run::{KEEP_ANSWERS, remembered};
+use super::run::KEEP_ANSWERS;
 use crate::board::World;
 use crate::clock::Clock;
 use crate::ledger::{Ledger, LedgerError, Term};
@@ -38,11 +39,12 @@ pub(super) async fn recall(
     for (place, kept) in parsed::<Place, Kept>(ledger, "listing").await? {
         // The newest one counts, with what belongs to it.
         if known.insert(place.0.clone()) {
-            if let Some(as_seen) = kept.seen {
-                seen.insert(place.0.clone(), as_seen);
+            if let Some(as_seen) = &kept.seen {
+                seen.insert(place.0.clone(), as_seen.clone());
             }
-            let listing = Observed::remembered(kept.listing, clock.now());
-            world.remember_listing(remembered(place, listing));
+            world.remember_listing(part(place, kept, |listing| {
+                Observed::remembered(listing, clock.now())
+            }));
         }
     }
     world.remember_answers(parsed::<Question, Answer>(ledger, "answer").await?, clock.now());
@@ -62,14 +64,24 @@ pub(super) struct Recalled {
 
 /// The same for a look without a daemon, which has nothing newer: listings count as known.
 pub(super) async fn recall_as_known(ledger: &Ledger, world: &World) -> Result<(), LedgerError> {
-    for (place, listing) in parsed::<Place, Listing>(ledger, "listing").await? {
-        world.remember_listing(remembered(place, Observed::known(listing)));
+    for (place, kept) in parsed::<Place, Kept>(ledger, "listing").await? {
+        world.remember_listing(part(place, kept, Observed::known));
     }
     let answers = parsed::<Question, Answer>(ledger, "answer").await?;
     for (question, answer) in answers.into_iter().chain(candidates(ledger).await?) {
         world.answered(question, Ok(answer), Timestamp(0));
     }
     Ok(())
+}
+
+/// A repository by the name that its forge had for it last.
+fn part(
+    (id, url, spelling): Place,
+    kept: Kept,
+    observed: impl FnOnce(Listing) -> Observed<Listing>,
+) -> RepositoryPart {
+    let spelling = kept.seen.map_or(spelling, |seen| seen.spelling);
+    RepositoryPart { id, spelling, url, listing: observed(kept.listing) }
 }
 
 /// What came of candidates. The key is a digest, since what one is made from has no bound that a key of

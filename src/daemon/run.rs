@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crosswatch_core::model::identity::{Name, RepositoryId};
-use crosswatch_core::model::observed::Observed;
+use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::settings::{Database, Settings};
-use crosswatch_core::model::snapshot::RepositoryPart;
 use crosswatch_core::model::time::{Span, Timestamp};
 use tokio::sync::{mpsc, watch};
 
@@ -577,14 +575,6 @@ pub async fn offline(config: &Path, at: Option<Timestamp>) -> Result<Published, 
     let plan = crosswatch_core::plan::plan(&snapshot, &view);
     ledger.close().await;
     Ok(Published::offline(snapshot, plan, view))
-}
-
-/// A remembered repository, for the world.
-pub(super) fn remembered(
-    (id, url, spelling): (RepositoryId, String, String),
-    listing: Observed<crosswatch_core::model::change::Listing>,
-) -> RepositoryPart {
-    RepositoryPart { id, spelling, url, listing }
 }
 
 /// How long the ledger's cache of answers is kept.

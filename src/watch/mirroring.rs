@@ -13,6 +13,7 @@ use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::settings::{Mirror, WorkspaceSettings};
 use crosswatch_core::model::snapshot::Snapshot;
 use crosswatch_core::model::time::{Span, Timestamp};
+use crosswatch_core::plan::by_first_names;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
@@ -317,7 +318,7 @@ fn urls(manifest: &Manifest) -> impl Iterator<Item = &str> {
 }
 
 fn locate(snapshot: &Snapshot, url: &str) -> Option<(RepositoryId, String)> {
-    match snapshot.locator.locate(url) {
+    match snapshot.locate(url) {
         Located::Repository { id, spelling, .. } => Some((id, spelling.to_string())),
         Located::Unwatched { .. } => None,
     }
@@ -325,6 +326,7 @@ fn locate(snapshot: &Snapshot, url: &str) -> Option<(RepositoryId, String)> {
 
 /// Every address of every known repository: as the manifests write it, and as its forge would.
 fn addresses(snapshot: &Snapshot) -> BTreeMap<RepositoryId, BTreeSet<String>> {
+    let snapshot = &*by_first_names(snapshot);
     let mut all: BTreeMap<RepositoryId, BTreeSet<String>> = BTreeMap::new();
     for (id, part) in snapshot.repositories.iter() {
         let own = all.entry(id.clone()).or_default();

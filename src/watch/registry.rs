@@ -330,7 +330,9 @@ impl Registry {
         let archived = |read: &(Listing, Option<SeenAs>)| read.0.archived;
         let rests = shows.is_absent() || read.as_ref().is_ok_and(archived);
         let rests = Event::Rests { id: id.clone(), rests };
-        let mut spelling = watched.spelling.clone();
+        // The last known name stays while it cannot be read.
+        let known = self.seen.get(&id).map(|seen| Name::from(&*seen.spelling));
+        let mut spelling = known.unwrap_or_else(|| watched.spelling.clone());
         let listing = match read {
             Ok((listing, seen)) => {
                 let before = self.world.repository(&id);

@@ -169,6 +169,7 @@ impl Saved {
             ),
             answers: Arc::new(self.answers.into_iter().collect()),
             by_first_names: false,
+            aliases: Arc::default(),
             times: Arc::default(),
         };
         (snapshot, self.ledger)

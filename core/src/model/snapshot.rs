@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::change::Listing;
 use super::identity::{Name, Oid, RepositoryId};
 use super::ledger_view::Look;
-use super::locator::Locator;
+use super::locator::{Located, Locator};
 use super::manifest::Manifest;
 use super::observed::Observed;
 use super::question::{Answer, Question};
@@ -31,8 +31,10 @@ pub struct Snapshot {
     pub repositories: Arc<BTreeMap<RepositoryId, Arc<RepositoryPart>>>,
     /// Answers to [`super::plan::Plan::wanted`].
     pub answers: Arc<BTreeMap<Question, Observed<Answer>>>,
-    /// Whether branches go by their first names in it, see [`crate::plan::by_first_names`].
+    /// Whether branches and repositories go by their first names in it, see [`crate::plan::by_first_names`].
     pub by_first_names: bool,
+    /// Then: what repositories are called now, with what they were called first.
+    pub aliases: Arc<BTreeMap<RepositoryId, RepositoryId>>,
     /// When the parts were read; no input of any decision.
     pub times: Arc<BTreeMap<RepositoryId, Times>>,
 }
@@ -48,7 +50,24 @@ impl Snapshot {
             repositories: Arc::default(),
             answers: Arc::default(),
             by_first_names: false,
+            aliases: Arc::default(),
             times: Arc::default(),
+        }
+    }
+
+    /// What a repository was called first.
+    pub fn first_name<'s>(&'s self, id: &'s RepositoryId) -> &'s RepositoryId {
+        self.aliases.get(id).unwrap_or(id)
+    }
+
+    /// The repository that an address means, by its first name.
+    pub fn locate(&self, url: &str) -> Located {
+        match self.locator.locate(url) {
+            Located::Repository { id, spelling, url } => {
+                let id = self.first_name(&id).clone();
+                Located::Repository { id, spelling, url }
+            }
+            unwatched @ Located::Unwatched { .. } => unwatched,
         }
     }
 }

@@ -1,24 +1,30 @@
-//! Branches that were renamed go by their first names in every rule, so that a new name changes nothing.
-//! What leaves the planner has the present ones.
+//! Branches and repositories that were renamed go by their first names in every rule, so that a new name
+//! changes nothing. What leaves the planner has the present names of branches.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::change::Listing;
 use crate::model::identity::{Name, RepositoryId};
 use crate::model::observed::Purpose;
+use crate::model::settings::ForgeKind;
 use crate::model::snapshot::{RepositoryPart, Snapshot};
-use crate::references::Finding;
+use crate::references::{Finding, References, Written};
 
 use super::look::View;
 
-/// The snapshot with such branches by their first names.
+/// The snapshot with such branches by their first names, and with the aliases of repositories.
 pub fn by_first_names(snapshot: &Snapshot) -> Cow<'_, Snapshot> {
+    if snapshot.by_first_names {
+        return Cow::Borrowed(snapshot);
+    }
     let renamed = |part: &RepositoryPart| {
         let last = part.listing.last_known(Purpose::Display);
         last.is_some_and(|listing| !listing.former.is_empty())
     };
-    if snapshot.by_first_names || !snapshot.repositories.values().any(|part| renamed(part)) {
+    let aliases = aliases(snapshot);
+    if aliases.is_empty() && !snapshot.repositories.values().any(|part| renamed(part)) {
         return Cow::Borrowed(snapshot);
     }
     let repositories = snapshot.repositories.iter().map(|(id, part)| {
@@ -32,7 +38,24 @@ pub fn by_first_names(snapshot: &Snapshot) -> Cow<'_, Snapshot> {
         (id.clone(), part)
     });
     let repositories = Arc::new(repositories.collect());
-    Cow::Owned(Snapshot { repositories, by_first_names: true, ..snapshot.clone() })
+    let aliases = Arc::new(aliases);
+    Cow::Owned(Snapshot { repositories, aliases, by_first_names: true, ..snapshot.clone() })
+}
+
+/// What repositories are called now that are known as something else, with that.
+pub(crate) fn aliases(snapshot: &Snapshot) -> BTreeMap<RepositoryId, RepositoryId> {
+    snapshot.repositories.values().filter_map(|part| alias(snapshot, part)).collect()
+}
+
+/// What the forge calls a repository now, where that is something else than what it is known as.
+fn alias(snapshot: &Snapshot, part: &RepositoryPart) -> Option<(RepositoryId, RepositoryId)> {
+    if part.spelling.eq_ignore_ascii_case(&part.id.path) {
+        return None;
+    }
+    let forge = snapshot.settings.forge(&part.id.forge)?;
+    let hosted = matches!(forge.kind, ForgeKind::GitHub(_));
+    let now = RepositoryId::new(part.id.forge.clone(), part.spelling.to_lowercase());
+    (hosted && now != part.id).then(|| (now, part.id.clone()))
 }
 
 /// That a manifest calls a branch by a name that it no longer has.
@@ -44,7 +67,24 @@ pub(crate) fn note((repository, written, present): &(RepositoryId, Name, Name)) 
     Finding { as_written: written.to_string(), line: 0, text }
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// References by the first names of repositories, each change once.
+    pub(crate) fn by_first_names(&self, references: Cow<'a, References>) -> Cow<'a, References> {
+        let snapshot = self.snapshot;
+        let other = |written: &Written| snapshot.aliases.contains_key(&written.change.repository);
+        if snapshot.aliases.is_empty() || !references.references.iter().any(other) {
+            return references;
+        }
+        let mut references = references.into_owned();
+        let mut seen = BTreeSet::new();
+        references.references.retain_mut(|written| {
+            let number = written.change.number;
+            written.change = snapshot.first_name(&written.change.repository).change(number);
+            seen.insert(written.change.clone())
+        });
+        Cow::Owned(references)
+    }
+
     /// What a branch was called first.
     pub(crate) fn oldest(&self, repository: &RepositoryId, branch: &Name) -> Name {
         let renamed = self.renamed(repository);

@@ -96,9 +96,10 @@ impl<'p> Pass<'p> {
             }
         }
         if !done.is_empty() {
-            let scope = view.scope();
-            let all = || tracked.repositories.keys().cloned();
-            let mut rest = scope.cloned().unwrap_or_else(|| all().collect());
+            // What was built of repositories that are tracked no more is decided on as well.
+            let built = || view.ledger.attempts.keys().filter_map(Subject::repository);
+            let all = || tracked.repositories.keys().chain(built()).cloned();
+            let mut rest = view.scope().cloned().unwrap_or_else(|| all().collect());
             rest.retain(|id| !done.contains(id));
             view.limit(rest);
         }

@@ -337,8 +337,11 @@ impl Names {
 
     fn repository_part(&self, part: &RepositoryPart) -> RepositoryPart {
         let id = self.repository(&part.id);
+        let same = part.spelling.eq_ignore_ascii_case(&part.id.path);
+        let spelled = RepositoryId::new(part.id.forge.clone(), part.spelling.to_lowercase());
         RepositoryPart {
-            spelling: id.path.to_string(),
+            spelling: if same { id.path.clone() } else { self.repository(&spelled).path }
+                .to_string(),
             url: self.url_of(&part.id),
             id,
             listing: unspoken(part.listing.mapped(|listing| self.listing(listing))),

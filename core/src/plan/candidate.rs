@@ -362,7 +362,7 @@ fn by_identity(view: &View<'_>, id: &RepositoryId) -> Option<Arc<TrackedReposito
 }
 
 fn located(view: &View<'_>, url: &str) -> Option<(RepositoryId, Arc<TrackedRepository>)> {
-    match view.snapshot.locator.locate(url) {
+    match view.snapshot.locate(url) {
         Located::Repository { id, spelling, url, .. } => {
             Some((id, Arc::new(TrackedRepository::bare(spelling, url))))
         }

@@ -13,6 +13,7 @@ use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 
+use super::alias::aliases;
 use super::alike::Pass;
 use super::scope::Earlier;
 use super::shared::Shared;
@@ -43,28 +44,29 @@ impl Planner {
 
     /// The plan, equal to [`super::plan`] of the same arguments.
     pub fn plan(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
+        let workspaces = &snapshot.settings.workspaces;
+        let named = by_first_names(snapshot);
         let last = self.last.take().filter(|last| {
             Arc::ptr_eq(&last.snapshot.settings, &snapshot.settings)
                 && last.ledger.ledger_id == ledger.ledger_id
+                && aliases(&last.snapshot) == *named.aliases
         });
-        let workspaces = &snapshot.settings.workspaces;
-        let named = by_first_names(snapshot);
         let whole = |settings: &WorkspaceSettings, pass: &Pass<'_>| {
             workspace::planned(&named, settings, ledger, &self.shared, Some(pass))
         };
         let (planned, ties) = match last {
             None => {
-                let ties = Ties::of(snapshot);
-                let pass = Pass::new(snapshot, &ties);
+                let ties = Ties::of(&named);
+                let pass = Pass::new(&named, &ties);
                 let planned = each(workspaces, |settings| whole(settings, &pass));
                 drop(pass);
                 (planned, ties)
             }
             Some(Last { snapshot: before, ledger: view, planned, mut ties }) => {
                 let moved = Moved::between((&before, &view), (snapshot, ledger));
-                ties.revise(snapshot, &moved);
+                ties.revise(&named, &moved);
                 let was = by_first_names(&before);
-                let pass = Pass::new(snapshot, &ties);
+                let pass = Pass::new(&named, &ties);
                 let again = |(settings, planned): (&Arc<WorkspaceSettings>, Planned)| {
                     let earlier = Earlier {
                         planned: &planned,

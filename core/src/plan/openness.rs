@@ -148,10 +148,10 @@ fn hide(
     stack: &Stack<'_>,
 ) {
     let references = match &listed.forge {
-        Some(forge) => Some(body::references(view, tracked, change, forge)),
+        Some(forge) => Some(view.by_first_names(body::references(view, tracked, change, forge))),
         None => view
             .last_commit(&change.repository, listed.head, Purpose::Hiding)
-            .map(|commit| Cow::Borrowed(&commit.references)),
+            .map(|commit| view.by_first_names(Cow::Borrowed(&commit.references))),
     };
     if let Some(references) = references {
         let mut names: BTreeSet<ChangeId> =
@@ -207,7 +207,7 @@ fn state<'a>(
             listed,
             base: stacked.and_then(|(_, bottom)| base(listing, bottom)).unwrap_or(own),
             below: stacked.map(|(below, _)| below.number),
-            references: body::references(view, tracked, &change, forge),
+            references: view.by_first_names(body::references(view, tracked, &change, forge)),
             dated: forge.created_at,
             choice: choose(
                 forge,
@@ -235,7 +235,7 @@ fn state<'a>(
             listed,
             base,
             below: None,
-            references: Cow::Borrowed(&commit.references),
+            references: view.by_first_names(Cow::Borrowed(&commit.references)),
             dated: commit.committed_at,
             choice: None,
         }),

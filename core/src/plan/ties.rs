@@ -58,6 +58,7 @@ impl Ties {
         for listed in listing.into_iter().flat_map(|listing| &listing.changes) {
             for read in texts(snapshot, id, listed) {
                 let named = read.references.iter().map(|written| &written.change.repository);
+                let named = named.map(|id| snapshot.first_name(id));
                 now.repositories.extend(named.filter(|other| *other != id).cloned());
                 now.short.extend(read.short.iter().map(|short| short.name.clone()));
             }

@@ -74,9 +74,10 @@ impl TrackedRepository {
 
 /// What all workspaces watch by their manifests alone, which are known before any repository was read.
 pub fn watched(snapshot: &Snapshot) -> BTreeMap<RepositoryId, Watched> {
+    let snapshot = by_first_names(snapshot);
     let mut watched = BTreeMap::new();
     let mut add = |url: &str| {
-        if let Located::Repository { id, spelling, url, .. } = snapshot.locator.locate(url) {
+        if let Located::Repository { id, spelling, url, .. } = snapshot.locate(url) {
             watched.entry(id).or_insert(Watched { url, spelling });
         }
     };
@@ -148,7 +149,7 @@ fn add(
             return;
         }
     };
-    match view.snapshot.locator.locate(url) {
+    match view.snapshot.locate(url) {
         Located::Unwatched { reason } => {
             Arc::make_mut(&mut tracked.unwatched).push(unwatched(reason))
         }

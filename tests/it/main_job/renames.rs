@@ -1,8 +1,8 @@
-//! A branch that a model of GitHub renames, over the whole program.
+//! Branches and repositories that a model of GitHub renames, over the whole program.
 
 use forge_model::NewChange;
 
-use super::github::Hub;
+use super::github::{Hub, saying};
 use crate::support::eventually;
 use crate::support::git_repo::{commit, git};
 
@@ -78,4 +78,26 @@ async fn changes_of_a_renamed_repository_still_come_from_itself() {
     assert_eq!(open(NewChange { fork, ..stranger() }), third);
     hub.decided(&of(third), "approve").await;
     assert_eq!(hub.site.succeeded("one", &of(first)), 1, "{}", hub.site.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_repository_is_known_by_both_names() {
+    let hub = Hub::new("true", "ref: head", &["one"]).await;
+    let daemon = hub.site.start().await;
+    hub.site.settled(&["one"]).await;
+    let (types, drivers) = (hub.change("types", 1), hub.change("drivers", 1));
+    hub.open("types", NewChange::default());
+    hub.built(&types, 1).await;
+    hub.model.rename("rock/types", "rock/kinds");
+    hub.open("drivers", saying("Depends on rock/kinds#1"));
+    hub.built(&drivers, 1).await;
+    hub.decided(&types, "covered").await;
+    let builds = hub.site.builds().len();
+    // After a restart too, also while the forge says nothing.
+    drop(daemon);
+    let _daemon = hub.site.start().await;
+    hub.site.settled(&["one"]).await;
+    hub.decided(&types, "covered").await;
+    hub.decided(&drivers, "unchanged").await;
+    assert_eq!(hub.site.builds().len(), builds, "{}", hub.site.log());
 }

@@ -1,5 +1,7 @@
 //! Branches that are renamed, where one has to look closer than the table does.
 
+use std::sync::Arc;
+
 use super::saved::{carried, saved, without_names};
 use super::world::{World, repository, subject, url};
 use crate::model::build::Verdict;
@@ -35,6 +37,20 @@ impl World {
             }
             *listing = listing.clone().after(&before);
         });
+    }
+
+    /// The forge has another name for a repository.
+    pub(super) fn call(&mut self, path: &str, now: &str) {
+        let parts = Arc::make_mut(&mut self.snapshot.repositories);
+        let part = parts.get_mut(&repository(path)).expect("a repository");
+        now.clone_into(&mut Arc::make_mut(part).spelling);
+    }
+
+    /// The manifest names another repository for a package.
+    pub(super) fn moved(&mut self, name: &str, to: &str) {
+        let package = self.packages.iter_mut().find(|package| &*package.name == name);
+        package.expect("a package").vcs = super::world::git(to);
+        self.export();
     }
 
     /// The manifest names another branch for a package.

@@ -177,6 +177,8 @@ impl World {
             }),
             "unqueue" => self.unqueue(one),
             "rename" => self.rename(one, word(1), word(2)),
+            "call" => self.call(one, word(1)),
+            "moved" => self.moved(one, word(1)),
             "written" => self.written(one, word(1)),
             // Queued, and nobody says behind what.
             "hush" => drop({

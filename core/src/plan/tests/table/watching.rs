@@ -24,6 +24,20 @@ pub(super) const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "renamed repositories",
+        sentence: "A path that answers 301 or with another name and the same id is an alias.",
+        rows: &[
+            "nothing is built | o/a | o/a#1; ! o/a#1; end success; call o/a O/New; +3600; o/a#1 is unchanged; mainline is unchanged",
+            "named by its new name | o/a o/b | call o/b O/New; o/b#2; o/a#1>o/new#2; ! o/a#1; o/a#1 set o/b#2 o/a#1; o/b#2 is covered: o/a#1",
+            "by both names | o/a o/b | call o/b O/New; o/b#2; o/a#1>o/new#2,o/b#2; ! o/a#1; o/a#1 set o/b#2 o/a#1",
+            "from plain git | a o/b | call o/b O/New; o/b#2; a#1>o/new#2; ! a#1; a#1 set o/b#2 a#1",
+            "named before it was called so | o/a o/b | o/b#2; o/a#1>o/new#2; ! o/a#1 o/b#2; end success; call o/b O/New; +0; +30 o/a#1",
+            "the manifest follows | o/a | o/a#1; ! o/a#1; end success; call o/a O/New; +60; moved o/a o/new; +60; o/a#1 is unchanged; mainline is unchanged; o/a#1; +0; +30 o/a#1",
+            "unread meanwhile | o/a | o/a#1; ! o/a#1; call o/a O/New; moved o/a o/new; down o/a; +60; o/a#1 is unknown; o/a#1 cancels 0",
+            "on plain git it is another one | a b | call b new; b#2; a#1>new#2; ! a#1 b#2",
+        ],
+    },
+    Rule {
         name: "one repository",
         sentence: "`https://`, `ssh://`, `git://`, scp form, a trailing `.git` or `/`, `www.`, a user, ports and prefixes listed in the forge's `also`, and the host's letter case never make a second repository.",
         rows: &[
