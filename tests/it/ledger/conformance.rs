@@ -407,17 +407,19 @@ async fn what_is_said_is_due_until_it_is_written(ledger: Ledger, store: Store, c
 }
 
 async fn many_rows_are_all_written(ledger: Ledger, store: Store, clock: Clock) {
+    // More than one statement writes, more than are read as one text, and no multiple of either.
+    const MANY: u64 = 1_075;
     let term = ledger.lead("a").await.expect("leads");
-    let wanted = plan((1..=75).map(|number| build(ledger.id(), number)).collect());
+    let wanted = plan((1..=MANY).map(|number| build(ledger.id(), number)).collect());
     let committed = ledger.commit(&term, &wanted).await.expect("committed");
-    assert_eq!((committed.queued.len(), committed.transactions.len()), (75, 1));
+    assert_eq!((committed.queued.len(), committed.transactions.len()), (1_075, 1));
     let other = Ledger::open(store, clock).await.expect("opened");
     other.look().await.expect("read");
     let (ours, theirs) = (ledger.view(), other.view());
     assert_eq!(ours, theirs, "the view that took over is the one that is read");
     let part = &ours.workspaces["w"];
-    assert_eq!((part.changes.len(), part.attempts.len()), (75, 75));
-    for number in 1..=75 {
+    assert_eq!((part.changes.len(), part.attempts.len()), (1_075, 1_075));
+    for number in [1, 64, 65, 1_072, MANY] {
         let subject = change(number).to_string();
         let audit = ledger.audit(&workspace(), &subject, 10).await.expect("audit");
         assert_eq!(audit.len(), 1, "{subject}");
