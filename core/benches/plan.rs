@@ -23,6 +23,10 @@ use crosswatch_core::model::time::Span;
 use crosswatch_core::plan::incremental::Planner;
 use simulation::Large;
 
+/// That of the daemon.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Pairs that are measured unless others are named; the last is what the bars are about.
 const PAIRS: [usize; 4] = [50_000, 100_000, 250_000, 500_000];
 /// How often a plan from scratch is made, and how many heads move.

@@ -100,9 +100,14 @@ impl Ledger {
                 }
                 part.said.take_over(&plan.reports);
                 for (subject, attempt) in queued {
-                    if new.contains(&attempt.request_id) {
-                        let one = || Vec::with_capacity(1);
-                        let attempts = part.attempts.entry(subject.clone()).or_insert_with(one);
+                    if !new.contains(&attempt.request_id) {
+                        continue;
+                    }
+                    let one = || Vec::with_capacity(1);
+                    let attempts = part.attempts.entry(subject.clone()).or_insert_with(one);
+                    // The outbox may have gone on with it, and read it, since it was written.
+                    let there = attempts.iter().any(|one| one.request_id == attempt.request_id);
+                    if !there {
                         attempts.push(attempt);
                         attempts::keep(attempts);
                     }
