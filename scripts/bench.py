@@ -1,5 +1,5 @@
-"""Start to ready and idle memory on the demo's state, webhooks, a crowd of workspaces, a large GitHub, and one with
-many changes; `scripts/bench` calls this."""
+"""Start to ready and idle memory on the demo's state, webhooks, what recording takes, a crowd of workspaces, a
+large GitHub, and one with many changes; `scripts/bench` calls this."""
 
 import argparse
 import contextlib
@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -146,7 +147,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--binary", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--only", choices=["ready", "hooks", "crowd", "github", "many"])
+    parser.add_argument("--only", choices=["ready", "hooks", "record", "crowd", "github", "many"])
     github = parser.add_argument_group("github", "a smaller or shorter run of the large world")
     github.add_argument("--model", type=pathlib.Path, help=argparse.SUPPRESS)
     github.add_argument("--workspaces", type=int, default=bench_github.WORKSPACES)
@@ -161,6 +162,10 @@ def main():
         if options.only in (None, "hooks"):
             with scratch() as root:
                 held &= bench_hooks.measure(options.binary.resolve(), root, row)
+        if options.only in (None, "record"):
+            row("calibration (sha256)", "ms", [calibration()])
+            bench = ["cargo", "bench", "--locked", "--bench", "record"]
+            held &= subprocess.run(bench).returncode == 0
         if options.only in (None, "crowd"):
             with scratch() as root:
                 row("calibration (sha256)", "ms", [calibration()])

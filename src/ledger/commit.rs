@@ -1,27 +1,59 @@
 //! The one transaction of a pass.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use crosswatch_core::model::build::{RequestId, Stage};
-use crosswatch_core::model::identity::{ChangeId, Name, Subject};
+use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::leap::{Carried, Leap};
-use crosswatch_core::model::ledger_view::{Approval, ChangeFacts, Look, MainlineFacts};
+use crosswatch_core::model::ledger_view::{Approval, AttemptView};
 use crosswatch_core::model::plan::{Decision, Plan, SubjectPlan, Trigger, WorkspacePlan};
+use crosswatch_core::model::time::Span;
 use sqlx::{Any, Row as _, Transaction};
 
-use super::{Ledger, LedgerError, Stored, Term, to_json};
+use super::gathered::Gathered;
+use super::{Ledger, LedgerError, Stored, Term};
 
 /// Facts and subjects after which a transaction takes no other workspace.
 const CHUNK: usize = 1_000;
 
 /// What a transaction wrote of a workspace.
-#[derive(Clone)]
 pub(super) struct Touched<'p> {
     /// Its facts.
     pub(super) plan: &'p WorkspacePlan,
-    /// Subjects of which attempts were queued, dropped or cancelled.
+    /// Attempts that were queued, if there were none like them.
+    pub(super) queued: Vec<(&'p Subject, AttemptView)>,
+    /// Subjects of which attempts were dropped or cancelled.
     pub(super) subjects: Vec<&'p Subject>,
+}
+
+impl<'p> Touched<'p> {
+    fn new(plan: &'p WorkspacePlan) -> Self {
+        Self { plan, queued: Vec::new(), subjects: Vec::new() }
+    }
+}
+
+/// A transaction of a plan.
+struct Writing<'p> {
+    transaction: Transaction<'static, Any>,
+    begun: Span,
+    /// What is written at its end.
+    rows: Gathered,
+    touched: Vec<Touched<'p>>,
+    /// Facts, decisions, subjects and reports in it.
+    written: usize,
+}
+
+impl Writing<'_> {
+    async fn begin(ledger: &Ledger, term: &Term) -> Result<Self, LedgerError> {
+        Ok(Self {
+            transaction: ledger.write(term).await?,
+            begun: ledger.clock.steady(),
+            rows: Gathered::default(),
+            touched: Vec::new(),
+            written: 0,
+        })
+    }
 }
 
 /// What a commit did.
@@ -35,6 +67,15 @@ pub struct Committed {
     pub cancel: Vec<RequestId>,
     /// Statuses and comments that should be written.
     pub reports: usize,
+    /// How long each of its transactions kept others from writing.
+    pub transactions: Vec<Span>,
+}
+
+impl Committed {
+    /// Whether anything is left to do at CIs.
+    pub fn acts(&self) -> bool {
+        !(self.queued.is_empty() && self.dropped.is_empty() && self.cancel.is_empty())
+    }
 }
 
 impl Ledger {
@@ -43,9 +84,7 @@ impl Ledger {
     /// written, and a plan that says nothing new begins no transaction.
     pub async fn commit(&self, term: &Term, plan: &Plan) -> Result<Committed, LedgerError> {
         let mut committed = Committed::default();
-        let mut touched: Vec<Touched<'_>> = Vec::new();
         let mut write = None;
-        let mut written = 0;
         let before = self.stored();
         for workspace in &plan.workspaces {
             let changed = match before.get(&workspace.id) {
@@ -67,34 +106,52 @@ impl Ledger {
             }
             let mut open = match write.take() {
                 Some(open) => open,
-                None => self.write(term).await?,
+                None => Writing::begin(self, term).await?,
             };
-            let (id, mainline) = (workspace.id.as_str(), workspace.mainline.as_ref());
-            self.write_facts(&mut open, id, &workspace.looks, &workspace.facts, mainline).await?;
-            self.write_decisions(&mut open, workspace, &changed, plan.at.0).await?;
-            self.write_reports(&mut open, workspace, plan.at).await?;
+            let mainline = workspace.mainline.as_ref();
+            open.rows.facts(&workspace.id, &workspace.looks, &workspace.facts, mainline)?;
+            open.rows.decisions(&workspace.id, &changed, plan.at);
+            self.write_reports(&mut open.transaction, workspace, plan.at).await?;
             committed.reports += workspace.reports.len();
+            let mut written = Touched::new(workspace);
             for subject in &subjects {
-                self.write_subject(&mut open, workspace, subject, &mut committed).await?;
+                self.write_subject(&mut open, &mut written, subject, &mut committed).await?;
             }
-            written += workspace.facts.len() + changed.len() + subjects.len();
-            written += workspace.reports.len();
-            let subjects = subjects.into_iter().map(|subject| &subject.subject).collect();
-            touched.push(Touched { plan: workspace, subjects });
-            if written < CHUNK {
+            open.touched.push(written);
+            open.written += workspace.facts.len() + changed.len() + subjects.len();
+            open.written += workspace.reports.len();
+            if open.written < CHUNK {
                 write = Some(open);
             } else {
-                self.committed(open, &touched).await?;
-                touched.clear();
-                written = 0;
+                self.finish(open, &mut committed).await?;
             }
         }
         if let Some(write) = write {
-            self.committed(write, &touched).await?;
+            self.finish(write, &mut committed).await?;
         }
         let stored = plan.workspaces.iter().map(|plan| (plan.id.clone(), Arc::clone(plan)));
         *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(stored.collect());
         Ok(committed)
+    }
+
+    /// Writes what was gathered, ends the transaction, and lets the view take over what was written.
+    async fn finish(
+        &self,
+        mut write: Writing<'_>,
+        committed: &mut Committed,
+    ) -> Result<(), LedgerError> {
+        let queued = write.rows.write(&mut write.transaction).await.map_err(self.sql())?;
+        let queued: BTreeSet<RequestId> = queued
+            .iter()
+            .map(|row| {
+                let id: String = row.try_get(0).map_err(self.sql())?;
+                id.parse().map_err(|why: String| self.content(why))
+            })
+            .collect::<Result<_, LedgerError>>()?;
+        write.transaction.commit().await.map_err(self.sql())?;
+        committed.transactions.push(Span(self.clock.steady().0.saturating_sub(write.begun.0)));
+        committed.queued.extend(&queued);
+        self.take_over(write.touched, &queued).await
     }
 
     fn stored(&self) -> Stored {
@@ -113,7 +170,9 @@ impl Ledger {
                     break;
                 }
                 let mut write = self.write(term).await?;
-                self.write_facts(&mut write, id, &[], facts, mainline.as_ref()).await?;
+                let mut rows = Gathered::default();
+                rows.facts(id, &[], facts, mainline.as_ref())?;
+                rows.write(&mut write).await.map_err(self.sql())?;
                 self.done(write, &[]).await?;
                 self.carried(id, facts, mainline).await;
             }
@@ -121,59 +180,14 @@ impl Ledger {
         Ok(())
     }
 
-    async fn write_facts(
+    async fn write_subject<'p>(
         &self,
-        write: &mut Transaction<'static, Any>,
-        id: &str,
-        looks: &[Look],
-        facts: &[(ChangeId, ChangeFacts)],
-        mainline: Option<&MainlineFacts>,
-    ) -> Result<(), LedgerError> {
-        for look in looks {
-            sqlx::query(
-                "INSERT INTO looks (workspace, repository, branch) VALUES ($1, $2, $3) \
-                 ON CONFLICT DO NOTHING",
-            )
-            .bind(id)
-            .bind(look.repository.to_string())
-            .bind(look.branch.as_str())
-            .execute(&mut **write)
-            .await
-            .map_err(self.sql())?;
-        }
-        for (change, facts) in facts {
-            sqlx::query(
-                "INSERT INTO change_facts (workspace, change_name, facts) VALUES ($1, $2, $3) \
-                 ON CONFLICT (workspace, change_name) DO UPDATE SET facts = $3",
-            )
-            .bind(id)
-            .bind(change.to_string())
-            .bind(to_json(facts)?)
-            .execute(&mut **write)
-            .await
-            .map_err(self.sql())?;
-        }
-        if let Some(facts) = mainline {
-            sqlx::query(
-                "INSERT INTO mainline_facts (workspace, facts) VALUES ($1, $2) \
-                 ON CONFLICT (workspace) DO UPDATE SET facts = $2",
-            )
-            .bind(id)
-            .bind(to_json(facts)?)
-            .execute(&mut **write)
-            .await
-            .map_err(self.sql())?;
-        }
-        Ok(())
-    }
-
-    async fn write_subject(
-        &self,
-        write: &mut Transaction<'static, Any>,
-        plan: &WorkspacePlan,
-        subject: &SubjectPlan,
+        open: &mut Writing<'p>,
+        touched: &mut Touched<'p>,
+        subject: &'p SubjectPlan,
         committed: &mut Committed,
     ) -> Result<(), LedgerError> {
+        let (write, workspace) = (&mut open.transaction, &touched.plan.id);
         for superseded in &subject.superseded {
             let id = superseded.request_id.to_string();
             let dropped = sqlx::query(
@@ -206,12 +220,14 @@ impl Ledger {
             }
         }
         for trigger in &subject.triggers {
-            if trigger.needs_approval && !self.approved(write, &plan.id, subject, trigger).await? {
+            if trigger.needs_approval && !self.approved(write, workspace, subject, trigger).await? {
                 continue;
             }
-            if self.queue(write, &plan.id, subject, trigger).await? {
-                committed.queued.push(trigger.request.request_id);
-            }
+            let attempt = open.rows.attempt(workspace, &subject.subject, trigger)?;
+            touched.queued.push((&subject.subject, attempt));
+        }
+        if !subject.superseded.is_empty() {
+            touched.subjects.push(&subject.subject);
         }
         Ok(())
     }
@@ -243,36 +259,6 @@ impl Ledger {
         Ok(true)
     }
 
-    async fn queue(
-        &self,
-        write: &mut Transaction<'static, Any>,
-        workspace: &Name,
-        subject: &SubjectPlan,
-        trigger: &Trigger,
-    ) -> Result<bool, LedgerError> {
-        let request = &trigger.request;
-        let inserted = sqlx::query(
-            "INSERT INTO attempts (request_id, workspace, subject, ci, fingerprint, attempt, stage, \
-             is_open, priority, decided_at, request, parts) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9, $10, $11) ON CONFLICT DO NOTHING",
-        )
-        .bind(request.request_id.to_string())
-        .bind(workspace.as_str())
-        .bind(subject.subject.to_string())
-        .bind(trigger.ci.as_str())
-        .bind(request.fingerprint.to_string())
-        .bind(i64::from(request.attempt))
-        .bind(Stage::Queued.word())
-        .bind(trigger.priority.rank())
-        .bind(request.decided_at.0)
-        .bind(to_json(request)?)
-        .bind(to_json(&trigger.parts)?)
-        .execute(&mut **write)
-        .await
-        .map_err(self.sql())?;
-        Ok(inserted.rows_affected() > 0)
-    }
-
     /// Subjects whose decision is another one than the last that was written.
     async fn changed_decisions<'p>(
         &self,
@@ -292,35 +278,6 @@ impl Ledger {
             known.get(subject.subject.to_string().as_str()) != Some(&now)
         });
         Ok(changed.map(|subject| &**subject).collect())
-    }
-
-    async fn write_decisions(
-        &self,
-        write: &mut Transaction<'static, Any>,
-        plan: &WorkspacePlan,
-        changed: &[&SubjectPlan],
-        at: i64,
-    ) -> Result<(), LedgerError> {
-        for subject in changed {
-            for statement in [
-                "INSERT INTO decisions (workspace, subject, word, reason, decided_at) \
-                 VALUES ($1, $2, $3, $4, $5) ON CONFLICT (workspace, subject) \
-                 DO UPDATE SET word = $3, reason = $4, decided_at = $5",
-                "INSERT INTO audit (workspace, subject, word, reason, decided_at) \
-                 VALUES ($1, $2, $3, $4, $5)",
-            ] {
-                sqlx::query(statement)
-                    .bind(plan.id.as_str())
-                    .bind(subject.subject.to_string())
-                    .bind(subject.decision.word())
-                    .bind(subject.decision.reason())
-                    .bind(at)
-                    .execute(&mut **write)
-                    .await
-                    .map_err(self.sql())?;
-            }
-        }
-        Ok(())
     }
 }
 

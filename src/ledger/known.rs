@@ -1,11 +1,12 @@
 //! What the rows of many workspaces say alike, kept once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::str::FromStr;
 
-use crosswatch_core::model::build::PackageHead;
+use crosswatch_core::model::build::{PackageHead, SetMember};
 use crosswatch_core::model::common::Common;
-use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId};
-use crosswatch_core::model::ledger_view::{ChangeFacts, Look, Seen, WorkspaceLedger};
+use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId, Subject};
+use crosswatch_core::model::ledger_view::{ChangeFacts, Look, MainlineFacts, Seen};
 
 /// Names that rows had so far, and what was seen of changes.
 #[derive(Debug, Default)]
@@ -13,39 +14,117 @@ pub(super) struct Known {
     names: BTreeSet<Name>,
     repositories: BTreeSet<RepositoryId>,
     seen: Common<ChangeId, Seen>,
+    /// While everything is read: most texts are in the rows of many workspaces.
+    texts: Option<Texts>,
+}
+
+/// What was read, by its text.
+#[derive(Debug, Default)]
+struct Texts {
+    repositories: HashMap<String, RepositoryId>,
+    changes: HashMap<String, ChangeId>,
+    subjects: HashMap<String, Subject>,
+    sets: HashMap<String, Vec<SetMember>>,
+    facts: HashMap<String, ChangeFacts>,
 }
 
 impl Known {
-    /// A part that was read, with what is known already in the place of what is equal.
-    pub(super) fn shared(&mut self, mut part: WorkspaceLedger) -> WorkspaceLedger {
-        let looks = std::mem::take(&mut part.looks).into_iter();
-        let look = |look: Look| Look {
-            repository: self.repository(look.repository),
-            branch: self.name(look.branch),
-        };
-        part.looks = looks.map(look).collect();
-        let changes = std::mem::take(&mut part.changes).into_iter();
-        let change = |(id, facts): (ChangeId, ChangeFacts)| {
-            let id = self.repository(id.repository).change(id.number);
-            let seen = self.seen.share(&id, facts.seen);
-            (id, ChangeFacts { adopted: facts.adopted, seen })
-        };
-        part.changes = changes.map(change).collect();
-        if let Some(mainline) = &mut part.mainline {
-            let head = |head: &PackageHead| PackageHead {
-                package: self.name(head.package.clone()),
-                repository: self.repository(head.repository.clone()),
-                head: head.head,
-            };
-            mainline.heads = mainline.heads.iter().map(head).collect();
-        }
-        part
+    /// For everything that will be read.
+    pub(super) fn everything() -> Self {
+        Self { texts: Some(Texts::default()), ..Self::default() }
     }
 
-    fn name(&mut self, name: Name) -> Name {
-        if let Some(known) = self.names.get(&name) {
+    /// Everything was read.
+    pub(super) fn end(&mut self) {
+        self.texts = None;
+    }
+
+    /// A look that was written so.
+    pub(super) fn look(&mut self, repository: &str, branch: &str) -> Result<Look, String> {
+        let repository = self.text(
+            repository,
+            |texts| &mut texts.repositories,
+            |known, text| Ok(known.repository(parsed(text)?)),
+        )?;
+        Ok(Look { repository, branch: self.name(branch) })
+    }
+
+    /// A change with its facts that were written so.
+    pub(super) fn change(
+        &mut self,
+        change: &str,
+        facts: &str,
+    ) -> Result<(ChangeId, ChangeFacts), String> {
+        let change = self.text(
+            change,
+            |texts| &mut texts.changes,
+            |known, text| {
+                let change: ChangeId = parsed(text)?;
+                Ok(known.repository(change.repository).change(change.number))
+            },
+        )?;
+        let facts = self.text(
+            facts,
+            |texts| &mut texts.facts,
+            |known, text| {
+                let facts: ChangeFacts = json(text)?;
+                Ok(ChangeFacts {
+                    adopted: facts.adopted,
+                    seen: known.seen.share(&change, facts.seen),
+                })
+            },
+        )?;
+        Ok((change, facts))
+    }
+
+    /// A subject that was written so.
+    pub(super) fn subject(&mut self, subject: &str) -> Result<Subject, String> {
+        self.text(
+            subject,
+            |texts| &mut texts.subjects,
+            |known, text| {
+                let mut subject: Subject = parsed(text)?;
+                if let Subject::Change(change) = &mut subject {
+                    change.repository = known.repository(change.repository.clone());
+                }
+                Ok(subject)
+            },
+        )
+    }
+
+    /// A set that was written so.
+    pub(super) fn members(&mut self, members: &str) -> Result<Vec<SetMember>, String> {
+        self.text(
+            members,
+            |texts| &mut texts.sets,
+            |known, text| {
+                let mut members: Vec<SetMember> = json(text)?;
+                for member in &mut members {
+                    member.change.repository = known.repository(member.change.repository.clone());
+                    member.base = known.name(&member.base);
+                }
+                Ok(members)
+            },
+        )
+    }
+
+    /// Facts of a mainline.
+    pub(super) fn mainline(&mut self, mut mainline: MainlineFacts) -> MainlineFacts {
+        let head = |head: &PackageHead| PackageHead {
+            package: self.name(&head.package),
+            repository: self.repository(head.repository.clone()),
+            head: head.head,
+        };
+        mainline.heads = mainline.heads.iter().map(head).collect();
+        mainline
+    }
+
+    /// A name.
+    pub(super) fn name(&mut self, name: &str) -> Name {
+        if let Some(known) = self.names.get(name) {
             return known.clone();
         }
+        let name = Name::from(name);
         self.names.insert(name.clone());
         name
     }
@@ -54,50 +133,65 @@ impl Known {
         if let Some(known) = self.repositories.get(&id) {
             return known.clone();
         }
-        let id = RepositoryId { forge: self.name(id.forge), path: id.path };
+        let id = RepositoryId { forge: self.name(&id.forge), path: id.path };
         self.repositories.insert(id.clone());
         id
     }
+
+    /// What a text says, read unless it was before.
+    fn text<T: Clone>(
+        &mut self,
+        text: &str,
+        of: fn(&mut Texts) -> &mut HashMap<String, T>,
+        read: impl FnOnce(&mut Self, &str) -> Result<T, String>,
+    ) -> Result<T, String> {
+        if let Some(known) = self.texts.as_mut().and_then(|texts| of(texts).get(text)) {
+            return Ok(known.clone());
+        }
+        let value = read(self, text)?;
+        if let Some(texts) = &mut self.texts {
+            of(texts).insert(text.to_owned(), value.clone());
+        }
+        Ok(value)
+    }
+}
+
+fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
+    text.parse()
+}
+
+fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use crosswatch_core::model::ledger_view::Adopted;
-    use crosswatch_core::model::time::Timestamp;
-
     use super::*;
 
     #[test]
     fn parts_of_two_workspaces_share_what_is_equal() {
-        let part = || {
-            let change: ChangeId = "github.com/o/a#1".parse().expect("a change");
-            let seen = Seen {
-                first_seen: Timestamp(1),
-                head: "1".repeat(40).parse().expect("a commit"),
-                head_moved_at: Timestamp(1),
-                references: None,
-                references_moved_at: Timestamp(1),
-                awaited: [].into(),
-                forge: None,
-                asked: None,
-            };
-            let facts = ChangeFacts { adopted: Adopted::No, seen: Arc::new(seen) };
-            let look = Look { repository: change.repository.clone(), branch: "main".into() };
-            WorkspaceLedger {
-                looks: [look].into(),
-                changes: [(change, facts)].into(),
-                ..WorkspaceLedger::default()
-            }
+        let facts = |moved_at: u64| {
+            format!(
+                "{{\"adopted\":\"no\",\"first_seen\":1,\"head\":\"{}\",\"head_moved_at\":{moved_at},\
+                 \"references\":null,\"references_moved_at\":1}}",
+                "1".repeat(40)
+            )
         };
-        let mut known = Known::default();
-        let (one, other) = (known.shared(part()), known.shared(part()));
-        assert_eq!(one, part());
-        assert_eq!(one, other);
-        let seen =
-            |part: &WorkspaceLedger| Arc::clone(&part.changes.values().next().expect("one").seen);
-        assert!(Arc::ptr_eq(&seen(&one), &seen(&other)));
-        assert_eq!((known.names.len(), known.repositories.len()), (2, 1));
+        for mut known in [Known::everything(), Known::default()] {
+            let change = known.change("github.com/o/a#1", &facts(1)).expect("facts");
+            let same = known.change("github.com/o/a#1", &facts(1)).expect("facts");
+            let moved = known.change("github.com/o/a#1", &facts(2)).expect("facts");
+            let look = known.look("github.com/o/a", "main").expect("a look");
+            assert_eq!(change, same);
+            assert!(Arc::ptr_eq(&change.1.seen, &same.1.seen));
+            assert_eq!(moved.1.head_moved_at.0, 2);
+            assert_eq!(look.repository, change.0.repository);
+            assert_eq!((known.names.len(), known.repositories.len()), (2, 1));
+            assert!(known.change("github.com/o/a#1", "{}").is_err());
+            known.end();
+            assert_eq!(known.change("github.com/o/a#1", &facts(1)).expect("facts"), change);
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! The ledger: what was decided and triggered, behind verbs of the domain. Every writing verb is one
 //! transaction that first checks that this daemon still leads.
 
+mod attempts;
+mod batch;
 mod commit;
 mod deliveries;
 mod error;
+mod gathered;
 mod known;
 mod lease;
 mod outbox;
@@ -22,7 +25,6 @@ use crosswatch_core::model::ledger_view::LedgerView;
 use crosswatch_core::model::plan::WorkspacePlan;
 use sqlx::{Any, Row as _, Transaction};
 
-use commit::Touched;
 use known::Known;
 use lease::Sighting;
 
@@ -135,16 +137,6 @@ impl Ledger {
             self.reload(workspace).await?;
         }
         Ok(())
-    }
-
-    /// Ends the writing transaction of a plan: the view gets what was written, and reads only attempts.
-    async fn committed(
-        &self,
-        write: Transaction<'static, Any>,
-        touched: &[Touched<'_>],
-    ) -> Result<(), LedgerError> {
-        write.commit().await.map_err(|error| self.store.error(&error))?;
-        self.take_over(touched).await
     }
 
     fn sql(&self) -> impl Fn(sqlx::Error) -> LedgerError + '_ {

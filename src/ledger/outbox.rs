@@ -39,8 +39,8 @@ pub struct OutboxRow {
 }
 
 const OPEN_ROWS: &str = "SELECT request, workspace, ci, stage, priority, decided_at, not_before, \
-     sending_deadline, taken_at, cancel_wanted, tries, remote, link FROM attempts \
-     WHERE is_open = 1 ORDER BY decided_at, request_id";
+     sending_deadline, taken_at, cancel_wanted, tries, remote, link, heads.heads FROM attempts \
+     LEFT JOIN heads ON heads.digest = attempts.heads WHERE is_open = 1 ORDER BY decided_at, request_id";
 
 impl Ledger {
     /// All attempts that are not over.
@@ -56,8 +56,9 @@ impl Ledger {
                         .map_err(self.sql())
                 };
                 let text = |index: usize| row.try_get::<String, _>(index).map_err(self.sql());
+                let heads: Option<String> = row.try_get(13).map_err(self.sql())?;
                 Ok(OutboxRow {
-                    request: self.json(&text(0)?)?,
+                    request: self.request(&text(0)?, heads.as_deref())?,
                     workspace: Name::from(text(1)?),
                     ci: Name::from(text(2)?),
                     stage: self.stage(row, 3)?,

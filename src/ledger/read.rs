@@ -6,7 +6,7 @@ use crosswatch_core::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
-use super::view::KEPT;
+use super::attempts::KEPT;
 use super::{Ledger, LedgerError, Term};
 
 /// Which builds are wanted; everything by default.
@@ -60,8 +60,8 @@ impl Ledger {
     /// Builds, newest first.
     pub async fn builds(&self, filter: &BuildFilter) -> Result<Vec<BuildRow>, LedgerError> {
         let rows = sqlx::query(
-            "SELECT request, ci, stage, decided_at, ended_at, remote, link, note, cancel_wanted \
-             FROM attempts WHERE ($1 = '' OR workspace = $1) AND ($2 = '' OR subject = $2) \
+            "SELECT request, ci, stage, decided_at, ended_at, remote, link, note, cancel_wanted, \
+             heads.heads FROM attempts LEFT JOIN heads ON heads.digest = attempts.heads WHERE ($1 = '' OR workspace = $1) AND ($2 = '' OR subject = $2) \
              AND ($3 = '' OR substr(request_id, 1, length($3)) = $3) \
              ORDER BY decided_at DESC, attempt DESC, ci LIMIT $4",
         )
@@ -79,8 +79,9 @@ impl Ledger {
                 let decided_at: i64 = row.try_get(3).map_err(self.sql())?;
                 let ended_at: Option<i64> = row.try_get(4).map_err(self.sql())?;
                 let cancel_wanted: i64 = row.try_get(8).map_err(self.sql())?;
+                let heads: Option<String> = row.try_get(9).map_err(self.sql())?;
                 Ok(BuildRow {
-                    request: self.json(&request)?,
+                    request: self.request(&request, heads.as_deref())?,
                     ci: Name::from(ci),
                     stage: self.stage(row, 2)?,
                     decided_at: Timestamp(decided_at),
@@ -140,6 +141,13 @@ impl Ledger {
         )
         .bind(before.0)
         .bind(i64::try_from(KEPT).unwrap_or(i64::MAX))
+        .execute(&mut *write)
+        .await
+        .map_err(self.sql())?;
+        sqlx::query(
+            "DELETE FROM heads WHERE digest NOT IN \
+             (SELECT heads FROM attempts WHERE heads IS NOT NULL)",
+        )
         .execute(&mut *write)
         .await
         .map_err(self.sql())?;

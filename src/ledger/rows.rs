@@ -10,6 +10,11 @@ use super::{Ledger, LedgerError};
 pub(super) struct Rows(String);
 
 impl Rows {
+    /// Rows that a statement gave as this.
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// Each with its values.
     pub(super) fn each<const N: usize>(&self) -> impl Iterator<Item = Result<[&str; N], String>> {
         let mut rest = self.0.as_str();

@@ -1,27 +1,21 @@
 //! The planner's view, kept in memory and read again for each workspace that was written.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
-use crosswatch_core::model::build::{BuildRequest, RequestId, Stage};
+use crosswatch_core::model::build::{RequestId, Stage};
 use crosswatch_core::model::identity::{ChangeId, Name, Subject};
 use crosswatch_core::model::ledger_view::{
-    AttemptView, ChangeFacts, LedgerView, Look, MainlineFacts, WorkspaceLedger,
+    ChangeFacts, LedgerView, MainlineFacts, WorkspaceLedger,
 };
-use crosswatch_core::model::time::Timestamp;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::commit::Touched;
 use super::known::Known;
-use super::rows::Rows;
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, attempts};
 
-/// Ended attempts of a subject on one CI that decisions see, and that pruning keeps.
-pub(super) const KEPT: usize = 50;
-/// Attempts of a workspace that are read at most, newest first.
-const MOST: i64 = 20_000;
 /// Workspaces that are read at once.
 const AT_ONCE: usize = 4;
 
@@ -29,7 +23,7 @@ impl Ledger {
     /// Reads the whole view anew; whoever led meanwhile may have stored other decisions.
     pub(super) async fn reload_all(&self) -> Result<(), LedgerError> {
         *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known::default();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Known::everything();
         let rows = sqlx::query(
             "SELECT workspace FROM looks UNION SELECT workspace FROM change_facts \
              UNION SELECT workspace FROM mainline_facts UNION SELECT workspace FROM attempts \
@@ -53,6 +47,7 @@ impl Ledger {
         while let Some((workspace, part)) = parts.try_next().await? {
             self.replace(&workspace, part);
         }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).end();
         drop(reading);
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut view).ledger_id.clone_from(&self.id);
@@ -77,12 +72,16 @@ impl Ledger {
     }
 
     /// Takes over what a plan's transaction wrote.
-    pub(super) async fn take_over(&self, touched: &[Touched<'_>]) -> Result<(), LedgerError> {
+    pub(super) async fn take_over(
+        &self,
+        touched: Vec<Touched<'_>>,
+        new: &BTreeSet<RequestId>,
+    ) -> Result<(), LedgerError> {
         let _reading = self.reading.lock().await;
-        for Touched { plan, subjects } in touched {
+        for Touched { plan, queued, subjects } in touched {
             let mut attempts = Vec::new();
             for subject in subjects {
-                attempts.push((*subject, self.read_attempts(&plan.id, Some(subject)).await?));
+                attempts.push((subject, self.read_attempts(&plan.id, Some(subject)).await?));
             }
             self.change(&plan.id, |part| {
                 // What comes at once and in order takes half the room.
@@ -100,6 +99,19 @@ impl Ledger {
                     part.mainline = Some(facts.clone());
                 }
                 part.said.take_over(&plan.reports);
+                for (subject, attempt) in queued {
+                    if !new.contains(&attempt.request_id) {
+                        continue;
+                    }
+                    let one = || Vec::with_capacity(1);
+                    let attempts = part.attempts.entry(subject.clone()).or_insert_with(one);
+                    // The outbox may have gone on with it, and read it, since it was written.
+                    let there = attempts.iter().any(|one| one.request_id == attempt.request_id);
+                    if !there {
+                        attempts.push(attempt);
+                        attempts::keep(attempts);
+                    }
+                }
                 for (subject, read) in attempts {
                     part.attempts.remove(subject);
                     part.attempts.extend(read);
@@ -153,19 +165,33 @@ impl Ledger {
         let changes = "SELECT string_agg(length(change_name) || ':' || change_name || \
              length(facts) || ':' || facts, '') FROM change_facts WHERE workspace = $1";
         let changes = self.rows(changes, id).await?;
-        // Beside the threads that everything else runs on: after a start all workspaces are read.
-        let parsed = tokio::task::spawn_blocking(move || parsed(&looks, &changes)).await;
-        let parsed = parsed.map_err(|error| self.content(error.to_string()))?;
-        let mut part = parsed.map_err(|why| self.content(why))?;
         let row = sqlx::query("SELECT facts FROM mainline_facts WHERE workspace = $1")
             .bind(id)
             .fetch_optional(reader)
             .await
             .map_err(self.sql())?;
-        if let Some(row) = row {
-            let facts: String = row.try_get(0).map_err(self.sql())?;
-            part.mainline = Some(self.json(&facts)?);
-        }
+        let mainline: Option<MainlineFacts> = match row {
+            Some(row) => Some(self.json(&row.try_get::<String, _>(0).map_err(self.sql())?)?),
+            None => None,
+        };
+        let known = Arc::clone(&self.known);
+        // Beside the threads that everything else runs on: after a start all workspaces are read.
+        let read = tokio::task::spawn_blocking(move || {
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            let look = |row: Result<[&str; 2], String>| {
+                row.and_then(|[repository, branch]| known.look(repository, branch))
+            };
+            let looks = looks.each().map(look).collect::<Result<_, _>>()?;
+            let change = |row: Result<[&str; 2], String>| {
+                row.and_then(|[change, facts]| known.change(change, facts))
+            };
+            let changes = changes.each().map(change).collect::<Result<_, _>>()?;
+            let mainline = mainline.map(|mainline| known.mainline(mainline));
+            Ok(WorkspaceLedger { looks, changes, mainline, ..WorkspaceLedger::default() })
+        })
+        .await;
+        let read = read.map_err(|error| self.content(error.to_string()))?;
+        let mut part = read.map_err(|why: String| self.content(why))?;
         part.attempts = self.read_attempts(id, None).await?;
         let rows =
             sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 ORDER BY subject")
@@ -198,84 +224,11 @@ impl Ledger {
             Some(row) => Some(row.try_get(0).map_err(self.sql())?),
             None => None,
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(known.shared(part))
-    }
-
-    /// Attempts of a workspace, or of one subject of it.
-    async fn read_attempts(
-        &self,
-        workspace: &str,
-        subject: Option<&Subject>,
-    ) -> Result<BTreeMap<Subject, Vec<AttemptView>>, LedgerError> {
-        let rows = sqlx::query(
-            "SELECT request_id, ci, fingerprint, attempt, stage, decided_at, ended_at, link, note, \
-             request, parts, subject FROM attempts \
-             WHERE workspace = $1 AND ($2 = '' OR subject = $2) \
-             ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci LIMIT $3",
-        )
-        .bind(workspace)
-        .bind(subject.map(Subject::to_string).unwrap_or_default())
-        .bind(MOST)
-        .fetch_all(self.store.reader())
-        .await
-        .map_err(self.sql())?;
-        let mut attempts: BTreeMap<Subject, Vec<AttemptView>> = BTreeMap::new();
-        for row in rows {
-            let subject: String = row.try_get(11).map_err(self.sql())?;
-            let subject: Subject = subject.parse().map_err(|why: String| self.content(why))?;
-            let kept = attempts.entry(subject).or_default();
-            let stage = self.stage(&row, 4)?;
-            let ci: String = row.try_get(1).map_err(self.sql())?;
-            let of_ci = kept.iter().filter(|attempt| *attempt.ci == *ci).count();
-            if stage.open() || of_ci < KEPT {
-                kept.push(self.attempt(&row, stage)?);
-            }
-        }
-        for kept in attempts.values_mut() {
-            kept.sort_by_key(|attempt| (attempt.decided_at, attempt.attempt, attempt.ci.clone()));
-        }
-        Ok(attempts)
-    }
-
-    fn attempt(&self, row: &AnyRow, stage: Stage) -> Result<AttemptView, LedgerError> {
-        let text = |index: usize| row.try_get::<String, _>(index).map_err(self.sql());
-        let content = |why: String| self.content(why);
-        let attempt: i64 = row.try_get(3).map_err(self.sql())?;
-        let ended_at: Option<i64> = row.try_get(6).map_err(self.sql())?;
-        let request: BuildRequest = self.json(&text(9)?)?;
-        let request_id: RequestId = text(0)?.parse().map_err(content)?;
-        let decided = AttemptView::queued(Name::from(text(1)?), &request, self.json(&text(10)?)?);
-        Ok(AttemptView {
-            request_id,
-            fingerprint: text(2)?.parse().map_err(content)?,
-            attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
-            stage,
-            decided_at: Timestamp(row.try_get(5).map_err(self.sql())?),
-            ended_at: ended_at.map(Timestamp),
-            link: row.try_get(7).map_err(self.sql())?,
-            note: row.try_get(8).map_err(self.sql())?,
-            ..decided
-        })
+        Ok(part)
     }
 
     pub(super) fn stage(&self, row: &AnyRow, index: usize) -> Result<Stage, LedgerError> {
         let word: String = row.try_get(index).map_err(self.sql())?;
         Stage::from_word(&word).ok_or_else(|| self.content(format!("a stage {word:?}")))
     }
-}
-
-/// What most of a workspace's part is made of: looks and facts of changes.
-fn parsed(looks: &Rows, changes: &Rows) -> Result<WorkspaceLedger, String> {
-    let mut part = WorkspaceLedger::default();
-    for row in looks.each() {
-        let [repository, branch] = row?;
-        part.looks.insert(Look { repository: repository.parse()?, branch: Name::from(branch) });
-    }
-    for row in changes.each() {
-        let [change, facts] = row?;
-        let facts = serde_json::from_str(facts).map_err(|error| error.to_string())?;
-        part.changes.insert(change.parse()?, facts);
-    }
-    Ok(part)
 }

@@ -181,7 +181,7 @@ impl Runner {
                 if committed.reports > 0 {
                     self.reporter.wake();
                 }
-                if committed != (Committed { reports: committed.reports, ..Committed::default() }) {
+                if committed.acts() {
                     self.outbox.wake();
                 }
             }

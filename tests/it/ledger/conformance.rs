@@ -406,6 +406,63 @@ async fn what_is_said_is_due_until_it_is_written(ledger: Ledger, store: Store, c
     assert!(ledger.due_comments().await.expect("rows").is_empty());
 }
 
+async fn many_rows_are_all_written(ledger: Ledger, store: Store, clock: Clock) {
+    // More than one statement writes, more than are read as one text, and no multiple of either.
+    const MANY: u64 = 1_075;
+    let term = ledger.lead("a").await.expect("leads");
+    let wanted = plan((1..=MANY).map(|number| build(ledger.id(), number)).collect());
+    let committed = ledger.commit(&term, &wanted).await.expect("committed");
+    assert_eq!((committed.queued.len(), committed.transactions.len()), (1_075, 1));
+    let other = Ledger::open(store, clock).await.expect("opened");
+    other.look().await.expect("read");
+    let (ours, theirs) = (ledger.view(), other.view());
+    assert_eq!(ours, theirs, "the view that took over is the one that is read");
+    let part = &ours.workspaces["w"];
+    assert_eq!((part.changes.len(), part.attempts.len()), (1_075, 1_075));
+    for number in [1, 64, 65, 1_072, MANY] {
+        let subject = change(number).to_string();
+        let audit = ledger.audit(&workspace(), &subject, 10).await.expect("audit");
+        assert_eq!(audit.len(), 1, "{subject}");
+    }
+}
+
+async fn a_request_is_read_as_it_was_decided(ledger: Ledger, store: Store, clock: Clock) {
+    let term = ledger.lead("a").await.expect("leads");
+    let wanted = plan(vec![build(ledger.id(), 1), build(ledger.id(), 2)]);
+    ledger.commit(&term, &wanted).await.expect("committed");
+    let requests: Vec<_> = wanted.workspaces[0]
+        .subjects
+        .iter()
+        .map(|subject| subject.triggers[0].request.clone())
+        .collect();
+    assert_eq!(requests[0].heads.len(), 1);
+    let view = ledger.view();
+    // The other one is as a version left it that kept everything in the request.
+    let mut write = store.begin().await.expect("begun");
+    let moved = "UPDATE attempts SET request = $1, heads = NULL, members = NULL, seen = NULL \
+         WHERE request_id = $2";
+    sqlx::query(moved)
+        .bind(serde_json::to_string(&requests[1]).expect("JSON"))
+        .bind(requests[1].request_id.to_string())
+        .execute(&mut *write)
+        .await
+        .expect("written");
+    write.commit().await.expect("committed");
+    let other = Ledger::open(store, clock.clone()).await.expect("opened");
+    other.look().await.expect("read");
+    assert_eq!(other.view(), view);
+    let mut sent: Vec<_> = other.outbox().await.expect("rows").into_iter().collect();
+    sent.sort_by_key(|row| row.request.subject.clone());
+    assert_eq!(sent.into_iter().map(|row| row.request).collect::<Vec<_>>(), requests);
+    let rows = other.builds(&BuildFilter::default()).await.expect("rows");
+    assert!(rows.iter().all(|row| requests.contains(&row.request)) && rows.len() == 2);
+    // Commits that an attempt stands on are not pruned.
+    clock.advance(Span::seconds(1));
+    ledger.prune(&term, clock.now()).await.expect("pruned");
+    let rows = other.builds(&BuildFilter::default()).await.expect("rows");
+    assert!(rows.iter().all(|row| row.request.heads.len() == 1));
+}
+
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -437,6 +494,8 @@ macro_rules! on_both {
 
 on_both!(
     once_however_often_committed,
+    many_rows_are_all_written,
+    a_request_is_read_as_it_was_decided,
     a_stolen_lease_writes_nothing,
     a_clock_that_jumps_takes_no_lease,
     what_a_leap_carries_along_is_stored,

@@ -10,6 +10,7 @@ mod checks;
 mod ci;
 mod daemon;
 mod git;
+mod large;
 mod ledger;
 mod looking;
 mod oracle;
@@ -23,6 +24,7 @@ mod world;
 
 use std::fmt;
 
+pub use large::Large;
 pub use ledger::{Ledger, Marking, Memory, OpenRow};
 pub use run::{Simulation, Taken};
 pub use settings::Variant;
