@@ -13,7 +13,6 @@ use crosswatch_core::model::observed::Purpose;
 use crosswatch_core::model::settings::{Mirror, WorkspaceSettings};
 use crosswatch_core::model::snapshot::Snapshot;
 use crosswatch_core::model::time::{Span, Timestamp};
-use crosswatch_core::plan::by_first_names;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
@@ -318,7 +317,7 @@ fn urls(manifest: &Manifest) -> impl Iterator<Item = &str> {
 }
 
 fn locate(snapshot: &Snapshot, url: &str) -> Option<(RepositoryId, String)> {
-    match snapshot.locate(url) {
+    match snapshot.locator.locate(url) {
         Located::Repository { id, spelling, .. } => Some((id, spelling.to_string())),
         Located::Unwatched { .. } => None,
     }
@@ -326,7 +325,7 @@ fn locate(snapshot: &Snapshot, url: &str) -> Option<(RepositoryId, String)> {
 
 /// Every address of every known repository: as the manifests write it, and as its forge would.
 fn addresses(snapshot: &Snapshot) -> BTreeMap<RepositoryId, BTreeSet<String>> {
-    let snapshot = &*by_first_names(snapshot);
+    let renamed = snapshot.renamed();
     let mut all: BTreeMap<RepositoryId, BTreeSet<String>> = BTreeMap::new();
     for (id, part) in snapshot.repositories.iter() {
         let own = all.entry(id.clone()).or_default();
@@ -338,7 +337,7 @@ fn addresses(snapshot: &Snapshot) -> BTreeMap<RepositoryId, BTreeSet<String>> {
     let manifests = snapshot.workspaces.keys().filter_map(|name| manifest(snapshot, name));
     for url in sources.chain(manifests.flat_map(urls)) {
         if let Some((id, spelling)) = locate(snapshot, url) {
-            let own = all.entry(id.clone()).or_default();
+            let own = all.entry(renamed.get(&id).unwrap_or(&id).clone()).or_default();
             own.insert(url.trim_end_matches('/').to_owned());
             own.extend(snapshot.locator.spellings(&id, &spelling));
         }

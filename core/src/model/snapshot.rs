@@ -55,6 +55,19 @@ impl Snapshot {
         }
     }
 
+    /// What repositories of forges with an API are called now that are known as something else, with that.
+    pub fn renamed(&self) -> BTreeMap<RepositoryId, RepositoryId> {
+        let alias = |part: &Arc<RepositoryPart>| {
+            if part.spelling.eq_ignore_ascii_case(&part.id.path) {
+                return None;
+            }
+            let forge = self.settings.forge(&part.id.forge)?;
+            let now = RepositoryId::new(part.id.forge.clone(), part.spelling.to_lowercase());
+            forge.kind.git().is_none().then(|| (now, part.id.clone()))
+        };
+        self.repositories.values().filter_map(alias).collect()
+    }
+
     /// What a repository was called first.
     pub fn first_name<'s>(&'s self, id: &'s RepositoryId) -> &'s RepositoryId {
         self.aliases.get(id).unwrap_or(id)

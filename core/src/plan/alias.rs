@@ -2,13 +2,12 @@
 //! changes nothing. What leaves the planner has the present names of branches.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::change::Listing;
 use crate::model::identity::{Name, RepositoryId};
 use crate::model::observed::Purpose;
-use crate::model::settings::ForgeKind;
 use crate::model::snapshot::{RepositoryPart, Snapshot};
 use crate::references::{Finding, References, Written};
 
@@ -23,7 +22,7 @@ pub fn by_first_names(snapshot: &Snapshot) -> Cow<'_, Snapshot> {
         let last = part.listing.last_known(Purpose::Display);
         last.is_some_and(|listing| !listing.former.is_empty())
     };
-    let aliases = aliases(snapshot);
+    let aliases = snapshot.renamed();
     if aliases.is_empty() && !snapshot.repositories.values().any(|part| renamed(part)) {
         return Cow::Borrowed(snapshot);
     }
@@ -40,22 +39,6 @@ pub fn by_first_names(snapshot: &Snapshot) -> Cow<'_, Snapshot> {
     let repositories = Arc::new(repositories.collect());
     let aliases = Arc::new(aliases);
     Cow::Owned(Snapshot { repositories, aliases, by_first_names: true, ..snapshot.clone() })
-}
-
-/// What repositories are called now that are known as something else, with that.
-pub(crate) fn aliases(snapshot: &Snapshot) -> BTreeMap<RepositoryId, RepositoryId> {
-    snapshot.repositories.values().filter_map(|part| alias(snapshot, part)).collect()
-}
-
-/// What the forge calls a repository now, where that is something else than what it is known as.
-fn alias(snapshot: &Snapshot, part: &RepositoryPart) -> Option<(RepositoryId, RepositoryId)> {
-    if part.spelling.eq_ignore_ascii_case(&part.id.path) {
-        return None;
-    }
-    let forge = snapshot.settings.forge(&part.id.forge)?;
-    let hosted = matches!(forge.kind, ForgeKind::GitHub(_));
-    let now = RepositoryId::new(part.id.forge.clone(), part.spelling.to_lowercase());
-    (hosted && now != part.id).then(|| (now, part.id.clone()))
 }
 
 /// That a manifest calls a branch by a name that it no longer has.

@@ -13,7 +13,6 @@ use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 
-use super::alias::aliases;
 use super::alike::Pass;
 use super::scope::Earlier;
 use super::shared::Shared;
@@ -49,7 +48,7 @@ impl Planner {
         let last = self.last.take().filter(|last| {
             Arc::ptr_eq(&last.snapshot.settings, &snapshot.settings)
                 && last.ledger.ledger_id == ledger.ledger_id
-                && aliases(&last.snapshot) == *named.aliases
+                && last.snapshot.renamed() == *named.aliases
         });
         let whole = |settings: &WorkspaceSettings, pass: &Pass<'_>| {
             workspace::planned(&named, settings, ledger, &self.shared, Some(pass))
