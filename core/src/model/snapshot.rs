@@ -56,6 +56,8 @@ impl Snapshot {
     }
 
     /// What repositories of forges with an API are called now that are known as something else, with that.
+    /// A path that is known as a repository of its own is no alias: whoever takes over a free name must not
+    /// become what was watched by it.
     pub fn renamed(&self) -> BTreeMap<RepositoryId, RepositoryId> {
         let alias = |part: &Arc<RepositoryPart>| {
             if part.spelling.eq_ignore_ascii_case(&part.id.path) {
@@ -63,7 +65,8 @@ impl Snapshot {
             }
             let forge = self.settings.forge(&part.id.forge)?;
             let now = RepositoryId::new(part.id.forge.clone(), part.spelling.to_lowercase());
-            forge.kind.git().is_none().then(|| (now, part.id.clone()))
+            let alias = forge.kind.git().is_none() && !self.repositories.contains_key(&now);
+            alias.then(|| (now, part.id.clone()))
         };
         self.repositories.values().filter_map(alias).collect()
     }

@@ -26,7 +26,7 @@ pub(crate) struct Pass<'p> {
     ties: &'p Ties,
     /// Workspaces with the same number have the same rules.
     rules: BTreeMap<&'p Name, usize>,
-    decided: Mutex<BTreeMap<Key, Vec<Arc<Decided>>>>,
+    decided: Mutex<BTreeMap<Key, Vec<Arc<DecidedCluster>>>>,
 }
 
 /// The number of the rules, and the address of the first repository as it is tracked.
@@ -40,7 +40,7 @@ pub(crate) struct Cluster<'a> {
 }
 
 /// What a cluster was decided from beside the snapshot, and what was decided.
-struct Decided {
+struct DecidedCluster {
     tracked: Vec<Arc<TrackedRepository>>,
     known: Vec<Option<ChangeFacts>>,
     subjects: Vec<Alike>,
@@ -133,7 +133,7 @@ impl<'p> Pass<'p> {
         let Some(key) = self.key(view.settings, cluster) else { return false };
         let known = {
             let all = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-            let same = |decided: &&Arc<Decided>| decided.fits(cluster);
+            let same = |decided: &&Arc<DecidedCluster>| decided.fits(cluster);
             all.get(&key).and_then(|known| known.iter().find(same)).cloned()
         };
         let Some(decided) = known else { return false };
@@ -239,9 +239,9 @@ fn decided(
     cluster: &Cluster<'_>,
     plan: &WorkspacePlan,
     asked: &BTreeMap<RepositoryId, Arc<Asked>>,
-) -> Option<Decided> {
+) -> Option<DecidedCluster> {
     let known = |(_, facts): &(ChangeId, Option<&ChangeFacts>)| facts.cloned();
-    let mut decided = Decided {
+    let mut decided = DecidedCluster {
         tracked: cluster.repositories.iter().map(|(_, tracked)| Arc::clone(tracked)).collect(),
         known: cluster.known.iter().map(known).collect(),
         subjects: Vec::new(),
@@ -285,7 +285,7 @@ impl Cluster<'_> {
     }
 }
 
-impl Decided {
+impl DecidedCluster {
     /// Whether it is of this cluster, and of the same facts.
     fn fits(&self, cluster: &Cluster<'_>) -> bool {
         let tracked = self.tracked.iter().zip(&cluster.repositories);

@@ -34,6 +34,7 @@ pub(super) const RULES: &[Rule] = &[
             "named before it was called so | o/a o/b | o/b#2; o/a#1>o/new#2; ! o/a#1 o/b#2; end success; call o/b O/New; +0; +30 o/a#1",
             "the manifest follows | o/a | o/a#1; ! o/a#1; end success; call o/a O/New; +60; moved o/a o/new; +60; o/a#1 is unchanged; mainline is unchanged; o/a#1; +0; +30 o/a#1",
             "unread meanwhile | o/a | o/a#1; ! o/a#1; call o/a O/New; moved o/a o/new; down o/a; +60; o/a#1 is unknown; o/a#1 cancels 0",
+            "a name that is watched for itself is no alias | o/a o/b | call o/a o/b; o/a#1; o/b#2; ! o/a#1 o/b#2; o/b#2 set o/b#2; o/a#1 packages o/a",
             "on plain git it is another one | a b | call b new; b#2; a#1>new#2; ! a#1 b#2",
         ],
     },
