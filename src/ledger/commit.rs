@@ -12,6 +12,7 @@ use crosswatch_core::model::time::Span;
 use sqlx::{Any, Row as _, Transaction};
 
 use super::gathered::Gathered;
+use super::rows::each;
 use super::{Ledger, LedgerError, Stored, Term};
 
 /// Facts and subjects after which a transaction takes no other workspace.
@@ -264,12 +265,12 @@ impl Ledger {
         &self,
         plan: &'p WorkspacePlan,
     ) -> Result<Vec<&'p SubjectPlan>, LedgerError> {
-        let decisions = "SELECT string_agg(length(subject) || ':' || subject || \
-             length(word) || ':' || word || length(reason) || ':' || reason, '') \
+        let decisions = "SELECT string_agg(concat(length(subject), ':', subject, \
+             length(word), ':', word, length(reason), ':', reason), '') \
              FROM decisions WHERE workspace = $1";
         let rows = self.rows(decisions, &plan.id).await?;
         let mut known = BTreeMap::new();
-        for row in rows.each() {
+        for row in each(&rows) {
             let [subject, word, reason] = row.map_err(|why| self.content(why))?;
             known.insert(subject, (word, reason));
         }

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crosswatch_core::model::build::{PackageHead, SetMember};
 use crosswatch_core::model::common::Common;
 use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crosswatch_core::model::ledger_view::{ChangeFacts, Look, MainlineFacts, Seen};
+use crosswatch_core::model::made_of;
+use crosswatch_core::model::plan::FingerprintPart;
 
 /// Names that rows had so far, and what was seen of changes.
 #[derive(Debug, Default)]
@@ -14,9 +17,14 @@ pub(super) struct Known {
     names: BTreeSet<Name>,
     repositories: BTreeSet<RepositoryId>,
     seen: Common<ChangeId, Seen>,
+    /// What is a workspace's own in fingerprints of an epoch: of the one that was read last.
+    own: Option<(Name, u64, Arc<[FingerprintPart]>)>,
     /// While everything is read: most texts are in the rows of many workspaces.
     texts: Option<Texts>,
 }
+
+/// A set, and the parts of a fingerprint that are made of it.
+type Set = (Arc<[SetMember]>, Arc<[FingerprintPart]>);
 
 /// What was read, by its text.
 #[derive(Debug, Default)]
@@ -24,7 +32,7 @@ struct Texts {
     repositories: HashMap<String, RepositoryId>,
     changes: HashMap<String, ChangeId>,
     subjects: HashMap<String, Subject>,
-    sets: HashMap<String, Vec<SetMember>>,
+    sets: HashMap<String, Set>,
     facts: HashMap<String, ChangeFacts>,
 }
 
@@ -92,8 +100,8 @@ impl Known {
         )
     }
 
-    /// A set that was written so.
-    pub(super) fn members(&mut self, members: &str) -> Result<Vec<SetMember>, String> {
+    /// A set that was written so, and the parts of a fingerprint that are made of it.
+    pub(super) fn members(&mut self, members: &str) -> Result<Set, String> {
         self.text(
             members,
             |texts| &mut texts.sets,
@@ -103,20 +111,34 @@ impl Known {
                     member.change.repository = known.repository(member.change.repository.clone());
                     member.base = known.name(&member.base);
                 }
-                Ok(members)
+                let parts = members.iter().map(made_of::member).collect();
+                Ok((members.into(), parts))
             },
         )
     }
 
-    /// Facts of a mainline.
-    pub(super) fn mainline(&mut self, mut mainline: MainlineFacts) -> MainlineFacts {
+    /// What is a workspace's own in its fingerprints.
+    pub(super) fn own(&mut self, workspace: &Name, epoch: u64) -> Arc<[FingerprintPart]> {
+        match &self.own {
+            Some((of, in_epoch, own)) if of == workspace && *in_epoch == epoch => Arc::clone(own),
+            _ => {
+                let own: Arc<[FingerprintPart]> = made_of::workspace(workspace, epoch).into();
+                self.own = Some((workspace.clone(), epoch, Arc::clone(&own)));
+                own
+            }
+        }
+    }
+
+    /// Facts of a mainline that were written so.
+    pub(super) fn mainline(&mut self, facts: &str) -> Result<MainlineFacts, String> {
+        let mut mainline: MainlineFacts = json(facts)?;
         let head = |head: &PackageHead| PackageHead {
             package: self.name(&head.package),
             repository: self.repository(head.repository.clone()),
             head: head.head,
         };
         mainline.heads = mainline.heads.iter().map(head).collect();
-        mainline
+        Ok(mainline)
     }
 
     /// A name.
@@ -166,8 +188,6 @@ fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]

@@ -61,8 +61,10 @@ impl Ledger {
     pub async fn builds(&self, filter: &BuildFilter) -> Result<Vec<BuildRow>, LedgerError> {
         let rows = sqlx::query(
             "SELECT request, ci, stage, decided_at, ended_at, remote, link, note, cancel_wanted, \
-             heads.heads FROM attempts LEFT JOIN heads ON heads.digest = attempts.heads WHERE ($1 = '' OR workspace = $1) AND ($2 = '' OR subject = $2) \
-             AND ($3 = '' OR substr(request_id, 1, length($3)) = $3) \
+             heads.heads FROM attempts JOIN requests ON requests.request_id = attempts.request_id \
+             LEFT JOIN heads ON heads.digest = attempts.heads \
+             WHERE ($1 = '' OR workspace = $1) AND ($2 = '' OR subject = $2) \
+             AND ($3 = '' OR substr(attempts.request_id, 1, length($3)) = $3) \
              ORDER BY decided_at DESC, attempt DESC, ci LIMIT $4",
         )
         .bind(filter.workspace.as_deref().unwrap_or_default())

@@ -9,6 +9,7 @@ use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 
 use crate::model::build::{PackageHead, SetMember};
 use crate::model::identity::{Fingerprint, Name, Oid, RepositoryId};
+use crate::model::made_of;
 use crate::model::plan::FingerprintPart;
 use crate::model::settings::WorkspaceSettings;
 
@@ -16,7 +17,6 @@ use super::look::View;
 
 /// Version of the encoding; a new one must read what older ones recorded.
 const ENCODING: &str = "crosswatch fingerprint 1";
-const EPOCH: &str = "epoch";
 /// What the part of a queue's head begins with.
 pub(crate) const QUEUE: &str = "merge queue of ";
 
@@ -38,7 +38,7 @@ pub(crate) fn parts_of_set(
     difference: Option<Fingerprint>,
 ) -> Vec<FingerprintPart> {
     let mut parts = workspace_parts(view);
-    parts.extend(set.iter().map(member_part));
+    parts.extend(set.iter().map(made_of::member));
     parts.extend(difference.map(difference_part));
     parts
 }
@@ -89,7 +89,7 @@ pub(crate) fn parts_of_queue(
     let mut parts = workspace_parts(view);
     let what = format!("{QUEUE}{repository} on {base}");
     parts.push(FingerprintPart { what, value: head.to_string() });
-    parts.extend(elsewhere.iter().map(member_part));
+    parts.extend(elsewhere.iter().map(made_of::member));
     parts.extend(difference.map(difference_part));
     parts
 }
@@ -111,13 +111,6 @@ fn with_difference(
     difference: Option<Fingerprint>,
 ) -> Vec<Leaf> {
     hashes.chain(difference.map(|difference| leaf(&[b"manifest", &difference.0]))).collect()
-}
-
-fn member_part(member: &SetMember) -> FingerprintPart {
-    FingerprintPart {
-        what: format!("{} on {}", member.change, member.base),
-        value: member.head.to_string(),
-    }
 }
 
 fn difference_part(difference: Fingerprint) -> FingerprintPart {
@@ -165,10 +158,7 @@ pub(crate) fn parts_of_mainline(
 }
 
 fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {
-    vec![
-        FingerprintPart { what: "workspace id".to_owned(), value: view.settings.id.to_string() },
-        FingerprintPart { what: EPOCH.to_owned(), value: view.settings.epoch.to_string() },
-    ]
+    made_of::workspace(&view.settings.id, view.settings.epoch).to_vec()
 }
 
 fn leaf(fields: &[&[u8]]) -> Leaf {
@@ -192,7 +182,7 @@ fn root(settings: &WorkspaceSettings, kind: &[u8], epoch: u64, leaves: &[Leaf]) 
 /// Whether the epoch moved and nothing else.
 pub(crate) fn only_epoch(before: &[FingerprintPart], now: &[FingerprintPart]) -> bool {
     let others = |parts: &[FingerprintPart]| -> Vec<FingerprintPart> {
-        parts.iter().filter(|part| part.what != EPOCH).cloned().collect()
+        parts.iter().filter(|part| part.what != made_of::EPOCH).cloned().collect()
     };
     before != now && others(before) == others(now)
 }

@@ -34,7 +34,7 @@ async fn once_however_often_committed(ledger: Ledger, _: Store, _: Clock) {
     let part = &view.workspaces["w"];
     assert_eq!((part.looks.len(), part.changes.len(), part.attempts.len()), (1, 2, 2));
     let attempt = &part.attempts[&Subject::Change(change(1))][0];
-    assert_eq!((attempt.stage, &attempt.set), (Stage::Queued, &set(1)));
+    assert_eq!((attempt.stage, &*attempt.set), (Stage::Queued, &*set(1)));
     // Read from the store it is what was decided, with how the mainline was then.
     let (ci, decided) = (Name::from("main"), &wanted.workspaces[0].subjects[0]);
     let trigger = &decided.triggers[0];
@@ -439,14 +439,25 @@ async fn a_request_is_read_as_it_was_decided(ledger: Ledger, store: Store, clock
     let view = ledger.view();
     // The other one is as a version left it that kept everything in the request.
     let mut write = store.begin().await.expect("begun");
-    let moved = "UPDATE attempts SET request = $1, heads = NULL, members = NULL, seen = NULL \
-         WHERE request_id = $2";
-    sqlx::query(moved)
-        .bind(serde_json::to_string(&requests[1]).expect("JSON"))
-        .bind(requests[1].request_id.to_string())
-        .execute(&mut *write)
-        .await
-        .expect("written");
+    let parts = &wanted.workspaces[0].subjects[1].triggers[0].parts;
+    for (moved, text) in [
+        (
+            "UPDATE attempts SET heads = NULL, members = NULL, seen = NULL, parts = $1 \
+             WHERE request_id = $2",
+            serde_json::to_string(parts),
+        ),
+        (
+            "UPDATE requests SET request = $1 WHERE request_id = $2",
+            serde_json::to_string(&requests[1]),
+        ),
+    ] {
+        sqlx::query(moved)
+            .bind(text.expect("JSON"))
+            .bind(requests[1].request_id.to_string())
+            .execute(&mut *write)
+            .await
+            .expect("written");
+    }
     write.commit().await.expect("committed");
     let other = Ledger::open(store, clock.clone()).await.expect("opened");
     other.look().await.expect("read");

@@ -3,5 +3,6 @@
 mod conformance;
 mod file;
 mod leap;
+mod migration;
 mod plans;
 mod simulation;
