@@ -27,9 +27,8 @@ macro_rules! read {
         concat!(
             "SELECT string_agg(concat(request_id, ' ', fingerprint, ' ', attempt, ' ', decided_at, ' ', \
              ended_at, ' ', stage, ' ', length(subject), ':', subject, length(ci), ':', ci, \
-             length(link), ':', link, length(note), ':', note, length(members), ':', members, \
-             length(seen), ':', seen, length(parts), ':', parts, CASE WHEN seen IS NULL THEN \
-             (SELECT concat(length(request), ':', request) FROM requests \
+             length(link), ':', link, length(note), ':', note, members, '\n', seen, '\n', parts, '\n', \
+             CASE WHEN seen IS NULL THEN (SELECT concat(request, '\n') FROM requests \
              WHERE requests.request_id = one.request_id) END), '') FROM ",
             $from
         )
@@ -210,26 +209,22 @@ fn row(
     };
     let stage = rest.word()?;
     let stage = Stage::from_word(stage).ok_or_else(|| format!("a stage {stage:?}"))?;
-    let (subject, ci) = (known.subject(rest.value()?)?, known.name(rest.value()?));
+    let (subject, ci) = (rest.value()?, known.name(rest.value()?));
     let (link, note) = (rest.nullable()?.map(str::to_owned), rest.nullable()?.map(str::to_owned));
-    let (members, seen, parts) = (rest.nullable()?, rest.nullable()?, rest.value()?);
-    let asked: Asked;
-    let (set, of_set) = match (members, seen) {
-        (Some(members), Some(seen)) => {
-            asked = parsed(seen)?;
-            known.members(members)?
-        }
-        _ => {
-            let request: BuildRequest = parsed(rest.value()?)?;
+    let (members, seen, parts) = (rest.line()?, rest.line()?, rest.line()?);
+    let (subject, (mut set, of_set)) = known.subject(subject, members.unwrap_or("[]"))?;
+    let asked: Asked = match seen {
+        Some(seen) => parsed(seen)?,
+        None => {
+            let request: BuildRequest = parsed(rest.line()?.unwrap_or_default())?;
             let base = Base::of(&request.heads, &request.affected);
-            let (cause, mainline) = (request.cause, request.mainline);
-            asked = Asked { cause, mainline, base, epoch: None };
-            (request.set.into(), Arc::default())
+            set = request.set.into();
+            Asked { cause: request.cause, mainline: request.mainline, base, epoch: None }
         }
     };
     let parts = match asked.epoch {
         Some(epoch) => MadeOf::new(known.own(workspace, epoch), of_set),
-        None => parsed(parts)?,
+        None => parsed(parts.unwrap_or("[]"))?,
     };
     let attempt = AttemptView {
         request_id: request_id.parse()?,

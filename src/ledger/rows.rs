@@ -3,7 +3,7 @@
 //! A statement gives all of them as one text, such as
 //! `string_agg(concat(length(a), ':', a, length(b), ':', b), '')`. A value stands behind its length: whatever
 //! it is made of, it cannot be taken for another one; and one that is NULL has no length, since `concat`
-//! leaves that out. What is made of no spaces may stand before one.
+//! leaves that out. What is made of no spaces may stand before one, and what is JSON before a line break.
 
 use super::{Ledger, LedgerError};
 
@@ -24,9 +24,18 @@ impl<'t> Rest<'t> {
 
     /// What stands before the next space.
     pub(super) fn word(&mut self) -> Result<&'t str, String> {
-        let (word, rest) = self.0.split_once(' ').ok_or_else(wrong)?;
+        self.until(' ')
+    }
+
+    /// What stands before the next line break, nothing where that is NULL.
+    pub(super) fn line(&mut self) -> Result<Option<&'t str>, String> {
+        Ok(Some(self.until('\n')?).filter(|line| !line.is_empty()))
+    }
+
+    fn until(&mut self, end: char) -> Result<&'t str, String> {
+        let (found, rest) = self.0.split_once(end).ok_or_else(wrong)?;
         self.0 = rest;
-        Ok(word)
+        Ok(found)
     }
 
     /// The next value, nothing where it is NULL.
@@ -117,10 +126,11 @@ mod tests {
 
     #[test]
     fn words_stand_before_values_and_what_is_null_is_no_empty_text() {
-        let mut rest = Rest::of("12  1:a:0:");
+        let mut rest = Rest::of("12  1:a:0:{}\n\n");
         assert_eq!((rest.word(), rest.word()), (Ok("12"), Ok("")));
         let values = [rest.nullable(), rest.nullable(), rest.nullable()];
         assert_eq!(values, [Ok(Some("a")), Ok(None), Ok(Some(""))]);
+        assert_eq!((rest.line(), rest.line()), (Ok(Some("{}")), Ok(None)));
         assert!(rest.is_empty() && rest.word().is_err() && rest.nullable().is_err());
     }
 }
