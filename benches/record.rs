@@ -264,7 +264,7 @@ impl Daemon {
 }
 
 fn triggered(plan: &WorkspacePlan) -> usize {
-    plan.subjects.iter().map(|subject| subject.triggers.len()).sum()
+    plan.subjects().map(|subject| subject.triggers.len()).sum()
 }
 
 fn verdict(measured: f64, bar: f64, unit: &str) -> String {

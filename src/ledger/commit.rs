@@ -7,7 +7,7 @@ use crosswatch_core::model::build::{RequestId, Stage};
 use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::leap::{Carried, Leap};
 use crosswatch_core::model::ledger_view::{Approval, AttemptView};
-use crosswatch_core::model::plan::{Decision, Plan, SubjectPlan, Trigger, WorkspacePlan};
+use crosswatch_core::model::plan::{Plan, SubjectPlan, Trigger, WorkspacePlan};
 use crosswatch_core::model::time::Span;
 use sqlx::{Any, Row as _, Transaction};
 
@@ -92,11 +92,7 @@ impl Ledger {
                 Some(stored) => changed_since(stored, workspace),
                 None => self.changed_decisions(workspace).await?,
             };
-            let acts = |subject: &&Arc<SubjectPlan>| {
-                !subject.triggers.is_empty() || !subject.superseded.is_empty()
-            };
-            let subjects: Vec<&SubjectPlan> =
-                workspace.subjects.iter().filter(acts).map(|subject| &**subject).collect();
+            let subjects: Vec<&SubjectPlan> = workspace.acting().collect();
             let facts = !workspace.facts.is_empty()
                 || !workspace.looks.is_empty()
                 || workspace.mainline.is_some();
@@ -273,22 +269,31 @@ impl Ledger {
             let [subject, word, reason] = row.map_err(|why| self.content(why))?;
             known.insert(subject, (word, reason));
         }
-        let changed = plan.subjects.iter().filter(|subject| {
+        let changed = plan.subjects().filter(|subject| {
             let now = (subject.decision.word(), subject.decision.reason());
             known.get(subject.subject.to_string().as_str()) != Some(&now)
         });
-        Ok(changed.map(|subject| &**subject).collect())
+        Ok(changed.collect())
     }
 }
 
 /// Subjects whose decision is another one than in the plan that was stored last.
 fn changed_since<'p>(stored: &WorkspacePlan, plan: &'p WorkspacePlan) -> Vec<&'p SubjectPlan> {
-    let known: BTreeMap<&Subject, &Decision> =
-        stored.subjects.iter().map(|subject| (&subject.subject, &*subject.decision)).collect();
-    let changed = plan.subjects.iter().filter(|subject| {
-        known.get(&subject.subject).is_none_or(|known| {
-            known.word() != subject.decision.word() || known.reason() != subject.decision.reason()
-        })
-    });
-    changed.map(|subject| &**subject).collect()
+    let mut changed = Vec::new();
+    let mut before = stored.parts.iter().peekable();
+    for part in &plan.parts {
+        while before.next_if(|old| old.repository < part.repository).is_some() {}
+        let before = before.next_if(|old| old.repository == part.repository);
+        if before.is_some_and(|before| Arc::ptr_eq(before, part)) {
+            continue;
+        }
+        let known = before.map_or(&[][..], |before| &before.subjects);
+        let same = |subject: &SubjectPlan| {
+            let known = known.iter().find(|known| known.subject == subject.subject)?;
+            let (one, other) = (&known.decision, &subject.decision);
+            Some(one.word() == other.word() && one.reason() == other.reason())
+        };
+        changed.extend(part.subjects.iter().filter(|subject| same(subject) != Some(true)));
+    }
+    changed
 }

@@ -36,7 +36,8 @@ async fn once_however_often_committed(ledger: Ledger, _: Store, _: Clock) {
     let attempt = &part.attempts[&Subject::Change(change(1))][0];
     assert_eq!((attempt.stage, &attempt.set), (Stage::Queued, &set(1)));
     // Read from the store it is what was decided, with how the mainline was then.
-    let (ci, decided) = (Name::from("main"), &wanted.workspaces[0].subjects[0]);
+    let decided = wanted.workspaces[0].subjects().next().expect("a subject");
+    let ci = Name::from("main");
     let trigger = &decided.triggers[0];
     let decided = AttemptView::queued(ci, &trigger.request, trigger.parts.clone());
     assert_eq!(*attempt, decided);
@@ -118,7 +119,7 @@ async fn a_clock_that_jumps_takes_no_lease(ledger: Ledger, store: Store, clock: 
 async fn what_a_leap_carries_along_is_stored(ledger: Ledger, store: Store, clock: Clock) {
     let term = ledger.lead("a").await.expect("leads");
     let mut noted = plan(Vec::new());
-    let (recorded, many) = (build(ledger.id(), 1).fingerprint.expect("a fingerprint"), 1_001);
+    let (recorded, many) = (build(ledger.id(), 1).triggers[0].request.fingerprint, 1_001);
     let part = Arc::make_mut(&mut noted.workspaces[0]);
     part.facts = (1..=many).map(facts).collect();
     part.mainline = Some(MainlineFacts {
@@ -431,8 +432,7 @@ async fn a_request_is_read_as_it_was_decided(ledger: Ledger, store: Store, clock
     let wanted = plan(vec![build(ledger.id(), 1), build(ledger.id(), 2)]);
     ledger.commit(&term, &wanted).await.expect("committed");
     let requests: Vec<_> = wanted.workspaces[0]
-        .subjects
-        .iter()
+        .subjects()
         .map(|subject| subject.triggers[0].request.clone())
         .collect();
     assert_eq!(requests[0].heads.len(), 1);
