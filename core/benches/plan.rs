@@ -94,7 +94,7 @@ fn measure(pairs: usize) -> ExitCode {
     }
     let settled = plan.workspaces.iter().all(|plan| plan.facts.is_empty());
     assert!(settled, "facts still move");
-    let counted: usize = plan.workspaces.iter().map(|plan| plan.subjects.len() - 1).sum();
+    let counted: usize = plan.workspaces.iter().map(|plan| plan.subjects().count() - 1).sum();
     let grown = resident() - before;
     let scratch = median(
         &mut (0..SCRATCH)
@@ -162,7 +162,7 @@ impl Recorded {
     /// What a commit writes and its view takes over.
     fn record(&mut self, plan: &Plan) {
         for plan in &plan.workspaces {
-            let triggers = plan.subjects.iter().any(|subject| !subject.triggers.is_empty());
+            let triggers = plan.acting().next().is_some();
             let facts = !(plan.facts.is_empty() && plan.looks.is_empty());
             if facts || plan.mainline.is_some() || triggers {
                 take_over(&mut self.ledger, plan);
@@ -198,7 +198,7 @@ fn take_over(ledger: &mut LedgerView, plan: &WorkspacePlan) {
     if let Some(facts) = &plan.mainline {
         part.mainline = Some(facts.clone());
     }
-    for subject in &plan.subjects {
+    for subject in plan.acting() {
         for trigger in &subject.triggers {
             let (ci, parts) = (trigger.ci.clone(), trigger.parts.clone());
             let attempt = AttemptView::queued(ci, &trigger.request, parts);

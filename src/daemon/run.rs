@@ -493,7 +493,7 @@ impl Daemon {
         snapshot.settings = other.settings;
         snapshot.locator = other.locator;
         let plan = crosswatch_core::plan::plan(&snapshot, &self.ledger.view());
-        let subjects = plan.workspaces.iter().flat_map(|workspace| &workspace.subjects);
+        let subjects = plan.workspaces.iter().flat_map(|workspace| workspace.subjects());
         subjects.map(|subject| subject.triggers.len()).sum()
     }
 

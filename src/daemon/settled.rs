@@ -39,7 +39,7 @@ pub(super) async fn settled(
         let answer = published.snapshot.answers.get(question);
         answer.is_some_and(|answer| answer.unknown().is_some_and(|unknown| !unknown.is_unread()))
     });
-    let quiet = published.plan.workspaces.iter().flat_map(|plan| &plan.subjects).all(|subject| {
+    let quiet = published.plan.workspaces.iter().flat_map(|plan| plan.subjects()).all(|subject| {
         subject.triggers.is_empty()
             && !matches!(
                 *subject.decision,

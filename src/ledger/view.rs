@@ -94,27 +94,31 @@ impl Ledger {
         new: &BTreeSet<RequestId>,
     ) -> Result<(), LedgerError> {
         let _reading = self.reading.lock().await;
-        for Touched { plan, queued, subjects } in touched {
+        for Touched { plan, facts, queued, subjects, last } in touched {
             let mut attempts = Vec::new();
             for subject in subjects {
                 attempts.push((subject, self.read_attempts(&plan.id, subject).await?));
             }
             self.change(&plan.id, |part| {
-                // What comes at once and in order takes half the room.
-                if part.looks.is_empty() {
-                    part.looks = plan.looks.iter().cloned().collect();
-                } else {
-                    part.looks.extend(plan.looks.iter().cloned());
+                for facts in facts {
+                    // What comes at once and in order takes half the room.
+                    if part.changes.is_empty() {
+                        part.changes = facts.iter().cloned().collect();
+                    } else {
+                        part.changes.extend(facts.iter().cloned());
+                    }
                 }
-                if part.changes.is_empty() {
-                    part.changes = plan.facts.iter().cloned().collect();
-                } else {
-                    part.changes.extend(plan.facts.iter().cloned());
+                if last {
+                    if part.looks.is_empty() {
+                        part.looks = plan.looks.iter().cloned().collect();
+                    } else {
+                        part.looks.extend(plan.looks.iter().cloned());
+                    }
+                    if let Some(facts) = &plan.mainline {
+                        part.mainline = Some(facts.clone());
+                    }
+                    part.said.take_over(&plan.reports);
                 }
-                if let Some(facts) = &plan.mainline {
-                    part.mainline = Some(facts.clone());
-                }
-                part.said.take_over(&plan.reports);
                 for (subject, attempt) in queued {
                     if !new.contains(&attempt.request_id) {
                         continue;

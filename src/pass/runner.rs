@@ -165,7 +165,7 @@ impl Runner {
                 let plan = Arc::new(plan);
                 if after.forgotten_at.is_none_or(|at| at + FORGET <= snapshot.at) {
                     after.forgotten_at = Some(snapshot.at);
-                    let consulted = plan.workspaces.iter().flat_map(|plan| &plan.consulted);
+                    let consulted = plan.workspaces.iter().flat_map(|plan| plan.consulted());
                     self.world.keep(|id| watching.contains_key(id), &consulted.collect());
                 }
                 let published = Published { snapshot, plan, watching, seen: view, ledger, number };

@@ -117,7 +117,7 @@ async fn act(
                 let why = format!("{} needs no approval", subject.subject);
                 return Err(Refusal(StatusCode::CONFLICT, why));
             }
-            let present = subject.fingerprint.map(|present| present.to_string());
+            let present = plan.fingerprint(subject).map(|present| present.to_string());
             if fingerprint.is_some() && fingerprint != present {
                 let why = format!(
                     "{} is another set now; look at it again with `crosswatch explain`",

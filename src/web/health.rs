@@ -75,7 +75,7 @@ async fn metrics(State(access): Shared) -> String {
     if let Some(published) = access.publications.borrow().as_ref() {
         for workspace in &published.plan.workspaces {
             let mut words = std::collections::BTreeMap::new();
-            for subject in &workspace.subjects {
+            for subject in workspace.subjects() {
                 *words.entry(subject.decision.word()).or_insert(0_u32) += 1;
             }
             for word in

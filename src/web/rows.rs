@@ -125,11 +125,7 @@ pub fn workspaces(published: &Published, board: &BoardContent) -> Vec<WorkspaceR
                 phase: status.phase,
                 since: status.since,
                 packages,
-                changes: plan
-                    .subjects
-                    .iter()
-                    .filter(|plan| plan.subject.change().is_some())
-                    .count(),
+                changes: plan.subjects().filter(|plan| plan.subject.change().is_some()).count(),
                 mainline,
                 failure: status.failure,
                 tail: status.tail,
@@ -154,7 +150,7 @@ pub fn changes(published: &Published, workspace: Option<&str>) -> Vec<ChangeRow>
         .workspaces
         .iter()
         .filter(|plan| workspace.is_none_or(|name| &*plan.workspace == name))
-        .flat_map(|plan| plan.subjects.iter().map(|subject| change(plan, subject)))
+        .flat_map(|plan| plan.subjects().map(|subject| change(plan, subject)))
         .collect()
 }
 
@@ -174,7 +170,7 @@ fn change(plan: &WorkspacePlan, subject: &SubjectPlan) -> ChangeRow {
             .iter()
             .map(|member| format!("{} at {}", member.change, member.head.short()))
             .collect(),
-        fingerprint: subject.fingerprint.map(|fingerprint| fingerprint.to_string()),
+        fingerprint: plan.fingerprint(subject).map(|fingerprint| fingerprint.to_string()),
         findings: subject.findings.iter().map(|finding| finding.text.clone()).collect(),
         notes: subject.notes.iter().map(|note| note.text.clone()).collect(),
     }
@@ -345,18 +341,16 @@ pub fn subject<'p>(
     let plan = published.plan.workspace(workspace).ok_or_else(|| {
         format!("there is no workspace {workspace}; `crosswatch workspaces` lists them")
     })?;
-    let exact = plan.subjects.iter().find(|subject| subject.subject.to_string() == change);
+    let exact = plan.subjects().find(|subject| subject.subject.to_string() == change);
     if let Some(subject) = exact {
         return Ok((plan, subject));
     }
     let ends: Vec<&SubjectPlan> = plan
-        .subjects
-        .iter()
+        .subjects()
         .filter(|subject| {
             let name = subject.subject.to_string();
             name.strip_suffix(change).is_some_and(|before| before.ends_with('/'))
         })
-        .map(|subject| &**subject)
         .collect();
     match ends.as_slice() {
         [subject] => Ok((plan, subject)),
@@ -387,7 +381,7 @@ pub fn explanations(published: &Published, workspace: &str) -> Vec<String> {
     let snapshot = by_first_names(&published.snapshot);
     let explainer = Explainer::new(&snapshot, &published.ledger, plan);
     explainer.map_or_else(Vec::new, |explainer| {
-        plan.subjects.iter().map(|subject| explainer.explain(subject).text()).collect()
+        plan.subjects().map(|subject| explainer.explain(subject).text()).collect()
     })
 }
 
@@ -412,10 +406,10 @@ pub fn overrides(
     format: &str,
     fingerprint: Option<&str>,
 ) -> Result<String, String> {
-    let (_, subject) = subject(published, workspace, change)?;
+    let (plan, subject) = subject(published, workspace, change)?;
     let format: Spelling =
         format.parse().map_err(|error: spelling::UnknownSpelling| error.to_string())?;
-    let present = subject.fingerprint.map(|present| present.to_string());
+    let present = plan.fingerprint(subject).map(|present| present.to_string());
     match (fingerprint, present) {
         (Some(wanted), Some(present)) if wanted != present => Err(format!(
             "{change} has the fingerprint {present} now, not {wanted}; use --latest for the present one"

@@ -74,7 +74,7 @@ pub(super) fn decided(published: &Published, builds: &[BuildRow]) -> Vec<Wrong> 
         .plan
         .workspaces
         .iter()
-        .flat_map(|plan| plan.subjects.iter().map(move |subject| (plan, subject)))
+        .flat_map(|plan| plan.subjects().map(move |subject| (plan, subject)))
         .filter(|(_, subject)| matches!(*subject.decision, Decision::Blocked { .. }))
         .map(|(plan, subject)| {
             let what = format!("{} in {}", subject.subject, plan.workspace);

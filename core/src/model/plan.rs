@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use thin_vec::ThinVec;
 
 use super::build::{BuildRequest, Override, Priority, RequestId, SetMember};
 use super::candidate::Difference;
+use super::fingerprint::Print;
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use super::ledger_view::{ChangeFacts, Look, MainlineFacts};
+use super::part::{self, Part};
 use super::question::Question;
 use super::report::Reports;
 use super::time::Timestamp;
@@ -36,16 +38,17 @@ impl Plan {
 }
 
 /// The plan of one workspace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkspacePlan {
     /// Its name.
     pub workspace: Name,
     /// Its id, under which the ledger keeps it.
     pub id: Name,
-    /// The mainline first, then changes by identity, then entries of merge queues.
-    pub subjects: Vec<Arc<SubjectPlan>>,
+    /// Its epoch; with the id it makes fingerprints its own.
+    pub epoch: u64,
+    /// What is decided: the mainline first, then each repository.
+    pub parts: Vec<Arc<Part>>,
     /// Heads that its update answers for, once all of them are known.
-    #[serde(skip)]
     pub inputs: Option<Arc<Vec<(Look, Oid)>>>,
     /// Repositories that must be watched for it.
     pub watched: Arc<BTreeMap<RepositoryId, Watched>>,
@@ -59,20 +62,103 @@ pub struct WorkspacePlan {
     pub mainline: Option<MainlineFacts>,
     /// What should be said on forges and the ledger does not have yet. No part of what is shown: it
     /// follows from the decisions, and from what was said before.
-    #[serde(skip)]
     pub reports: Reports,
     /// What it asks of the world.
     pub wanted: BTreeSet<Question>,
-    /// Every question whose answer it used or missed.
-    pub consulted: BTreeSet<Question>,
     /// When one of its decisions stops to hold.
     pub next_at: Option<Timestamp>,
 }
 
 impl WorkspacePlan {
+    /// Its subjects: the mainline, then by repository changes and entries of merge queues.
+    pub fn subjects(&self) -> impl Iterator<Item = &SubjectPlan> {
+        self.parts.iter().flat_map(|part| &part.subjects)
+    }
+
+    /// Those for which something is to be triggered or ended.
+    pub fn acting(&self) -> impl Iterator<Item = &SubjectPlan> {
+        let parts = self.parts.iter().filter(|part| part.acts());
+        parts.flat_map(|part| &part.subjects).filter(|subject| subject.acts())
+    }
+
     /// The plan of a subject.
-    pub fn subject(&self, subject: &Subject) -> Option<&Arc<SubjectPlan>> {
-        self.subjects.iter().find(|plan| &plan.subject == subject)
+    pub fn subject(&self, subject: &Subject) -> Option<&SubjectPlan> {
+        let part = part::find(&self.parts, subject.repository())?;
+        part.subjects.iter().find(|plan| plan.subject == *subject)
+    }
+
+    /// What is decided of a repository.
+    pub fn part(&self, repository: &RepositoryId) -> Option<&Arc<Part>> {
+        part::find(&self.parts, Some(repository))
+    }
+
+    /// The fingerprint of one of its subjects, if everything in it is known.
+    pub fn fingerprint(&self, subject: &SubjectPlan) -> Option<Fingerprint> {
+        subject.print.as_ref().map(|print| print.of(&self.id, self.epoch))
+    }
+
+    /// Every question whose answer it used or missed; one may come several times.
+    pub fn consulted(&self) -> impl Iterator<Item = &Question> {
+        self.parts.iter().flat_map(|part| &part.asked.consulted)
+    }
+}
+
+/// As it is shown: subjects one after the other, each with its fingerprint.
+impl Serialize for WorkspacePlan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'p> {
+            workspace: &'p Name,
+            id: &'p Name,
+            subjects: Vec<ShownSubject<'p>>,
+            watched: &'p BTreeMap<RepositoryId, Watched>,
+            unwatched: &'p [Unwatched],
+            looks: &'p [Look],
+            facts: &'p [(ChangeId, ChangeFacts)],
+            mainline: &'p Option<MainlineFacts>,
+            wanted: &'p BTreeSet<Question>,
+            consulted: BTreeSet<&'p Question>,
+            next_at: Option<Timestamp>,
+        }
+        #[derive(Serialize)]
+        struct ShownSubject<'p> {
+            subject: &'p Subject,
+            decision: &'p Decision,
+            #[serde(flatten)]
+            of: &'p SetPlan,
+            trusted: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            candidate: Option<&'p CandidatePlan>,
+            fingerprint: Option<Fingerprint>,
+            triggers: &'p [Trigger],
+            superseded: &'p [Superseded],
+        }
+        let shown = Shown {
+            workspace: &self.workspace,
+            id: &self.id,
+            subjects: self
+                .subjects()
+                .map(|subject| ShownSubject {
+                    subject: &subject.subject,
+                    decision: &subject.decision,
+                    of: &subject.of,
+                    trusted: subject.trusted,
+                    candidate: subject.candidate.as_deref(),
+                    fingerprint: self.fingerprint(subject),
+                    triggers: &subject.triggers,
+                    superseded: &subject.superseded,
+                })
+                .collect(),
+            watched: &self.watched,
+            unwatched: &self.unwatched,
+            looks: &self.looks,
+            facts: &self.facts,
+            mainline: &self.mainline,
+            wanted: &self.wanted,
+            consulted: self.consulted().collect(),
+            next_at: self.next_at,
+        };
+        shown.serialize(serializer)
     }
 }
 
@@ -94,27 +180,33 @@ pub struct Unwatched {
     pub reason: String,
 }
 
-/// What is decided about one subject, and everything it was decided from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// What is decided about one subject, and everything it was decided from. Nothing in it is the workspace's
+/// own unless it acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectPlan {
     /// The subject.
     pub subject: Subject,
     /// The decision; workspaces that decide the same share one, since there are many.
     pub decision: Arc<Decision>,
     /// Its set with what follows from that; its parts are read as if they stood here.
-    #[serde(flatten)]
     pub of: Arc<SetPlan>,
     /// Whether every head of the set is trusted without an approval.
     pub trusted: bool,
     /// What the set makes of the manifest, where it touches what decides that.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Box<CandidatePlan>>,
-    /// Fingerprint, if everything in it is known.
-    pub fingerprint: Option<Fingerprint>,
+    /// What its fingerprint is made of, if everything in it is known; see [`WorkspacePlan::fingerprint`].
+    pub print: Option<Print>,
     /// Builds to trigger now.
     pub triggers: ThinVec<Trigger>,
     /// Attempts that are no longer wanted, each with what should happen to it.
     pub superseded: ThinVec<Superseded>,
+}
+
+impl SubjectPlan {
+    /// Whether something is to be triggered or ended.
+    pub fn acts(&self) -> bool {
+        !self.triggers.is_empty() || !self.superseded.is_empty()
+    }
 }
 
 impl std::ops::Deref for SubjectPlan {

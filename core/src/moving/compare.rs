@@ -37,10 +37,8 @@ pub fn compare(cached: &[Cached], locator: &Locator, plan: &Plan) -> Vec<Compare
     }
     let mut rows = Vec::new();
     for workspace in &plan.workspaces {
-        let subjects = workspace
-            .subjects
-            .iter()
-            .filter_map(|planned| Some((planned.subject.change()?, &**planned)));
+        let subjects =
+            workspace.subjects().filter_map(|planned| Some((planned.subject.change()?, planned)));
         let subjects: BTreeMap<&ChangeId, &SubjectPlan> = subjects.collect();
         let all: BTreeSet<&ChangeId> = known.keys().chain(subjects.keys().copied()).collect();
         for change in all {

@@ -7,17 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::model::fingerprint::{Leaf, Print};
 use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{Adopted, ChangeFacts, Look, Seen};
+use crate::model::part::Part;
 use crate::model::plan::{Decision, Held, SubjectPlan, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::{RebuildOnBase, WorkspaceSettings};
 use crate::model::snapshot::Snapshot;
 
 use super::decide::Plain;
-use super::fingerprint;
-use super::look::{Asked, View};
-use super::scope::of_repository;
+use super::look::View;
 use super::ties::Ties;
 use super::tracked::{Tracked, TrackedRepository};
 
@@ -43,26 +43,18 @@ pub(crate) struct Cluster<'a> {
 struct DecidedCluster {
     tracked: Vec<Arc<TrackedRepository>>,
     known: Vec<Option<ChangeFacts>>,
-    subjects: Vec<Alike>,
+    parts: Vec<Arc<Part>>,
+    /// Of changes that came in to be held: whether they still are the set as which they came in.
+    held: Vec<(ChangeId, Arc<[Leaf]>, bool)>,
     /// Facts that moved; how a change came in where that was not known.
     facts: Vec<(ChangeId, Option<Adopted>, Arc<Seen>)>,
-    asked: Vec<(RepositoryId, Arc<Asked>)>,
-}
-
-/// A subject without its fingerprint.
-struct Alike {
-    plan: SubjectPlan,
-    members: Vec<fingerprint::Leaf>,
-    /// Whether it is the set as which it came in and is held.
-    held: Option<bool>,
 }
 
 /// What is taken over.
 #[derive(Default)]
 pub(crate) struct Taken {
-    pub(crate) subjects: Vec<Arc<SubjectPlan>>,
+    pub(crate) parts: Vec<Arc<Part>>,
     pub(crate) facts: Vec<(ChangeId, ChangeFacts)>,
-    pub(crate) asked: Vec<(RepositoryId, Arc<Asked>)>,
 }
 
 impl<'p> Pass<'p> {
@@ -112,11 +104,10 @@ impl<'p> Pass<'p> {
         settings: &WorkspaceSettings,
         clusters: Vec<Cluster<'_>>,
         plan: &WorkspacePlan,
-        asked: &BTreeMap<RepositoryId, Arc<Asked>>,
     ) {
         for cluster in clusters {
             let Some(key) = self.key(settings, &cluster) else { continue };
-            if let Some(decided) = decided(settings, &cluster, plan, asked) {
+            if let Some(decided) = decided(settings, &cluster, plan) {
                 let mut all = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
                 all.entry(key).or_default().push(Arc::new(decided));
             }
@@ -137,14 +128,14 @@ impl<'p> Pass<'p> {
             all.get(&key).and_then(|known| known.iter().find(same)).cloned()
         };
         let Some(decided) = known else { return false };
-        let subjects: Option<Vec<_>> = decided
-            .subjects
-            .iter()
-            .map(|alike| alike.of(view.settings, cluster.adopted(alike.plan.subject.change()?)))
-            .collect();
-        let Some(subjects) = subjects else { return false };
-        taken.subjects.extend(subjects);
-        taken.asked.extend(decided.asked.iter().cloned());
+        let still = decided.held.iter().all(|(id, members, held)| {
+            let Some(Adopted::Held(came_in)) = cluster.adopted(id) else { return false };
+            Plain::of(view.settings, Arc::clone(members)).is(came_in) == *held
+        });
+        if !still {
+            return false;
+        }
+        taken.parts.extend(decided.parts.iter().cloned());
         taken.facts.extend(decided.facts.iter().map(|(id, adopted, seen)| {
             let adopted = adopted.or_else(|| cluster.adopted(id)).unwrap_or(Adopted::No);
             (id.clone(), ChangeFacts { adopted, seen: Arc::clone(seen) })
@@ -238,20 +229,31 @@ fn decided(
     settings: &WorkspaceSettings,
     cluster: &Cluster<'_>,
     plan: &WorkspacePlan,
-    asked: &BTreeMap<RepositoryId, Arc<Asked>>,
 ) -> Option<DecidedCluster> {
     let known = |(_, facts): &(ChangeId, Option<&ChangeFacts>)| facts.cloned();
     let mut decided = DecidedCluster {
         tracked: cluster.repositories.iter().map(|(_, tracked)| Arc::clone(tracked)).collect(),
         known: cluster.known.iter().map(known).collect(),
-        subjects: Vec::new(),
+        parts: Vec::new(),
+        held: Vec::new(),
         facts: Vec::new(),
-        asked: Vec::new(),
     };
     for (id, _) in &cluster.repositories {
-        for subject in of_repository(&plan.subjects, id) {
-            let adopted = cluster.adopted(subject.subject.change()?);
-            decided.subjects.push(Alike::new(settings, subject, adopted)?);
+        if let Some(part) = plan.part(id) {
+            let own = |question: &Question| {
+                matches!(question, Question::Fate { .. } | Question::Candidate(_))
+            };
+            if part.acts() || part.asked.own || part.asked.consulted.iter().any(own) {
+                return None;
+            }
+            for subject in &part.subjects {
+                let (id, members) = alike(subject)?;
+                if let Some(Adopted::Held(came_in)) = cluster.adopted(id) {
+                    let held = Plain::of(settings, Arc::clone(members)).is(came_in);
+                    decided.held.push((id.clone(), Arc::clone(members), held));
+                }
+            }
+            decided.parts.push(Arc::clone(part));
         }
         let begin = plan.facts.partition_point(|(change, _)| change.repository < *id);
         let facts = plan.facts.iter().skip(begin);
@@ -263,15 +265,6 @@ fn decided(
             }
             let adopted = before.is_none().then_some(facts.adopted);
             decided.facts.push((change.clone(), adopted, Arc::clone(&facts.seen)));
-        }
-        if let Some(asked) = asked.get(id) {
-            let own = |question: &Question| {
-                matches!(question, Question::Fate { .. } | Question::Candidate(_))
-            };
-            if asked.own || asked.consulted.iter().any(own) {
-                return None;
-            }
-            decided.asked.push((id.clone(), Arc::clone(asked)));
         }
     }
     Some(decided)
@@ -308,48 +301,19 @@ impl DecidedCluster {
     }
 }
 
-impl Alike {
-    fn new(
-        settings: &WorkspaceSettings,
-        subject: &SubjectPlan,
-        adopted: Option<Adopted>,
-    ) -> Option<Self> {
-        let own = match &*subject.decision {
-            Decision::Unknown { .. } | Decision::Superseded { .. } => true,
-            Decision::Held { why, .. } => {
-                matches!(why, Held::ReferenceBudget | Held::PartlyMerged | Held::Mainline)
-            }
-            _ => false,
-        };
-        let acts = !subject.triggers.is_empty() || !subject.superseded.is_empty();
-        if own || acts || subject.candidate.is_some() {
-            return None;
+/// The change and the leaves of its set, where nothing of what was decided is the workspace's own.
+fn alike(subject: &SubjectPlan) -> Option<(&ChangeId, &Arc<[Leaf]>)> {
+    let own = match &*subject.decision {
+        Decision::Unknown { .. } | Decision::Superseded { .. } => true,
+        Decision::Held { why, .. } => {
+            matches!(why, Held::ReferenceBudget | Held::PartlyMerged | Held::Mainline)
         }
-        let members = fingerprint::members(&subject.set);
-        let plain = Plain::of(settings, &members);
-        if subject.fingerprint != Some(plain.print()) {
-            return None;
+        _ => false,
+    };
+    match &subject.print {
+        Some(Print::Set(members)) if !own && subject.candidate.is_none() => {
+            Some((subject.subject.change()?, members))
         }
-        let plan = SubjectPlan { fingerprint: None, ..subject.clone() };
-        Some(Self { plan, members, held: held(plain, adopted) })
-    }
-
-    /// The same in a workspace; nothing where it is not the same there.
-    fn of(
-        &self,
-        settings: &WorkspaceSettings,
-        adopted: Option<Adopted>,
-    ) -> Option<Arc<SubjectPlan>> {
-        let plain = Plain::of(settings, &self.members);
-        let same = held(plain, adopted) == self.held;
-        let plan = || SubjectPlan { fingerprint: Some(plain.print()), ..self.plan.clone() };
-        same.then(|| Arc::new(plan()))
-    }
-}
-
-fn held(plain: Plain, adopted: Option<Adopted>) -> Option<bool> {
-    match adopted {
-        Some(Adopted::Held(held)) => Some(plain.is(held)),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use thin_vec::ThinVec;
 
 use crate::model::build::{Base, PackageHead, Priority, SetMember};
 use crate::model::candidate::Difference;
+use crate::model::fingerprint::{Leaf, Print, of_set};
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::Adopted;
 use crate::model::manifest::Manifest;
@@ -37,27 +38,26 @@ use super::tracked::{Tracked, TrackedRepository};
 /// A change whose head is younger than this is recent.
 pub(crate) const RECENT: Span = Span::hours(24);
 
-/// Fingerprints of a set without its candidate, in this epoch and in the first, since an epoch builds
-/// again what was built.
-#[derive(Clone, Copy)]
-pub(crate) struct Plain(Fingerprint, Fingerprint);
+/// What a set is without its candidate, in this epoch and in the first, since an epoch builds again what
+/// was built.
+#[derive(Clone)]
+pub(crate) struct Plain {
+    members: Arc<[Leaf]>,
+    now: Fingerprint,
+    first: Fingerprint,
+}
 
 impl Plain {
     /// Of the members of a set.
-    pub(crate) fn of(settings: &WorkspaceSettings, members: &[fingerprint::Leaf]) -> Self {
-        let in_epoch = |epoch| fingerprint::of_members(settings, members, epoch);
+    pub(crate) fn of(settings: &WorkspaceSettings, members: Arc<[Leaf]>) -> Self {
+        let in_epoch = |epoch| of_set(&settings.id, epoch, &members);
         let now = in_epoch(settings.epoch);
-        Self(now, if settings.epoch == 0 { now } else { in_epoch(0) })
+        Self { now, first: if settings.epoch == 0 { now } else { in_epoch(0) }, members }
     }
 
-    /// The fingerprint in this epoch.
-    pub(crate) fn print(self) -> Fingerprint {
-        self.0
-    }
-
-    /// Whether a set with these is what was open before we watched and is held as this.
-    pub(crate) fn is(self, held: Fingerprint) -> bool {
-        held == self.0 || held == self.1
+    /// Whether a set like this is what was open before we watched and is held as this.
+    pub(crate) fn is(&self, held: Fingerprint) -> bool {
+        held == self.now || held == self.first
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Deciding<'v, 'a> {
 }
 
 /// Decides on every change that matters to the workspace, tops first; `facts` gets what adoption adds.
-pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<SubjectPlan>> {
+pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<SubjectPlan> {
     let mut decided = Decided::default();
     for id in deciding.graph.tops_first() {
         if deciding.graph.leader(id).is_some() {
@@ -106,7 +106,7 @@ pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &mut Facts) -> Vec<Arc<
         if let Some(plan) = decided.get(leader) {
             if deciding.to_hold.contains(id) {
                 let set = deciding.graph.set(deciding.view, id);
-                deciding.hold(id, &set, deciding.plain(&set), facts);
+                deciding.hold(id, &set, &deciding.plain(&set), facts);
             }
             let decision = if plan.decision.stands() {
                 deciding.shared.decision(Decision::Covered {
@@ -177,7 +177,7 @@ pub(crate) fn bare(id: &ChangeId, decision: Decision) -> SubjectPlan {
         of: Arc::default(),
         trusted: false,
         candidate: None,
-        fingerprint: None,
+        print: None,
         triggers: ThinVec::new(),
         superseded: ThinVec::new(),
     }
@@ -234,21 +234,21 @@ impl<'a> Deciding<'_, 'a> {
         }
         let set = self.graph.set(self.view, id);
         let plain = self.plain(&set);
-        self.hold(id, &set, plain, facts);
+        self.hold(id, &set, &plain, facts);
         let facts: &Facts = facts;
         let gate = Gate {
             not_now: &|set| {
-                self.not_now(&self.asking(id, open, set, plain), plain.0, facts, decided)
+                self.not_now(&self.asking(id, open, set, &plain), plain.now, facts, decided)
             },
-            approval: &|set| self.approval(&self.asking(id, open, set, plain), facts),
+            approval: &|set| self.approval(&self.asking(id, open, set, &plain), facts),
         };
         let standing = match candidate::because(self, &set, &gate) {
             Because::Nothing => {
-                let judged = || self.judged(id, open, set, (None, plain), facts, decided);
+                let judged = || self.judged(id, open, set, (None, &plain), facts, decided);
                 return root.then(judged);
             }
             Because::Unknown(reason) => {
-                let asking = self.asking(id, open, &set, plain);
+                let asking = self.asking(id, open, &set, &plain);
                 return Some(self.undecided(&asking, Decision::Unknown { reason }, None, facts));
             }
             Because::Of(why) => candidate::candidate(self, Root::Change(id), why, set, &gate),
@@ -262,7 +262,7 @@ impl<'a> Deciding<'_, 'a> {
                 }
                 let findings = own.graph.findings(id).cloned().collect();
                 self.findings.borrow_mut().insert(id.clone(), findings);
-                let candidate = (Some(settled.plan.clone()), plain);
+                let candidate = (Some(settled.plan.clone()), &plain);
                 Some(own.judged(id, open, settled.set.clone(), candidate, facts, decided))
             }
             Standing::Open(undecided) => {
@@ -272,7 +272,7 @@ impl<'a> Deciding<'_, 'a> {
                 }
                 // What its references lead to is for its manifest to say.
                 self.findings.borrow_mut().insert(id.clone(), Vec::new());
-                let asking = self.asking(id, open, &set, plain);
+                let asking = self.asking(id, open, &set, &plain);
                 Some(self.undecided(&asking, decision, Some(plan), facts))
             }
         }
@@ -284,7 +284,7 @@ impl<'a> Deciding<'_, 'a> {
         id: &'s ChangeId,
         open: &'s Open<'s>,
         set: &'s ChangeSet,
-        plain: Plain,
+        plain: &'s Plain,
     ) -> Asking<'s> {
         let built = attempts::had(self.view, &Subject::Change(id.clone()), &set.members);
         Asking { id, open, set, built, plain }
@@ -321,17 +321,17 @@ impl<'a> Deciding<'_, 'a> {
     }
 
     fn plain(&self, set: &ChangeSet) -> Plain {
-        Plain::of(self.view.settings, &fingerprint::members(&set.members))
+        Plain::of(self.view.settings, fingerprint::members(&set.members))
     }
 
     /// An adopted change that is not recent is held with the fingerprint of its set, once that is known.
-    fn hold(&self, id: &ChangeId, set: &ChangeSet, plain: Plain, facts: &mut Facts) {
+    fn hold(&self, id: &ChangeId, set: &ChangeSet, plain: &Plain, facts: &mut Facts) {
         if self.to_hold.contains(id)
             && set.unknown.is_none()
             && set.unpaid.is_none()
             && let Some(facts) = facts.now.get_mut(id)
         {
-            facts.adopted = Adopted::Held(plain.1);
+            facts.adopted = Adopted::Held(plain.first);
         }
     }
 
@@ -342,7 +342,7 @@ impl<'a> Deciding<'_, 'a> {
         id: &ChangeId,
         open: &Open<'_>,
         set: ChangeSet,
-        (candidate, plain): (Option<CandidatePlan>, Plain),
+        (candidate, plain): (Option<CandidatePlan>, &Plain),
         facts: &Facts,
         decided: &Decided,
     ) -> SubjectPlan {
@@ -350,9 +350,13 @@ impl<'a> Deciding<'_, 'a> {
         let difference = candidate.as_ref().and_then(|plan| plan.difference.as_ref());
         let difference = difference.and_then(|difference| difference.digest);
         let known = set.unknown.is_none() && set.unpaid.is_none();
-        let fingerprint = known.then(|| match difference {
-            None => plain.0,
-            Some(_) => fingerprint::of_set(self.view, &set.members, difference),
+        let print = known.then(|| match difference {
+            None => Arc::clone(&plain.members),
+            Some(difference) => fingerprint::with_difference(&set.members, difference),
+        });
+        let fingerprint = print.as_ref().map(|print| match difference {
+            None => plain.now,
+            Some(_) => of_set(&self.view.settings.id, self.view.settings.epoch, print),
         });
         let built = fingerprint.is_some_and(|print| attempts::known(self.view, &subject, print));
         let asking = Asking { id, open, set: &set, built, plain };
@@ -380,11 +384,11 @@ impl<'a> Deciding<'_, 'a> {
             of,
             trusted,
             candidate: candidate.map(Box::new),
-            fingerprint,
+            print: print.map(Print::Set),
             triggers: ThinVec::new(),
             superseded,
         };
-        plan.triggers = self.triggers(&asking, &plan, due, &parts, facts, decided);
+        plan.triggers = self.triggers(&asking, &plan, (fingerprint, due), &parts, (facts, decided));
         plan
     }
 
@@ -529,14 +533,13 @@ impl<'a> Deciding<'_, 'a> {
         &self,
         asking: &Asking<'_>,
         plan: &SubjectPlan,
-        due: Vec<Due>,
+        (fingerprint, due): (Option<Fingerprint>, Vec<Due>),
         parts: &dyn Fn() -> Vec<FingerprintPart>,
-        facts: &Facts,
-        decided: &Decided,
+        (facts, decided): (&Facts, &Decided),
     ) -> ThinVec<Trigger> {
-        if due.is_empty() {
+        let Some(fingerprint) = fingerprint.filter(|_| !due.is_empty()) else {
             return ThinVec::new();
-        }
+        };
         let &Asking { id, open, .. } = asking;
         let recent = facts.now.get(id).is_some_and(|facts| {
             let moved = last_moved(facts, open.dated);
@@ -554,7 +557,7 @@ impl<'a> Deciding<'_, 'a> {
         due.into_iter()
             .map(|due| {
                 let priority = request::priority(due.cause, priority);
-                let request = request::of_change(self, id, open, plan, &due);
+                let request = request::of_change(self, (id, open), plan, fingerprint, &due);
                 let needs_approval = !plan.trusted;
                 Trigger {
                     ci: due.ci,

@@ -1,7 +1,6 @@
 //! Plans of changes as they are made, and which of them have a change in their set.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::model::identity::ChangeId;
 use crate::model::plan::{Decision, SubjectPlan};
@@ -9,7 +8,7 @@ use crate::model::plan::{Decision, SubjectPlan};
 /// Plans that are made already, by change.
 #[derive(Default)]
 pub(crate) struct Decided {
-    plans: BTreeMap<ChangeId, Arc<SubjectPlan>>,
+    plans: BTreeMap<ChangeId, SubjectPlan>,
     /// Of members, the changes whose sets they are in.
     above: BTreeMap<ChangeId, BTreeSet<ChangeId>>,
     /// Whether some decision is unknown.
@@ -23,19 +22,16 @@ impl Decided {
             self.above.entry(member.change.clone()).or_default().insert(id.clone());
         }
         self.unknown |= matches!(*plan.decision, Decision::Unknown { .. });
-        self.plans.insert(id, Arc::new(plan));
+        self.plans.insert(id, plan);
     }
 
     /// The plan of a change.
-    pub(crate) fn get(&self, id: &ChangeId) -> Option<&Arc<SubjectPlan>> {
+    pub(crate) fn get(&self, id: &ChangeId) -> Option<&SubjectPlan> {
         self.plans.get(id)
     }
 
     /// Other changes whose sets may have this one, by identity.
-    pub(crate) fn above(
-        &self,
-        id: &ChangeId,
-    ) -> impl Iterator<Item = (&ChangeId, &Arc<SubjectPlan>)> {
+    pub(crate) fn above(&self, id: &ChangeId) -> impl Iterator<Item = (&ChangeId, &SubjectPlan)> {
         let above = self.above.get(id).into_iter().flatten();
         above.filter_map(|above| self.plans.get_key_value(above))
     }
@@ -46,7 +42,7 @@ impl Decided {
     }
 
     /// All plans, by change.
-    pub(crate) fn into_plans(self) -> Vec<Arc<SubjectPlan>> {
+    pub(crate) fn into_plans(self) -> Vec<SubjectPlan> {
         self.plans.into_values().collect()
     }
 }

@@ -176,7 +176,7 @@ impl<'a> Explainer<'a> {
             set: subject.set.iter().map(|member| self.member(subject, member)).collect(),
             candidate: subject.candidate.as_deref().cloned(),
             approved: approval.map(|approval| format!("by {} at {}", approval.by, approval.at)),
-            fingerprint: subject.fingerprint,
+            fingerprint: self.plan.fingerprint(subject),
             parts: parts.iter().map(part).collect(),
             left: before.iter().filter(gone).cloned().collect(),
             compared_with,
@@ -189,7 +189,7 @@ impl<'a> Explainer<'a> {
 
     /// What the fingerprint of a subject is made of, if that is known.
     pub fn parts(&self, subject: &SubjectPlan) -> Vec<FingerprintPart> {
-        if subject.fingerprint.is_none() {
+        if subject.print.is_none() {
             return Vec::new();
         }
         let difference = subject.candidate.as_ref().and_then(|plan| plan.difference.as_ref());
@@ -211,7 +211,7 @@ impl<'a> Explainer<'a> {
         attempts: &[AttemptView],
         parts: &[FingerprintPart],
     ) -> (Option<String>, Vec<FingerprintPart>) {
-        let Some(now) = subject.fingerprint else { return (None, Vec::new()) };
+        let Some(now) = self.plan.fingerprint(subject) else { return (None, Vec::new()) };
         if let Some(last) = attempts.iter().rev().find(|attempt| attempt.fingerprint != now) {
             let text = format!(
                 "{}, of which attempt {} on {} was decided at {}",

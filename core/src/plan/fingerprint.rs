@@ -3,32 +3,26 @@
 //! The digest is a Merkle hash: each member is hashed once, then the list of hashes. Whatever is not
 //! named here is no reason to build: ref kinds, package names, settings, times, spellings.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
-
+use super::look::View;
 use crate::model::build::{PackageHead, SetMember};
+use crate::model::fingerprint::{Leaf, leaf, root};
 use crate::model::identity::{Fingerprint, Name, Oid, RepositoryId};
 use crate::model::made_of;
 use crate::model::plan::FingerprintPart;
-use crate::model::settings::WorkspaceSettings;
 
-use super::look::View;
-
-/// Version of the encoding; a new one must read what older ones recorded.
-const ENCODING: &str = "crosswatch fingerprint 1";
 /// What the part of a queue's head begins with.
 pub(crate) const QUEUE: &str = "merge queue of ";
 
-/// Of a set: workspace id, epoch, and the members in order, each with repository, number, base, head;
-/// with a candidate also how its manifest differs from the mainline's, unless it does not.
-pub(crate) fn of_set(
-    view: &View<'_>,
-    set: &[SetMember],
-    difference: Option<Fingerprint>,
-) -> Fingerprint {
-    let hashes = with_difference(set.iter().map(member), difference);
-    root(view.settings, b"set", view.settings.epoch, &hashes)
+/// Of a set, beside workspace id and epoch: the members in order, each with repository, number, base, head.
+pub(crate) fn members(set: &[SetMember]) -> Arc<[Leaf]> {
+    set.iter().map(member).collect()
+}
+
+/// With a candidate also how its manifest differs from the mainline's.
+pub(crate) fn with_difference(set: &[SetMember], difference: Fingerprint) -> Arc<[Leaf]> {
+    differing(set.iter().map(member), Some(difference)).collect()
 }
 
 /// What that is made of, in words.
@@ -41,23 +35,6 @@ pub(crate) fn parts_of_set(
     parts.extend(set.iter().map(made_of::member));
     parts.extend(difference.map(difference_part));
     parts
-}
-
-/// One member, hashed.
-pub(crate) type Leaf = [u8; 32];
-
-/// The members of a set, each hashed: the same in every workspace.
-pub(crate) fn members(set: &[SetMember]) -> Vec<Leaf> {
-    set.iter().map(member).collect()
-}
-
-/// Of a set without a candidate in some epoch, by its members.
-pub(crate) fn of_members(
-    settings: &WorkspaceSettings,
-    members: &[Leaf],
-    epoch: u64,
-) -> Fingerprint {
-    root(settings, b"set", epoch, members)
 }
 
 /// Of an entry of a merge queue: workspace id, epoch, where and for which branch the queue is, the head
@@ -75,8 +52,8 @@ pub(crate) fn of_queue(
         head.as_bytes(),
     ]);
     let hashes = [own].into_iter().chain(elsewhere.iter().map(member));
-    let hashes = with_difference(hashes, difference);
-    root(view.settings, b"queue", view.settings.epoch, &hashes)
+    let hashes: Vec<Leaf> = differing(hashes, difference).collect();
+    root(&view.settings.id, b"queue", view.settings.epoch, &hashes)
 }
 
 /// What that is made of, in words.
@@ -106,11 +83,11 @@ fn member(member: &SetMember) -> Leaf {
     ])
 }
 
-fn with_difference(
+fn differing(
     hashes: impl Iterator<Item = Leaf>,
     difference: Option<Fingerprint>,
-) -> Vec<Leaf> {
-    hashes.chain(difference.map(|difference| leaf(&[b"manifest", &difference.0]))).collect()
+) -> impl Iterator<Item = Leaf> {
+    hashes.chain(difference.map(|difference| leaf(&[b"manifest", &difference.0])))
 }
 
 fn difference_part(difference: Fingerprint) -> FingerprintPart {
@@ -136,7 +113,7 @@ pub(crate) fn of_mainline(
     for (package, pin) in pins {
         hashes.push(leaf(&[b"pin", package.as_bytes(), pin.as_bytes()]));
     }
-    root(view.settings, b"mainline", view.settings.epoch, &hashes)
+    root(&view.settings.id, b"mainline", view.settings.epoch, &hashes)
 }
 
 /// What that is made of, in words.
@@ -159,24 +136,6 @@ pub(crate) fn parts_of_mainline(
 
 fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {
     made_of::workspace(&view.settings.id, view.settings.epoch).to_vec()
-}
-
-fn leaf(fields: &[&[u8]]) -> Leaf {
-    /// The same for all, and as much work as a leaf itself.
-    static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(ENCODING));
-    let mut hasher = blake3::Hasher::new_from_context_key(&KEY);
-    for field in fields {
-        hasher.update(&(field.len() as u64).to_le_bytes());
-        hasher.update(field);
-    }
-    *hasher.finalize().as_bytes()
-}
-
-fn root(settings: &WorkspaceSettings, kind: &[u8], epoch: u64, leaves: &[Leaf]) -> Fingerprint {
-    let epoch = epoch.to_le_bytes();
-    let mut fields: Vec<&[u8]> = vec![kind, settings.id.as_bytes(), &epoch];
-    fields.extend(leaves.iter().map(Leaf::as_slice));
-    Fingerprint(leaf(&fields))
 }
 
 /// Whether the epoch moved and nothing else.

@@ -14,7 +14,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 
 use super::alike::Pass;
-use super::scope::Earlier;
+use super::scope::{self, Earlier};
 use super::shared::Shared;
 use super::ties::Ties;
 use super::workspace::Planned;
@@ -139,7 +139,7 @@ fn holds(earlier: &Earlier<'_>, settings: &WorkspaceSettings, now: Timestamp) ->
         && !moved.ledgers.contains(&settings.id)
         && !moved.parts.contains(&settings.name)
         && !moved.repositories.iter().any(|id| plan.watched.contains_key(id))
-        && !moved.answers.iter().any(|question| plan.consulted.contains(question))
+        && scope::asking(planned, &moved.answers).next().is_none()
 }
 
 /// What differs between two snapshots, whoever uses it, and two views of the ledger: few things, while there

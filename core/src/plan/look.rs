@@ -9,6 +9,7 @@ use crate::model::change::{CommitFacts, Fate, Files, OpenRef, Rights};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::observed::{NOT_READ_YET, Observed, Purpose};
+use crate::model::part::Asked;
 use crate::model::question::{Answer, Question};
 use crate::model::settings::{ForgeKind, WorkspaceSettings};
 use crate::model::snapshot::{RepositoryPart, Snapshot, WorkspacePart};
@@ -26,33 +27,13 @@ pub(crate) struct View<'a> {
     pub(crate) part: Option<&'a Arc<WorkspacePart>>,
     pub(crate) ledger: &'a WorkspaceLedger,
     pub(crate) ledger_id: &'a str,
-    /// What was noted for the mainline, and for all changes together.
-    noted: RefCell<Asked>,
-    /// What was noted for changes, by their repository.
-    asked: RefCell<BTreeMap<RepositoryId, Asked>>,
+    /// What was noted for changes, by their repository; for the mainline, and for all changes together,
+    /// without one.
+    asked: RefCell<BTreeMap<Option<RepositoryId>, Asked>>,
     /// The repository whose changes are being decided on.
     about: RefCell<Option<RepositoryId>>,
     /// The repositories whose changes are decided on, if not all.
     scope: Option<BTreeSet<RepositoryId>>,
-}
-
-/// What the rules asked, and how long what they say holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// Questions whose answers were used or missed.
-    pub(crate) consulted: BTreeSet<Question>,
-    /// Those that somebody should answer.
-    pub(crate) wanted: BTreeSet<Question>,
-    /// When it stops to hold.
-    pub(crate) next_at: Option<Timestamp>,
-    /// Whether something was read that is the workspace's own, beside what is recorded of the changes.
-    pub(crate) own: bool,
-}
-
-/// What a view noted while the rules read it.
-pub(crate) struct Noted {
-    pub(crate) own: Asked,
-    pub(crate) asked: BTreeMap<RepositoryId, Arc<Asked>>,
 }
 
 impl<'a> View<'a> {
@@ -68,7 +49,6 @@ impl<'a> View<'a> {
             part: snapshot.workspaces.get(&settings.name),
             ledger,
             ledger_id,
-            noted: RefCell::default(),
             asked: RefCell::default(),
             about: RefCell::default(),
             scope: None,
@@ -136,15 +116,11 @@ impl<'a> View<'a> {
     }
 
     fn note(&self, note: impl FnOnce(&mut Asked)) {
-        match &*self.about.borrow() {
-            None => note(&mut self.noted.borrow_mut()),
-            Some(id) => {
-                let mut asked = self.asked.borrow_mut();
-                match asked.get_mut(id) {
-                    Some(known) => note(known),
-                    None => note(asked.entry(id.clone()).or_default()),
-                }
-            }
+        let about = self.about.borrow();
+        let mut asked = self.asked.borrow_mut();
+        match asked.get_mut(&*about) {
+            Some(known) => note(known),
+            None => note(asked.entry(about.clone()).or_default()),
         }
     }
 
@@ -331,10 +307,9 @@ impl<'a> View<'a> {
         answer
     }
 
-    pub(crate) fn finish(self) -> Noted {
-        let asked = self.asked.into_inner().into_iter();
-        let asked = asked.map(|(id, asked)| (id, Arc::new(asked))).collect();
-        Noted { own: self.noted.into_inner(), asked }
+    /// What was noted, by repository.
+    pub(crate) fn finish(self) -> BTreeMap<Option<RepositoryId>, Asked> {
+        self.asked.into_inner()
     }
 }
 

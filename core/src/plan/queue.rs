@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::build::{Priority, SetMember};
+use crate::model::fingerprint::Print;
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{Adopted, Look};
 use crate::model::observed::Purpose;
@@ -37,10 +38,7 @@ use super::sets::ChangeSet;
 
 /// Decides on every entry of the queues of what the workspace tracks, and on those that are there no
 /// more; with looks by which those are known that were there before the first.
-pub(crate) fn decide(
-    deciding: &Deciding<'_, '_>,
-    facts: &Facts,
-) -> (Vec<Arc<SubjectPlan>>, Vec<Look>) {
+pub(crate) fn decide(deciding: &Deciding<'_, '_>, facts: &Facts) -> (Vec<SubjectPlan>, Vec<Look>) {
     let view = deciding.view;
     let mut decided: BTreeMap<Subject, SubjectPlan> = BTreeMap::new();
     let mut looks = Vec::new();
@@ -86,7 +84,7 @@ pub(crate) fn decide(
         }
     }
     view.about(None);
-    (decided.into_values().map(Arc::new).collect(), looks)
+    (decided.into_values().collect(), looks)
 }
 
 fn unknown(queue: QueueId, reason: String) -> SubjectPlan {
@@ -271,10 +269,11 @@ impl Deciding<'_, '_> {
             Some(fingerprint),
             "another head or dependency took its place",
         );
-        plan.fingerprint = Some(fingerprint);
+        plan.print = Some(Print::Own(fingerprint));
         let Some(open) = self.graph.open.get(&entry.last) else { return plan };
         let triggers = due.into_iter().map(|due| {
-            let mut request = request::of_change(self, &entry.last, open, &plan, &due);
+            let mut request =
+                request::of_change(self, (&entry.last, open), &plan, fingerprint, &due);
             request.primary.revision = Some(entry.head);
             Trigger {
                 priority: request::priority(due.cause, Priority::Mainline),

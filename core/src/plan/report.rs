@@ -5,14 +5,14 @@
 //! leaves what is said as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::model::build::{SetMember, Stage, Verdict};
 use crate::model::change::Listing;
-use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
+use crate::model::identity::{ChangeId, Name, RepositoryId};
 use crate::model::ledger_view::AttemptView;
 use crate::model::plan::{Blocked, Decision, Held, SubjectPlan};
 use crate::model::report::{DESCRIPTION, Reports, Status, StatusKey, StatusState};
+use crate::model::settings::WorkspaceSettings;
 use crate::references::Finding;
 
 use super::attempts;
@@ -33,14 +33,14 @@ const TARGET: usize = 2_000;
 pub(crate) fn reports(
     view: &View<'_>,
     findings: &BTreeMap<ChangeId, Vec<Finding>>,
-    subjects: &[Arc<SubjectPlan>],
+    subjects: &[SubjectPlan],
 ) -> Reports {
     let mut reports = Reports::default();
     if view.settings.report_to.is_empty() {
         return reports;
     }
     let by_change: BTreeMap<&ChangeId, &SubjectPlan> =
-        subjects.iter().filter_map(|plan| Some((plan.subject.change()?, &**plan))).collect();
+        subjects.iter().filter_map(|plan| Some((plan.subject.change()?, plan))).collect();
     let context = Name::from(format!("crosswatch/{}", view.settings.name));
     let mut statuses: BTreeMap<StatusKey, (Status, bool)> = BTreeMap::new();
     let say = |statuses: &mut BTreeMap<_, _>, id: &ChangeId, head, said: Option<(Status, bool)>| {
@@ -121,7 +121,7 @@ impl Saying<'_, '_> {
             Decision::Unchanged { .. }
             | Decision::Blocked { why: Blocked::Ci, .. }
             | Decision::Held { why: Held::Paused, .. } => {
-                let ended = self.ended(&self.plan.subject, self.plan.fingerprint?);
+                let ended = self.ended(self.plan)?;
                 if ended.is_empty() {
                     return None;
                 }
@@ -138,7 +138,7 @@ impl Saying<'_, '_> {
                         Some((self.told(StatusState::Pending, &text, None), true))
                     }
                     Decision::Unchanged { .. } => {
-                        let ended = self.ended(&above.subject, above.fingerprint?);
+                        let ended = self.ended(above)?;
                         let (state, text) = match verdict(&ended).0 {
                             _ if ended.is_empty() => return None,
                             StatusState::Success => {
@@ -167,17 +167,20 @@ impl Saying<'_, '_> {
     }
 
     /// The last attempt with this fingerprint on each CI; none while one is under way.
-    fn ended(&self, subject: &Subject, fingerprint: Fingerprint) -> Vec<&AttemptView> {
-        let of = attempts::of(self.view, subject).iter();
+    fn ended(&self, plan: &SubjectPlan) -> Option<Vec<&AttemptView>> {
+        let WorkspaceSettings { id, epoch, .. } = self.view.settings;
+        let fingerprint = plan.print.as_ref()?.of(id, *epoch);
+        let of = attempts::of(self.view, &plan.subject).iter();
         let same = of.filter(|attempt| attempt.fingerprint == fingerprint);
         let mut last: BTreeMap<&Name, &AttemptView> = BTreeMap::new();
         for attempt in same.filter(|attempt| attempt.stage != Stage::Dropped) {
             last.insert(&attempt.ci, attempt);
         }
         if last.values().any(|attempt| attempt.stage.open()) {
-            return Vec::new();
+            return Some(Vec::new());
         }
-        last.into_values().filter(|last| self.view.settings.ci.contains(&last.ci)).collect()
+        let judges = |last: &&AttemptView| self.view.settings.ci.contains(&last.ci);
+        Some(last.into_values().filter(judges).collect())
     }
 
     /// Whether everybody who reads the change may read of that repository; nothing while that is not

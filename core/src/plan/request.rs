@@ -18,9 +18,9 @@ use super::tracked::manifest;
 /// Of a change and its set, or of an entry of a merge queue that ends with it.
 pub(crate) fn of_change(
     deciding: &Deciding<'_, '_>,
-    id: &ChangeId,
-    open: &Open<'_>,
+    (id, open): (&ChangeId, &Open<'_>),
     plan: &SubjectPlan,
+    fingerprint: Fingerprint,
     due: &Due,
 ) -> BuildRequest {
     let view = deciding.view;
@@ -31,7 +31,6 @@ pub(crate) fn of_change(
         .map(|repository| repository.url.to_string())
         .unwrap_or_default();
     let author = open.listed.forge.as_ref().and_then(|forge| forge.author.as_ref());
-    let fingerprint = plan.fingerprint.unwrap_or(Fingerprint([0; 32]));
     BuildRequest {
         request_id: request_id(view, &plan.subject, fingerprint, due),
         workspace: view.settings.name.clone(),

@@ -21,7 +21,7 @@ pub(crate) struct Asking<'s> {
     /// Whether it was built already.
     pub(crate) built: bool,
     /// What it would be held as if it was open before we watched.
-    pub(crate) plain: Plain,
+    pub(crate) plain: &'s Plain,
 }
 
 /// Whether the authors of a set are trusted.

@@ -4,15 +4,14 @@
 //! Where that is not plain to see it is all of them: while something is unknown, adopted or short of a
 //! budget, and with rules that look at all changes together.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::build::SetMember;
 use crate::model::change::Listing;
-use crate::model::identity::{RepositoryId, Subject};
+use crate::model::identity::RepositoryId;
 use crate::model::ledger_view::{Adopted, LedgerView, WorkspaceLedger};
-use crate::model::plan::SubjectPlan;
+use crate::model::part::Part;
 use crate::model::question::Question;
 use crate::model::settings::RebuildOnBase;
 use crate::model::snapshot::Snapshot;
@@ -63,16 +62,11 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
         scope.heads |= before.branches != now.branches;
         scope.repositories.insert((*id).clone());
     }
-    if earlier.moved.answers.iter().any(|question| plan.consulted.contains(*question)) {
-        let read = |asked: &BTreeSet<Question>| {
-            earlier.moved.answers.iter().any(|question| asked.contains(*question))
-        };
-        let asking = last.asked.iter().filter(|(_, asked)| read(&asked.consulted));
-        scope.repositories.extend(asking.map(|(id, _)| id.clone()));
-    }
-    let due =
-        last.asked.iter().filter(|(_, asked)| asked.next_at.is_some_and(|at| at <= view.at()));
-    scope.repositories.extend(due.map(|(id, _)| id.clone()));
+    let asking = asking(last, &earlier.moved.answers);
+    let is_due = |part: &&Arc<Part>| part.asked.next_at.is_some_and(|at| at <= view.at());
+    let due = plan.next_at.filter(|at| *at <= view.at()).map(|_| plan.parts.iter().filter(is_due));
+    let again = asking.chain(due.into_iter().flatten());
+    scope.repositories.extend(again.filter_map(|part| part.repository.clone()));
     unsettled(last, &mut scope.repositories);
     let empty = WorkspaceLedger::EMPTY;
     let before = earlier.ledger.workspaces.get(&view.settings.id).map_or(&empty, |ledger| ledger);
@@ -92,6 +86,22 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     (2 * scope.repositories.len() <= plan.watched.len()).then_some(scope)
 }
 
+/// Parts that were decided from one of these answers.
+pub(crate) fn asking<'p>(
+    planned: &'p Planned,
+    moved: &'p [&Question],
+) -> impl Iterator<Item = &'p Arc<Part>> {
+    let plan = &planned.plan;
+    // Nobody but a candidate asks about what is neither watched nor decided on.
+    let concerns = |question: &Question| {
+        let known = |id| plan.watched.contains_key(id) || plan.part(id).is_some();
+        !planned.plain || question.repository().is_none_or(known)
+    };
+    let moved: Vec<&Question> = moved.iter().copied().filter(|q| concerns(q)).collect();
+    let parts = if moved.is_empty() { &[][..] } else { &plan.parts };
+    parts.iter().filter(move |part| moved.iter().any(|q| part.asked.consulted.contains(*q)))
+}
+
 fn listing<'a>(snapshot: &'a Snapshot, id: &RepositoryId) -> Option<&'a Listing> {
     snapshot.repositories.get(id)?.listing.value().map(|listing| &**listing)
 }
@@ -106,8 +116,8 @@ fn unsettled(last: &Planned, dirty: &mut BTreeSet<RepositoryId>) {
     dirty.extend(plan.facts.iter().map(|(id, _)| id.repository.clone()));
     dirty.extend(plan.reports.statuses.iter().map(|(key, _)| key.repository.clone()));
     dirty.extend(plan.reports.remarks.iter().map(|(id, _)| id.repository.clone()));
-    let acts = plan.subjects.iter().filter(|subject| !subject.triggers.is_empty());
-    dirty.extend(acts.filter_map(|subject| subject.subject.repository().cloned()));
+    let acts = plan.parts.iter().filter(|part| part.acts());
+    dirty.extend(acts.filter_map(|part| part.repository.clone()));
 }
 
 /// What is recorded otherwise than before; nothing where that matters to all changes.
@@ -155,7 +165,7 @@ fn close(view: &View<'_>, earlier: &Earlier<'_>, dirty: &mut BTreeSet<Repository
             earlier.ties.around(&id, &earlier.planned.tracked.repositories).collect();
         // What its changes were tied to by a text that is another one now. What is queued has the ties of
         // the changes in it.
-        for subject in of_repository(&plan.subjects, &id) {
+        for subject in plan.part(&id).into_iter().flat_map(|part| &part.subjects) {
             tied.extend(subject.set.iter().map(|member| &member.change.repository));
             tied.extend(subject.references.iter().map(|written| &written.change.repository));
         }
@@ -169,20 +179,4 @@ fn close(view: &View<'_>, earlier: &Earlier<'_>, dirty: &mut BTreeSet<Repository
             }
         }
     }
-}
-
-/// The plans of a repository's changes, which stand side by side.
-pub(crate) fn of_repository<'p>(
-    subjects: &'p [Arc<SubjectPlan>],
-    id: &RepositoryId,
-) -> &'p [Arc<SubjectPlan>] {
-    let place = |plan: &Arc<SubjectPlan>| match &plan.subject {
-        Subject::Mainline => Ordering::Less,
-        Subject::Change(own) => own.repository.cmp(id),
-        Subject::Queue(_) => Ordering::Greater,
-    };
-    let begin = subjects.partition_point(|plan| place(plan).is_lt());
-    let rest = subjects.get(begin..).unwrap_or_default();
-    let end = rest.partition_point(|plan| place(plan).is_eq());
-    rest.get(..end).unwrap_or_default()
 }

@@ -4,7 +4,7 @@
 
 mod edited;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::plan;
 use crate::model::build::{RequestId, SetMember, Stage};
 use crate::model::identity::{ChangeId, Name, Oid, RepositoryId, Subject};
 use crate::model::ledger_view::{AttemptView, LedgerView};
-use crate::model::plan::{Plan, SubjectPlan, WorkspacePlan};
+use crate::model::plan::{Plan, SubjectPlan};
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Span;
 
@@ -193,7 +193,7 @@ pub fn committed(ledger: &LedgerView, plan: &Plan) -> LedgerView {
         if let Some(facts) = &made.mainline {
             part.mainline = Some(facts.clone());
         }
-        for subject in &made.subjects {
+        for subject in made.acting() {
             let attempts = part.attempts.entry(subject.subject.clone()).or_default();
             for gone in &subject.superseded {
                 for attempt in attempts.iter_mut().filter(|a| a.request_id == gone.request_id) {
@@ -234,17 +234,13 @@ fn differences(now: &Plan, without: &Plan, with: &Plan) -> Vec<Difference> {
             continue;
         };
         let subjects: BTreeSet<&Subject> =
-            then.subjects.iter().chain(&before.subjects).map(|plan| &plan.subject).collect();
-        let by_subject = |plan: &'_ WorkspacePlan| -> BTreeMap<Subject, Arc<SubjectPlan>> {
-            plan.subjects.iter().map(|s| (s.subject.clone(), s.clone())).collect()
-        };
-        let (now, before, after) = (by_subject(now), by_subject(before), by_subject(then));
+            then.subjects().chain(before.subjects()).map(|plan| &plan.subject).collect();
         for subject in subjects {
-            let (one, other) = (before.get(subject), after.get(subject));
+            let (one, other) = (before.subject(subject), then.subject(subject));
             let same = match (one, other) {
                 (Some(one), Some(other)) => {
                     one.decision == other.decision
-                        && one.fingerprint == other.fingerprint
+                        && one.print == other.print
                         && one.triggers == other.triggers
                         && one.superseded == other.superseded
                 }
@@ -253,15 +249,15 @@ fn differences(now: &Plan, without: &Plan, with: &Plan) -> Vec<Difference> {
             if same {
                 continue;
             }
-            let words = |plan: &Arc<SubjectPlan>| {
+            let words = |plan: &SubjectPlan| {
                 format!("{}: {}", plan.decision.word(), plan.decision.reason())
             };
             differences.push(Difference {
                 workspace: name.clone(),
                 subject: subject.clone(),
-                now: now.get(subject).map(words),
+                now: now.subject(subject).map(words),
                 then: other.map(words),
-                builds: other.map(|plan| builds(plan)).unwrap_or_default(),
+                builds: other.map(builds).unwrap_or_default(),
                 ended: other
                     .map(|plan| plan.superseded.iter().map(|gone| gone.request_id).collect())
                     .unwrap_or_default(),

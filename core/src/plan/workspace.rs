@@ -7,8 +7,10 @@ use std::sync::Arc;
 use thin_vec::ThinVec;
 
 use crate::model::build::Priority;
+use crate::model::fingerprint::Print;
 use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
+use crate::model::part::{self, Part};
 use crate::model::plan::{
     Decision, Held, SetPlan, SubjectPlan, Trigger, Unwatched, Watched, WorkspacePlan,
 };
@@ -18,7 +20,7 @@ use crate::references::Finding;
 
 use super::alike::{Pass, Taken};
 use super::decide::{self, Deciding};
-use super::look::{self, Asked, View};
+use super::look::{self, View};
 use super::mainline::{self, Mainline};
 use super::scope::{self, Earlier};
 use super::shared::Shared;
@@ -37,8 +39,6 @@ pub(crate) struct Planned {
     pub(crate) plan: Arc<WorkspacePlan>,
     pub(crate) tracked: Arc<Tracked>,
     mainline: Arc<Result<Mainline, String>>,
-    /// What was asked for changes, by their repository.
-    pub(crate) asked: BTreeMap<RepositoryId, Arc<Asked>>,
     /// Whether every decision follows from its own set.
     pub(crate) plain: bool,
     /// Whether the ledger has all that it says.
@@ -89,7 +89,7 @@ pub(crate) fn planned(
     let beyond = !beyond.is_empty() || !turn.discovered.is_empty();
     let planned = finish(view, (tracked, mainline), turn, (watched, shared), None, taken, beyond);
     if let Some(pass) = pass.filter(|_| !candidates) {
-        pass.keep(settings, missed, &planned.plan, &planned.asked);
+        pass.keep(settings, missed, &planned.plan);
     }
     planned
 }
@@ -128,7 +128,7 @@ pub(crate) fn revised(
     };
     let last = scope.map(|scope| (last, scope));
     let planned = finish(view, (tracked, mainline), turn, (watched, shared), last, taken, false);
-    pass.keep(settings, missed, &planned.plan, &planned.asked);
+    pass.keep(settings, missed, &planned.plan);
     Some(planned)
 }
 
@@ -148,89 +148,59 @@ struct Watching {
 fn finish(
     view: View<'_>,
     (tracked, mainline): (Arc<Tracked>, Arc<Result<Mainline, String>>),
-    mut turn: Turn,
+    turn: Turn,
     (watching, shared): (Watching, &Shared),
     last: Option<(&Planned, BTreeSet<RepositoryId>)>,
     taken: Taken,
     beyond: bool,
 ) -> Planned {
     let ledger = view.ledger;
-    let mainline_facts = turn.mainline_facts.take();
     let reports = report::reports(&view, &turn.findings, &turn.subjects);
     let same_heads = last.as_ref().filter(|(last, _)| Arc::ptr_eq(&last.mainline, &mainline));
     let inputs = match same_heads {
         Some((last, _)) => last.plan.inputs.clone(),
         None => tracked::inputs(&view, &tracked).map(Arc::new),
     };
-    let (workspace, id) = (view.settings.name.clone(), view.settings.id.clone());
-    let noted = view.finish();
-    let (mut subjects, mut asked) = (turn.subjects, noted.asked);
-    subjects.extend(taken.subjects);
-    asked.extend(taken.asked);
+    let settings = view.settings;
+    let mut parts = Part::all(turn.subjects, view.finish());
     // Facts and triggers of a plan name its time; these and reports are made again until the ledger
     // has them.
-    let mut settled = subjects.iter().all(|subject| subject.triggers.is_empty());
-    let mut plain = !beyond && subjects.iter().all(|subject| self::plain(subject));
+    let mut settled = parts.iter().all(|part| !triggers(part));
+    let mut plain = !beyond && parts.iter().flat_map(|part| &part.subjects).all(self::plain);
+    parts.extend(taken.parts);
+    parts.sort_by(|one, other| one.repository.cmp(&other.repository));
     if let Some((last, scope)) = &last {
-        let kept = outside(&last.plan.subjects, scope);
-        settled &= last.settled || kept.iter().all(|subject| subject.triggers.is_empty());
+        parts = part::replaced(&last.plan.parts, scope, parts);
+        settled = parts.iter().all(|part| !triggers(part));
         plain &= last.plain;
-        subjects.extend(kept);
-        let mut kept = last.asked.clone();
-        scope.iter().for_each(|id| drop(kept.remove(id)));
-        kept.append(&mut asked);
-        asked = kept;
     }
-    // Sorted runs, which the sort merges.
-    subjects.sort_by(|one, other| one.subject.cmp(&other.subject));
     let mut facts = turn.facts.moved(ledger, shared);
     facts.extend(taken.facts);
     facts.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let Asked { mut consulted, mut wanted, mut next_at, .. } = noted.own;
-    for of in asked.values() {
-        consulted.extend(of.consulted.iter().cloned());
-        wanted.extend(of.wanted.iter().cloned());
-        next_at = next_at.into_iter().chain(of.next_at).min();
-    }
     let plan = WorkspacePlan {
-        workspace,
-        id,
-        subjects,
+        workspace: settings.name.clone(),
+        id: settings.id.clone(),
+        epoch: settings.epoch,
         inputs,
         watched: watching.watched,
         unwatched: watching.unwatched,
         looks: turn.looks,
         facts,
-        mainline: mainline_facts.filter(|facts| ledger.mainline.as_ref() != Some(facts)),
+        mainline: turn.mainline_facts.filter(|facts| ledger.mainline.as_ref() != Some(facts)),
         reports,
-        wanted,
-        consulted,
-        next_at,
+        wanted: parts.iter().flat_map(|part| part.asked.wanted.iter().cloned()).collect(),
+        next_at: parts.iter().filter_map(|part| part.asked.next_at).min(),
+        parts,
     };
     settled &= plan.facts.is_empty()
         && plan.looks.is_empty()
         && plan.mainline.is_none()
         && plan.reports.is_empty();
-    Planned { plan: Arc::new(plan), tracked, mainline, asked, plain, settled }
+    Planned { plan: Arc::new(plan), tracked, mainline, plain, settled }
 }
 
-/// Plans of changes and entries of queues that are not of these repositories.
-fn outside(subjects: &[Arc<SubjectPlan>], scope: &BTreeSet<RepositoryId>) -> Vec<Arc<SubjectPlan>> {
-    let mut kept = Vec::with_capacity(subjects.len());
-    // Those of one repository stand side by side.
-    let mut seen: Option<(&RepositoryId, bool)> = None;
-    for subject in subjects {
-        let Some(id) = subject.subject.repository() else { continue };
-        let keeps = match seen {
-            Some((known, keeps)) if known == id => keeps,
-            _ => !scope.contains(id),
-        };
-        seen = Some((id, keeps));
-        if keeps {
-            kept.push(Arc::clone(subject));
-        }
-    }
-    kept
+fn triggers(part: &Part) -> bool {
+    part.acts() && part.subjects.iter().any(|subject| !subject.triggers.is_empty())
 }
 
 /// Whether what was decided of a subject follows from its own set.
@@ -253,7 +223,7 @@ impl Turn {
 /// Mainline and changes of a workspace, decided with some repositories beyond those of its manifest.
 struct Turn {
     mainline_facts: Option<MainlineFacts>,
-    subjects: Vec<Arc<SubjectPlan>>,
+    subjects: Vec<SubjectPlan>,
     looks: Vec<Look>,
     facts: look::Facts,
     /// Clear references that fail, of each change itself.
@@ -306,7 +276,7 @@ fn turn(
         shared,
         below: &below,
     };
-    let mut subjects = vec![Arc::new(mainline_plan)];
+    let mut subjects = vec![mainline_plan];
     subjects.extend(decide::decide(&deciding, &mut facts));
     let (queues, queued_before) = queue::decide(&deciding, &facts);
     subjects.extend(queues);
@@ -333,7 +303,7 @@ fn mainline_subject(
         of: Arc::default(),
         trusted: true,
         candidate: None,
-        fingerprint: None,
+        print: None,
         triggers: ThinVec::new(),
         superseded: ThinVec::new(),
     };
@@ -376,6 +346,6 @@ fn mainline_subject(
         Some(mainline.fingerprint),
         "the mainline moved on",
     );
-    plan.fingerprint = Some(mainline.fingerprint);
+    plan.print = Some(Print::Own(mainline.fingerprint));
     (plan, Some(facts))
 }

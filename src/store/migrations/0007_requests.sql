@@ -45,3 +45,7 @@ ALTER TABLE apart RENAME TO attempts;
 CREATE INDEX attempts_open ON attempts (is_open, decided_at);
 CREATE INDEX attempts_subject ON attempts (workspace, subject, decided_at);
 CREATE INDEX attempts_time ON attempts (decided_at);
+CREATE INDEX attempts_heads ON attempts (heads);
+
+-- What is old is found by its time.
+CREATE INDEX audit_time ON audit (decided_at);

@@ -1,14 +1,16 @@
 //! Plans as the planner would make them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crosswatch_core::model::build::{
     BuildRequest, Cause, PackageHead, Primary, Priority, RequestId, SetMember, Verdict,
 };
+use crosswatch_core::model::fingerprint::Print;
 use crosswatch_core::model::identity::{ChangeId, Fingerprint, Name, Oid, Subject};
 use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look, Seen};
 use crosswatch_core::model::made_of;
+use crosswatch_core::model::part::Part;
 use crosswatch_core::model::plan::{
     Decision, FingerprintPart, Plan, SetPlan, SubjectPlan, Trigger, WorkspacePlan,
 };
@@ -69,7 +71,7 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
         of: Arc::new(SetPlan { set: set(number), ..SetPlan::default() }),
         trusted: true,
         candidate: None,
-        fingerprint: Some(fingerprint),
+        print: Some(Print::Own(fingerprint)),
         triggers: vec![Trigger {
             ci: Name::from("main"),
             priority: Priority::Recent,
@@ -112,18 +114,18 @@ pub(super) fn plan(subjects: Vec<SubjectPlan>) -> Plan {
         inputs: None,
         workspace: Name::from("w"),
         id: Name::from("w"),
+        epoch: 0,
         facts: subjects
             .iter()
             .filter_map(|plan| plan.subject.change().map(|change| facts(change.number)))
             .collect(),
-        subjects: subjects.into_iter().map(Arc::new).collect(),
+        parts: Part::all(subjects, BTreeMap::new()),
         watched: Arc::default(),
         unwatched: Arc::default(),
         looks: vec![Look { repository, branch: Name::from("master") }],
         mainline: None,
         reports: Reports::default(),
         wanted: BTreeSet::new(),
-        consulted: BTreeSet::new(),
         next_at: None,
     };
     Plan { at: AT, workspaces: vec![Arc::new(part)], wanted: BTreeSet::new(), next_at: None }

@@ -65,11 +65,10 @@ impl Exchange<'_> {
         let real = self.real.workspaces.iter().find(|plan| plan.id == *id);
         let other = self.other.workspaces.iter().find(|plan| plan.id == *hidden);
         let (Some(real), Some(other)) = (real, other) else { return BTreeMap::new() };
-        real.subjects
-            .iter()
+        real.subjects()
             .filter_map(|subject| {
                 let same = other.subject(&self.names.subject(&subject.subject))?;
-                Some((subject.fingerprint?, same.fingerprint?))
+                Some((real.fingerprint(subject)?, other.fingerprint(same)?))
             })
             .collect()
     }

@@ -80,10 +80,10 @@ fn a_new_name_moves_no_fact_no_fingerprint_and_no_input() {
     let mut world = built();
     let of = |world: &mut World| {
         let made = world.plan();
-        let subjects = made.workspaces[0].subjects.iter();
+        let subjects = made.workspaces[0].subjects();
         let prints: Vec<_> = subjects
             .map(|one| {
-                (one.subject.clone(), one.decision.clone(), one.fingerprint, one.set.clone())
+                (one.subject.clone(), one.decision.clone(), one.print.clone(), one.set.clone())
             })
             .collect();
         let settings = world.snapshot.settings.workspaces[0].clone();

@@ -181,8 +181,7 @@ fn who_may_write_needs_no_approval_and_is_asked_about_only_then() {
         assert_eq!(planned.trusted, decision == "build");
         assert!(
             world.scratch().workspaces[0]
-                .subjects
-                .iter()
+                .subjects()
                 .all(|subject| { subject.triggers.iter().all(|trigger| !trigger.needs_approval) })
         );
     }

@@ -1,6 +1,7 @@
 //! What tests ask of a world's plan.
 
 use super::world::{World, subject};
+use crate::model::identity::Fingerprint;
 use crate::model::plan::{Decision, FingerprintPart, Plan, SubjectPlan};
 use crate::plan::explain::Explainer;
 use crate::plan::plan;
@@ -11,6 +12,13 @@ impl World {
         let workspace = made.workspaces.first().expect("a workspace");
         let planned = workspace.subject(&subject(text));
         SubjectPlan::clone(planned.unwrap_or_else(|| panic!("no plan of {text}")))
+    }
+
+    /// Its fingerprint.
+    pub(super) fn fingerprint(&mut self, text: &str) -> Option<Fingerprint> {
+        let made = self.plan();
+        let workspace = made.workspaces.first().expect("a workspace");
+        workspace.fingerprint(workspace.subject(&subject(text))?)
     }
 
     /// What a fingerprint is made of.

@@ -122,7 +122,7 @@ fn a_lost_build_is_tried_after_two_and_twenty_minutes_then_blocked() {
 fn a_persons_rebuild_is_another_attempt_of_the_same_fingerprint_and_counts_once() {
     let mut world = built();
     world.finish(Verdict::Success);
-    let before = world.planned("a#1").fingerprint;
+    let before = world.fingerprint("a#1");
     assert_eq!(world.run(60), [""; 0]);
     world.rebuild("a#1", false);
     assert_eq!(world.run(0), ["a#1"]);

@@ -239,7 +239,7 @@ fn a_failed_candidate_blocks_its_own_set_with_the_logs_end_until_it_is_mended() 
     assert_eq!(world.decision("conf#1"), "blocked: CandidateFailed");
     let reason = world.planned("conf#1").decision.reason().to_owned();
     assert!(reason.contains("code 1") && reason.contains("no such package: x"), "{reason}");
-    assert!(world.planned("conf#1").fingerprint.is_none());
+    assert!(world.fingerprint("conf#1").is_none());
     world.rebuild("conf#1", false);
     assert_eq!(world.run(0), ["conf#1"], "a person has it made again");
     world.finish(Verdict::Success);
@@ -323,14 +323,14 @@ fn what_the_manifest_lacks_in_the_end_gets_the_one_finding() {
 #[test]
 fn a_candidate_says_nothing_about_anybody_else() {
     let mut world = new_package();
-    let mainline = world.planned("mainline").fingerprint;
+    let mainline = world.fingerprint("mainline");
     world.push("a#5", &["new#1"]);
     world.run(0);
     assert_eq!(world.run(90), ["a#5", "conf#1"]);
     assert_eq!(members(&world.planned("a#5")), ["a#5"]);
     let findings = world.planned("a#5").findings.clone();
     assert_eq!(findings[0].text, "new#1 is not a change that this workspace watches");
-    assert_eq!(world.planned("mainline").fingerprint, mainline);
+    assert_eq!(world.fingerprint("mainline"), mainline);
     assert!(world.planned("a#5").candidate.is_none());
     let unwatched = |world: &mut World| world.plan().workspaces[0].looks.len();
     assert_eq!(unwatched(&mut world), 0, "nothing is adopted because of it");
@@ -375,7 +375,7 @@ fn while_it_is_made_nothing_of_its_set_is_built_and_nothing_is_cancelled() {
     assert!(reason.contains("is being made (round 1 of at most 4)"), "{reason}");
     world.tool.busy = false;
     assert_eq!(world.run(0), ["conf#1"]);
-    let before = world.planned("conf#1").fingerprint;
+    let before = world.fingerprint("conf#1");
     // The mainline gets another package; the change makes the same difference as before.
     world.tool.busy = true;
     world.repository("b");
@@ -383,12 +383,12 @@ fn while_it_is_made_nothing_of_its_set_is_built_and_nothing_is_cancelled() {
     world.export();
     let made = world.plan();
     assert_eq!(world.decision("conf#1"), "unknown");
-    assert!(made.workspaces[0].subjects.iter().all(|subject| subject.superseded.is_empty()));
+    assert!(made.workspaces[0].subjects().all(|subject| subject.superseded.is_empty()));
     world.commit(&made);
     world.tool.busy = false;
     let built = world.run(0);
     assert!(!built.contains(&"conf#1".to_owned()), "{built:?}");
-    assert_eq!(world.planned("conf#1").fingerprint, before);
+    assert_eq!(world.fingerprint("conf#1"), before);
     assert_eq!(world.decision("conf#1"), "build", "its attempt goes on");
 }
 
@@ -414,7 +414,7 @@ fn what_only_an_unknown_candidate_has_is_not_taken_for_gone() {
     assert_eq!(world.decision("old#8"), "build", "nothing was cancelled");
     world.close("conf#1");
     let made = world.plan();
-    let gone: usize = made.workspaces[0].subjects.iter().map(|s| s.superseded.len()).sum();
+    let gone: usize = made.workspaces[0].subjects().map(|s| s.superseded.len()).sum();
     assert_eq!(gone, 2, "both are known to be over");
 }
 
@@ -446,7 +446,7 @@ fn another_difference_is_another_fingerprint() {
         world.push("conf#1", &[]);
         world.run(0);
         world.run(90);
-        world.planned("conf#1").fingerprint.expect("a fingerprint")
+        world.fingerprint("conf#1").expect("a fingerprint")
     };
     let all = [of(None), of(Some("b")), of(Some("c"))];
     assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);

@@ -134,7 +134,7 @@ fn the_fingerprint_knows_nothing_of_the_forge_but_head_and_base() {
     world.push("o/a#1", &[]);
     world.run(0);
     world.run(90);
-    let before = world.planned("o/a#1").fingerprint;
+    let before = world.fingerprint("o/a#1");
     world.pull("o/a#1", |forge| {
         forge.draft = true;
         forge.mergeable = Some(false);
@@ -142,11 +142,11 @@ fn the_fingerprint_knows_nothing_of_the_forge_but_head_and_base() {
         forge.author = None;
         forge.created_at = Timestamp(0);
     });
-    assert_eq!(world.planned("o/a#1").fingerprint, before);
+    assert_eq!(world.fingerprint("o/a#1"), before);
     world.edit("o/a#1", |listed| listed.ref_name = "refs/pull/1/other".into());
-    assert_eq!(world.planned("o/a#1").fingerprint, before);
+    assert_eq!(world.fingerprint("o/a#1"), before);
     world.push("o/a#1", &[]);
-    assert_ne!(world.planned("o/a#1").fingerprint, before);
+    assert_ne!(world.fingerprint("o/a#1"), before);
 }
 
 #[test]

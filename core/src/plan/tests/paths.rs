@@ -70,8 +70,7 @@ fn a_change_counts_where_it_touches_what_is_watched() {
         let hidden = anonymous(&saved);
         let (snapshot, ledger) = hidden.thawed();
         let words: Vec<&str> = crate::plan::plan(&snapshot, &ledger).workspaces[0]
-            .subjects
-            .iter()
+            .subjects()
             .map(|subject| subject.decision.word())
             .collect();
         assert!(

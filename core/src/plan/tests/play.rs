@@ -68,7 +68,7 @@ impl Play {
     fn pass(&mut self, seconds: u64, expected: &str) -> Result<(), String> {
         self.world.snapshot.at = self.world.snapshot.at + Span::seconds(seconds);
         let plan = self.world.plan();
-        for planned in plan.workspaces.iter().flat_map(|workspace| &workspace.subjects) {
+        for planned in plan.workspaces.iter().flat_map(|workspace| workspace.subjects()) {
             for trigger in &planned.triggers {
                 let how = (trigger.priority, trigger.request.cause);
                 self.last.insert(short(&planned.subject), how);
@@ -86,7 +86,7 @@ impl Play {
 
     fn decisions(&mut self) -> Vec<String> {
         let plan = self.world.plan();
-        let subjects = plan.workspaces.iter().flat_map(|workspace| &workspace.subjects);
+        let subjects = plan.workspaces.iter().flat_map(|workspace| workspace.subjects());
         subjects
             .map(|one| {
                 let decision = &one.decision;

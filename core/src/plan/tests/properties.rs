@@ -196,7 +196,7 @@ fn apply(world: &mut World, step: &Step) {
 /// Everything that a plan would do.
 fn acts(plan: &Plan) -> BTreeSet<String> {
     let mut acts = BTreeSet::new();
-    for planned in plan.workspaces.iter().flat_map(|workspace| &workspace.subjects) {
+    for planned in plan.workspaces.iter().flat_map(|workspace| workspace.subjects()) {
         for trigger in &planned.triggers {
             acts.insert(format!(
                 "trigger {} {}",

@@ -98,7 +98,7 @@ fn what_an_entry_stands_on_is_read_from_its_name() {
     assert_eq!(numbers(&mut world, &made[3].0), [2, 3, 5]);
     assert!(!world.snapshot.answers.keys().any(asked));
     let made = world.plan();
-    let queues = made.workspaces[0].subjects.iter().filter(|plan| plan.subject.queue().is_some());
+    let queues = made.workspaces[0].subjects().filter(|plan| plan.subject.queue().is_some());
     let words: Vec<_> = queues.map(|plan| plan.decision.word()).collect();
     assert_eq!(words, ["unchanged"; 3], "what would be merged is what was built");
 }
@@ -110,7 +110,7 @@ fn a_build_of_an_entry_gets_the_queues_branch_and_the_mainline_does_not_move() {
     world.push("o/a#1", &["o/b#2"]);
     world.run(0);
     world.run(90);
-    let before = world.planned("mainline").fingerprint;
+    let before = world.fingerprint("mainline");
     let head = world.queue("o/a#1", "main", false);
     let made = world.plan();
     let planned = made.workspaces[0].subject(&subject("o/a@1")).expect("a plan");
@@ -132,7 +132,7 @@ fn a_build_of_an_entry_gets_the_queues_branch_and_the_mainline_does_not_move() {
     let parts: Vec<_> =
         planned.triggers[0].parts.iter().skip(2).map(|part| part.what.clone()).collect();
     assert_eq!(parts, ["merge queue of github.com/o/a on main", "github.com/o/b#2 on main"]);
-    assert_eq!(world.planned("mainline").fingerprint, before);
+    assert_eq!(world.fingerprint("mainline"), before);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_queue_without_end_is_not_compared() {
 /// What its tool was run for since the last question: which heads, in order.
 fn ran(world: &mut World) -> Vec<Vec<(String, Oid)>> {
     let of = |made: &crate::model::plan::Plan| -> Vec<Vec<(String, Oid)>> {
-        let asked = made.workspaces[0].consulted.iter();
+        let asked = made.workspaces[0].consulted();
         asked
             .filter_map(|question| match question {
                 Question::Candidate(recipe) => Some(

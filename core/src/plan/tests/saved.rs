@@ -32,7 +32,7 @@ pub(super) fn without_names(plan: &Plan) -> Vec<String> {
             workspace.mainline.is_some(),
             workspace.wanted.len()
         ));
-        for subject in &workspace.subjects {
+        for subject in workspace.subjects() {
             let heads: Vec<String> =
                 subject.set.iter().map(|m| format!("#{} {}", m.change.number, m.head)).collect();
             kept.push(format!(

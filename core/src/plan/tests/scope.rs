@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::world::{World, subject};
 use crate::model::build::Verdict;
-use crate::model::plan::SubjectPlan;
+use crate::model::part::Part;
 
 const PATHS: [&str; 8] = ["o/a", "o/b", "o/c", "o/d", "o/e", "o/f", "o/g", "o/h"];
 
-fn kept(world: &mut World, text: &str) -> Arc<SubjectPlan> {
+fn kept(world: &mut World, text: &str) -> Arc<Part> {
     let made = world.plan();
-    let planned = made.workspaces.first().and_then(|plan| plan.subject(&subject(text)));
-    Arc::clone(planned.unwrap_or_else(|| panic!("no plan of {text}")))
+    let subject = subject(text);
+    let part = made.workspaces.first().and_then(|plan| plan.part(subject.repository()?));
+    Arc::clone(part.unwrap_or_else(|| panic!("no plan of {text}")))
 }
 
 /// A chain of three, and others of their own, all of which are built and have their verdicts in mind.

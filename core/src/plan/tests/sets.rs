@@ -67,8 +67,7 @@ fn what_is_not_watched_is_said_in_one_wording() {
     assert_eq!(findings.len(), 3);
     assert!(
         world.plan().workspaces[0]
-            .consulted
-            .iter()
+            .consulted()
             .all(|q| q.repository().is_none_or(|id| &*id.path != "private"))
     );
 }
@@ -114,7 +113,7 @@ fn an_unread_repository_triggers_closes_and_uncovers_nothing() {
         world.reachable(down, false);
         assert_eq!(world.run(3600), [""; 0], "{down} is down");
         let plan = world.plan();
-        assert!(plan.workspaces[0].subjects.iter().all(|s| s.superseded.is_empty()));
+        assert!(plan.workspaces[0].subjects().all(|s| s.superseded.is_empty()));
         assert_eq!(world.decision("a#1"), "unknown", "{down} is down");
         world.reachable(down, true);
     }

@@ -141,7 +141,7 @@ impl World {
             let part = self.unseen.remove(id).expect("a repository");
             Arc::make_mut(&mut self.snapshot.repositories).insert(id.clone(), part);
         }
-        let consulted = &made.workspaces.first().expect("a workspace").consulted;
+        let consulted: BTreeSet<_> = made.workspaces[0].consulted().collect();
         Arc::make_mut(&mut self.snapshot.answers).retain(|question, _| {
             !matches!(question, Question::Candidate(_)) || consulted.contains(question)
         });

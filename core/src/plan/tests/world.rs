@@ -378,7 +378,7 @@ impl World {
             ledger.mainline = Some(facts.clone());
         }
         ledger.said.take_over(&workspace.reports);
-        for planned in &workspace.subjects {
+        for planned in workspace.subjects() {
             for gone in &planned.superseded {
                 for attempt in ledger.attempts.values_mut().flatten() {
                     if attempt.request_id == gone.request_id

@@ -136,12 +136,12 @@ impl Books {
         if plan.next_at.is_some_and(|next| next <= plan.at) {
             return failed(format!("the plan of {} asks for a pass in the past", plan.at));
         }
-        for planned in plan.workspaces.iter().flat_map(|workspace| &workspace.subjects) {
+        for planned in plan.workspaces.iter().flat_map(|workspace| workspace.subjects()) {
             self.seen.insert(word(&planned.decision));
         }
         let oracle = self.settled.then(|| Oracle::new(world, self, view));
         for workspace in &plan.workspaces {
-            for planned in &workspace.subjects {
+            for planned in workspace.subjects() {
                 self.subject(workspace, planned, snapshot, world)?;
                 self.quiet(workspace, planned, view, world)?;
                 let Some(oracle) = &oracle else { continue };
@@ -210,7 +210,7 @@ impl Books {
     /// After a plan was committed.
     pub fn committed(&mut self, plan: &Plan) {
         for workspace in &plan.workspaces {
-            for planned in &workspace.subjects {
+            for planned in workspace.subjects() {
                 for trigger in &planned.triggers {
                     let request = &trigger.request;
                     if request.cause == Cause::Recovery {

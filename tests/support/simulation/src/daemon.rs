@@ -1,6 +1,6 @@
 //! The daemon around the pure parts: what survives a crash, and everything that does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crosswatch_core::control::leap::Leaps;
@@ -9,7 +9,7 @@ use crosswatch_core::model::build::Stage;
 use crosswatch_core::model::identity::Name;
 use crosswatch_core::model::ledger_view::LedgerView;
 use crosswatch_core::model::locator::Locator;
-use crosswatch_core::model::plan::Plan;
+use crosswatch_core::model::plan::{Plan, WorkspacePlan};
 use crosswatch_core::model::settings::Settings;
 use crosswatch_core::model::snapshot::Snapshot;
 use crosswatch_core::model::time::Timestamp;
@@ -207,9 +207,11 @@ impl Daemon {
         if faults && random.once_in(60) {
             return Ok(true);
         }
-        Arc::make_mut(&mut self.snapshot.answers).retain(|question, _| {
-            made.workspaces.iter().any(|workspace| workspace.consulted.contains(question))
-        });
+        let consulted: BTreeSet<_> =
+            made.workspaces.iter().flat_map(|workspace| workspace.consulted()).collect();
+        Arc::make_mut(&mut self.snapshot.answers)
+            .retain(|question, _| consulted.contains(question));
+        drop(consulted);
         self.plan = Some(made);
         Ok(false)
     }
@@ -217,7 +219,8 @@ impl Daemon {
     /// Each decision can be explained.
     fn explain(&self, plan: &Plan, view: &LedgerView, random: &mut Random) -> Result<(), Failure> {
         let Some(workspace) = random.pick(&plan.workspaces) else { return Ok(()) };
-        let Some(subject) = random.pick(&workspace.subjects) else { return Ok(()) };
+        let subjects: Vec<_> = workspace.subjects().collect();
+        let Some(subject) = random.pick(&subjects) else { return Ok(()) };
         let explainer = Explainer::new(&self.snapshot, view, workspace);
         let Some(explainer) = explainer else {
             return Err(Failure(format!("{} cannot be explained", workspace.workspace)));
@@ -233,7 +236,7 @@ impl Daemon {
     pub fn quiet(&self, ledger: &mut dyn Ledger) -> bool {
         let Some(plan) = &self.plan else { return false };
         let pending = self.snapshot.workspaces.values().any(|part| part.pending);
-        let waits = plan.workspaces.iter().flat_map(|one| &one.subjects).any(|planned| {
+        let waits = plan.workspaces.iter().flat_map(|one| one.subjects()).any(|planned| {
             use crosswatch_core::model::plan::{Decision, Held};
             match &*planned.decision {
                 Decision::Unknown { .. } | Decision::Build { .. } | Decision::Superseded { .. } => {
@@ -258,7 +261,7 @@ impl Daemon {
 /// The first subject that two plans decide differently, in words.
 fn difference(one: &Plan, other: &Plan) -> String {
     for (one, other) in one.workspaces.iter().zip(&other.workspaces) {
-        for (a, b) in one.subjects.iter().zip(&other.subjects) {
+        for (a, b) in one.subjects().zip(other.subjects()) {
             if a != b {
                 return format!("{}: {a:?}\n  and {b:?}", one.workspace);
             }
@@ -271,14 +274,16 @@ fn difference(one: &Plan, other: &Plan) -> String {
                 ("facts", one.facts == other.facts),
                 ("mainline", one.mainline == other.mainline),
                 ("wanted", one.wanted == other.wanted),
-                ("consulted", one.consulted == other.consulted),
+                ("parts", one.parts == other.parts),
                 ("next_at", one.next_at == other.next_at),
-                ("subjects", one.subjects.len() == other.subjects.len()),
+                ("subjects", one.subjects().count() == other.subjects().count()),
             ];
             let fields = fields.iter().filter(|(_, same)| !same).map(|(name, _)| *name);
             let fields: Vec<&str> = fields.collect();
             let times = (one.next_at, other.next_at);
-            let consulted: Vec<_> = one.consulted.symmetric_difference(&other.consulted).collect();
+            let read = |plan: &WorkspacePlan| plan.consulted().cloned().collect::<BTreeSet<_>>();
+            let (one_read, other_read) = (read(one), read(other));
+            let consulted: Vec<_> = one_read.symmetric_difference(&other_read).collect();
             let name = &one.workspace;
             return format!("{name}: its {}, {times:?}, {consulted:?}", fields.join(", "));
         }

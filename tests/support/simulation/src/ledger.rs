@@ -106,8 +106,7 @@ impl Ledger for Memory {
     fn commit(&mut self, plan: &Plan, now: Timestamp) {
         for workspace in &plan.workspaces {
             let acts = workspace
-                .subjects
-                .iter()
+                .subjects()
                 .any(|planned| !planned.triggers.is_empty() || !planned.superseded.is_empty());
             let facts = !workspace.looks.is_empty() || !workspace.facts.is_empty();
             if !acts && !facts && workspace.mainline.is_none() {
@@ -120,7 +119,7 @@ impl Ledger for Memory {
             if let Some(facts) = &workspace.mainline {
                 part.mainline = Some(facts.clone());
             }
-            for planned in &workspace.subjects {
+            for planned in workspace.subjects() {
                 for gone in &planned.superseded {
                     let Some((_, (row, _))) = self.rows.get_mut(&gone.request_id) else { continue };
                     if row.stage == Stage::Queued {

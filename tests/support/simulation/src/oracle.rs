@@ -367,7 +367,7 @@ impl<'a> Oracle<'a> {
                     )));
                 }
             }
-            for planned in &workspace.subjects {
+            for planned in workspace.subjects() {
                 let Some(change) = planned.subject.change() else { continue };
                 if all.is_none_or(|all| !all.contains_key(change)) {
                     let decision = &planned.decision;
@@ -408,11 +408,12 @@ impl<'a> Oracle<'a> {
         }
         let recorded = ledger.and_then(|ledger| ledger.mainline.as_ref()).map(|f| f.recorded);
         let attempts = ledger.and_then(|ledger| ledger.attempts.get(&Subject::Mainline));
+        let fingerprint = workspace.fingerprint(planned);
         let verdict = attempts.into_iter().flatten().any(|attempt| {
-            Some(attempt.fingerprint) == planned.fingerprint
+            Some(attempt.fingerprint) == fingerprint
                 && matches!(attempt.stage, Stage::Ended(verdict) if verdict.spends())
         });
-        if verdict || recorded == planned.fingerprint {
+        if verdict || recorded == fingerprint {
             return Ok(());
         }
         Err(Failure(format!("{name} mainline has no verdict")))

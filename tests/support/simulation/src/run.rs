@@ -214,11 +214,10 @@ impl<'l> Simulation<'l> {
         let id: Name = workspace.id.clone();
         match random.below(8) {
             0..4 => {
-                let wait =
-                    |planned: &&std::sync::Arc<crosswatch_core::model::plan::SubjectPlan>| {
-                        matches!(*planned.decision, Decision::Held { why: Held::Approval, .. })
-                    };
-                let waiting: Vec<_> = workspace.subjects.iter().filter(wait).collect();
+                let wait = |planned: &&crosswatch_core::model::plan::SubjectPlan| {
+                    matches!(*planned.decision, Decision::Held { why: Held::Approval, .. })
+                };
+                let waiting: Vec<_> = workspace.subjects().filter(wait).collect();
                 if let Some(planned) = random.pick(&waiting) {
                     let (subject, set) = (planned.subject.clone(), planned.set.clone());
                     self.books.approvals.push((id.clone(), subject.clone(), set.clone()));
@@ -228,7 +227,7 @@ impl<'l> Simulation<'l> {
                 }
             }
             4 => {
-                if let Some(planned) = random.pick(&workspace.subjects) {
+                if let Some(planned) = random.pick(&workspace.subjects().collect::<Vec<_>>()) {
                     let subject: Subject = planned.subject.clone();
                     *self.books.rebuilds.entry((id.clone(), subject.clone())).or_default() += 1;
                     let rebuild = Rebuild { by: "ann".to_owned(), at: now, alone: false };
@@ -369,7 +368,7 @@ impl<'l> Simulation<'l> {
         let mut text = "it never comes to rest".to_owned();
         let daemon = self.daemon.as_ref().expect("a daemon");
         let plan = daemon.plan.as_ref();
-        for planned in plan.iter().flat_map(|plan| &plan.workspaces).flat_map(|w| &w.subjects) {
+        for planned in plan.iter().flat_map(|plan| &plan.workspaces).flat_map(|w| w.subjects()) {
             text += &format!("\n  {}: {:?}", planned.subject, planned.decision);
         }
         for (row, _) in self.ledger.rows() {

@@ -1,0 +1,58 @@
+//! How a fingerprint is hashed: a Merkle hash, of which only the root is a workspace's own.
+
+use std::sync::{Arc, LazyLock};
+
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+
+use super::identity::{Fingerprint, Name};
+
+/// Version of the encoding; a new one must read what older ones recorded.
+const ENCODING: &str = "crosswatch fingerprint 1";
+
+/// One thing that a fingerprint is made of, hashed: the same in every workspace.
+pub type Leaf = [u8; 32];
+
+/// Hashes the fields of a leaf.
+pub fn leaf(fields: &[&[u8]]) -> Leaf {
+    /// The same for all, and as much work as a leaf itself.
+    static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(ENCODING));
+    let mut hasher = blake3::Hasher::new_from_context_key(&KEY);
+    for field in fields {
+        hasher.update(&(field.len() as u64).to_le_bytes());
+        hasher.update(field);
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// The fingerprint of a workspace's leaves in an epoch; `kind` keeps apart what has the same leaves.
+pub fn root(workspace: &Name, kind: &[u8], epoch: u64, leaves: &[Leaf]) -> Fingerprint {
+    let epoch = epoch.to_le_bytes();
+    let mut fields: Vec<&[u8]> = Vec::with_capacity(leaves.len() + 3);
+    fields.extend([kind, workspace.as_bytes(), &epoch]);
+    fields.extend(leaves.iter().map(Leaf::as_slice));
+    Fingerprint(leaf(&fields))
+}
+
+/// The fingerprint of a set with these leaves.
+pub fn of_set(workspace: &Name, epoch: u64, leaves: &[Leaf]) -> Fingerprint {
+    root(workspace, b"set", epoch, leaves)
+}
+
+/// A fingerprint, or what it is made of where that is all that workspaces have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Print {
+    /// The fingerprint itself.
+    Own(Fingerprint),
+    /// The leaves of a set.
+    Set(Arc<[Leaf]>),
+}
+
+impl Print {
+    /// The fingerprint in a workspace, by its id and its epoch.
+    pub fn of(&self, workspace: &Name, epoch: u64) -> Fingerprint {
+        match self {
+            Self::Own(fingerprint) => *fingerprint,
+            Self::Set(leaves) => of_set(workspace, epoch, leaves),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Parts of a workspace's plan: what is decided of one repository, which workspaces that decide it alike share.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::identity::RepositoryId;
+use super::plan::SubjectPlan;
+use super::question::Question;
+use super::time::Timestamp;
+
+/// What is decided of the changes of one repository and of what is queued there, or of the mainline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The repository; nothing for the mainline.
+    pub repository: Option<RepositoryId>,
+    /// Its subjects, in their order.
+    pub subjects: Vec<SubjectPlan>,
+    /// What was asked for it; with the mainline what was asked for all changes together.
+    pub asked: Asked,
+    acts: bool,
+}
+
+/// What the rules asked, and how long what they say holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Questions whose answers were used or missed.
+    pub consulted: BTreeSet<Question>,
+    /// Those that somebody should answer.
+    pub wanted: BTreeSet<Question>,
+    /// When it stops to hold.
+    pub next_at: Option<Timestamp>,
+    /// Whether something was read that is the workspace's own, beside what is recorded of the changes.
+    pub own: bool,
+}
+
+impl Part {
+    /// Joins subjects with what was asked for them, by repository.
+    pub fn all(
+        subjects: impl IntoIterator<Item = SubjectPlan>,
+        mut asked: BTreeMap<Option<RepositoryId>, Asked>,
+    ) -> Vec<Arc<Self>> {
+        let mut by: BTreeMap<Option<RepositoryId>, Vec<SubjectPlan>> = BTreeMap::new();
+        for subject in subjects {
+            by.entry(subject.subject.repository().cloned()).or_default().push(subject);
+        }
+        for repository in asked
+            .keys()
+            .filter(|repository| !by.contains_key(*repository))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
+            by.insert(repository, Vec::new());
+        }
+        let parts = by.into_iter().map(|(repository, mut subjects)| {
+            subjects.sort_by(|one, other| one.subject.cmp(&other.subject));
+            subjects.shrink_to_fit();
+            let acts = subjects.iter().any(SubjectPlan::acts);
+            let asked = asked.remove(&repository).unwrap_or_default();
+            Arc::new(Self { repository, subjects, asked, acts })
+        });
+        parts.collect()
+    }
+
+    /// Whether something is to be triggered or ended.
+    pub fn acts(&self) -> bool {
+        self.acts
+    }
+}
+
+/// Puts parts in the place of those of the same repositories and of `gone` ones; both are in their order.
+pub fn replaced(
+    parts: &[Arc<Part>],
+    gone: &BTreeSet<RepositoryId>,
+    new: Vec<Arc<Part>>,
+) -> Vec<Arc<Part>> {
+    let mut replaced = Vec::with_capacity(parts.len() + new.len());
+    let mut new = new.into_iter().peekable();
+    for part in parts {
+        while let Some(next) = new.next_if(|next| next.repository < part.repository) {
+            replaced.push(next);
+        }
+        match new.next_if(|next| next.repository == part.repository) {
+            Some(next) => replaced.push(next),
+            None if part.repository.as_ref().is_some_and(|id| gone.contains(id)) => {}
+            None => replaced.push(Arc::clone(part)),
+        }
+    }
+    replaced.extend(new);
+    replaced
+}
+
+/// The part of a repository, or of the mainline.
+pub fn find<'p>(
+    parts: &'p [Arc<Part>],
+    repository: Option<&RepositoryId>,
+) -> Option<&'p Arc<Part>> {
+    let at = parts.binary_search_by(|part| match (&part.repository, repository) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => Ordering::Less,
+        (Some(_), None) => Ordering::Greater,
+        (Some(one), Some(other)) => one.cmp(other),
+    });
+    parts.get(at.ok()?)
+}
