@@ -177,12 +177,12 @@ async fn start(pairs: usize, place: &Path) -> bool {
 async fn prune(place: &Path) -> bool {
     let pool = connect(place).await;
     let again = sqlx::query(
-        "WITH RECURSIVE again (number) AS (SELECT 2 UNION ALL SELECT number + 1 FROM again \
-         WHERE number < 80) INSERT INTO attempts (request_id, workspace, subject, ci, fingerprint, \
+        "WITH RECURSIVE again (number) AS (SELECT 10 UNION ALL SELECT number + 1 FROM again \
+         WHERE number < 89) INSERT INTO attempts (request_id, workspace, subject, ci, fingerprint, \
          attempt, stage, is_open, priority, decided_at, ended_at, heads, members, seen, parts) \
-         SELECT request_id || number, workspace, subject, ci, fingerprint, number, stage, is_open, \
+         SELECT substr(request_id, 1, 30) || number, workspace, subject, ci, fingerprint, number, stage, is_open, \
          priority, decided_at, ended_at, heads, members, seen, parts FROM attempts, again \
-         WHERE workspace IN ('w0000', 'w0001')",
+         WHERE workspace IN ('w0000', 'w0001') ON CONFLICT DO NOTHING",
     );
     let again = again.execute(&pool).await.expect("more attempts").rows_affected();
     pool.close().await;

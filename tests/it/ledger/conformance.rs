@@ -258,6 +258,14 @@ async fn what_is_remembered_survives(ledger: Ledger, store: Store, clock: Clock)
     assert_eq!(same.view().workspaces["w"].paused_by.as_deref(), Some("p"));
     ledger.forget(&term, "answer", Timestamp(3)).await.expect("forgotten");
     assert!(ledger.recall("answer").await.expect("recalled").is_empty());
+    let listing = |name: &str, at| (name.to_owned(), "{}".to_owned(), Timestamp(at));
+    let listings = [listing("new", 3), listing("old", 2), listing("watched", 2)];
+    ledger.remember(&term, "listing", &listings).await.expect("remembered");
+    let watched = |name: &str| name == "watched";
+    ledger.forget_unless(&term, "listing", Timestamp(3), watched).await.expect("forgotten");
+    let mut left = ledger.recall("listing").await.expect("recalled");
+    left.sort();
+    assert_eq!(left, [listing("new", 3), listing("watched", 2)]);
     let before = ledger.view();
     ledger.renew(&term).await.expect("renewed");
     assert!(Arc::ptr_eq(&before.workspaces["w"], &ledger.view().workspaces["w"]));
