@@ -66,6 +66,21 @@ impl Part {
     pub fn acts(&self) -> bool {
         self.acts
     }
+
+    /// Whether something is to be triggered.
+    pub fn triggers(&self) -> bool {
+        self.acts && self.subjects.iter().any(|subject| !subject.triggers.is_empty())
+    }
+}
+
+/// What parts ask of the world.
+pub fn wanted(parts: &[Arc<Part>]) -> BTreeSet<Question> {
+    parts.iter().flat_map(|part| &part.asked.wanted).cloned().collect()
+}
+
+/// When one of them stops to hold.
+pub fn next_at(parts: &[Arc<Part>]) -> Option<Timestamp> {
+    parts.iter().filter_map(|part| part.asked.next_at).min()
 }
 
 /// Puts parts in the place of those of the same repositories and of `gone` ones; both are in their order.

@@ -13,15 +13,44 @@ use crate::references::{Finding, References, Written};
 
 use super::look::View;
 
+/// A snapshot by first names, of which it is known whether anything has others at all.
+#[derive(Clone)]
+pub(crate) struct Named {
+    pub(crate) snapshot: Snapshot,
+    renamed: bool,
+}
+
+impl Named {
+    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+        let renamed = snapshot.repositories.values().any(|part| otherwise(part));
+        Self { snapshot: by_first_names(snapshot).into_owned(), renamed }
+    }
+
+    /// Of a snapshot in which these repositories are others than in this one.
+    pub(crate) fn after(&self, snapshot: &Snapshot, moved: &[&RepositoryId]) -> Self {
+        let mut parts = moved.iter().filter_map(|id| snapshot.repositories.get(*id));
+        if self.renamed || parts.any(|part| otherwise(part)) {
+            return Self::of(snapshot);
+        }
+        Self { snapshot: snapshot.clone(), renamed: false }
+    }
+}
+
+/// Whether the repository or one of its branches may be called otherwise than at first.
+fn otherwise(part: &RepositoryPart) -> bool {
+    !part.spelling.eq_ignore_ascii_case(&part.id.path) || renamed(part)
+}
+
+fn renamed(part: &RepositoryPart) -> bool {
+    let last = part.listing.last_known(Purpose::Display);
+    last.is_some_and(|listing| !listing.former.is_empty())
+}
+
 /// The snapshot with such branches by their first names, and with the aliases of repositories.
 pub fn by_first_names(snapshot: &Snapshot) -> Cow<'_, Snapshot> {
     if snapshot.by_first_names {
         return Cow::Borrowed(snapshot);
     }
-    let renamed = |part: &RepositoryPart| {
-        let last = part.listing.last_known(Purpose::Display);
-        last.is_some_and(|listing| !listing.former.is_empty())
-    };
     let aliases = snapshot.renamed();
     if aliases.is_empty() && !snapshot.repositories.values().any(|part| renamed(part)) {
         return Cow::Borrowed(snapshot);

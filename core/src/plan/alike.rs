@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::fingerprint::{Leaf, Print};
 use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
-use crate::model::ledger_view::{Adopted, ChangeFacts, Look, Seen};
+use crate::model::ledger_view::{self, Adopted, ChangeFacts, Look};
 use crate::model::part::Part;
 use crate::model::plan::{Decision, Held, SubjectPlan, WorkspacePlan};
 use crate::model::question::Question;
-use crate::model::settings::{RebuildOnBase, WorkspaceSettings};
-use crate::model::snapshot::Snapshot;
+use crate::model::settings::{RebuildOnBase, Settings, WorkspaceSettings};
 
 use super::decide::Plain;
 use super::look::View;
@@ -24,19 +23,25 @@ use super::tracked::{Tracked, TrackedRepository};
 /// What was decided in a pass, of one snapshot and one view of the ledger.
 pub(crate) struct Pass<'p> {
     ties: &'p Ties,
-    /// Workspaces with the same number have the same rules.
-    rules: BTreeMap<&'p Name, usize>,
+    rules: &'p Rules,
     decided: Mutex<BTreeMap<Key, Vec<Arc<DecidedCluster>>>>,
 }
 
 /// The number of the rules, and the address of the first repository as it is tracked.
 type Key = (usize, usize);
 
+/// Which workspaces have the same rules.
+pub(crate) struct Rules(BTreeMap<Name, usize>);
+
 /// Repositories that nothing ties to others, as one workspace sees them.
-pub(crate) struct Cluster<'a> {
-    repositories: Vec<(RepositoryId, Arc<TrackedRepository>)>,
-    /// What the ledger knows of the open changes of each, in their order.
-    known: Vec<(ChangeId, Option<&'a ChangeFacts>)>,
+pub(crate) struct Cluster<'a>(Vec<Seen<'a>>);
+
+/// A repository of it.
+struct Seen<'a> {
+    id: &'a RepositoryId,
+    tracked: &'a Arc<TrackedRepository>,
+    /// The numbers of its open changes, each with what the ledger knows of it.
+    known: Vec<(u64, Option<&'a ChangeFacts>)>,
 }
 
 /// What a cluster was decided from beside the snapshot, and what was decided.
@@ -47,7 +52,7 @@ struct DecidedCluster {
     /// Of changes that came in to be held: whether they still are the set as which they came in.
     held: Vec<(ChangeId, Arc<[Leaf]>, bool)>,
     /// Facts that moved; how a change came in where that was not known.
-    facts: Vec<(ChangeId, Option<Adopted>, Arc<Seen>)>,
+    facts: Vec<(ChangeId, Option<Adopted>, Arc<ledger_view::Seen>)>,
 }
 
 /// What is taken over.
@@ -57,17 +62,24 @@ pub(crate) struct Taken {
     pub(crate) facts: Vec<(ChangeId, ChangeFacts)>,
 }
 
-impl<'p> Pass<'p> {
-    pub(crate) fn new(snapshot: &'p Snapshot, ties: &'p Ties) -> Self {
+impl Rules {
+    /// Of all workspaces.
+    pub(crate) fn of(settings: &Settings) -> Self {
         let mut kinds: Vec<&WorkspaceSettings> = Vec::new();
         let mut rules = BTreeMap::new();
-        for settings in &snapshot.settings.workspaces {
+        for settings in &settings.workspaces {
             let known = kinds.iter().position(|kind| same_rules(kind, settings));
             if known.is_none() {
                 kinds.push(settings);
             }
-            rules.insert(&settings.name, known.unwrap_or(kinds.len() - 1));
+            rules.insert(settings.name.clone(), known.unwrap_or(kinds.len() - 1));
         }
+        Self(rules)
+    }
+}
+
+impl<'p> Pass<'p> {
+    pub(crate) fn new(ties: &'p Ties, rules: &'p Rules) -> Self {
         Self { ties, rules, decided: Mutex::default() }
     }
 
@@ -76,23 +88,28 @@ impl<'p> Pass<'p> {
     pub(crate) fn take<'a>(
         &self,
         view: &mut View<'a>,
-        tracked: &Tracked,
+        tracked: &'a Tracked,
     ) -> (Taken, Vec<Cluster<'a>>) {
         let mut taken = Taken::default();
         let mut missed = Vec::new();
-        let mut done: BTreeSet<RepositoryId> = BTreeSet::new();
+        let mut done: BTreeSet<&RepositoryId> = BTreeSet::new();
         for cluster in self.clusters(view, tracked) {
             match self.find(view, &cluster, &mut taken) {
-                true => done.extend(cluster.repositories.into_iter().map(|(id, _)| id)),
+                true => done.extend(cluster.0.iter().map(|seen| seen.id)),
                 false => missed.push(cluster),
             }
         }
         if !done.is_empty() {
             // What was built of repositories that are tracked no more is decided on as well.
             let built = || view.ledger.attempts.keys().filter_map(Subject::repository);
-            let all = || tracked.repositories.keys().chain(built()).cloned();
-            let mut rest = view.scope().cloned().unwrap_or_else(|| all().collect());
-            rest.retain(|id| !done.contains(id));
+            let all = || tracked.repositories.keys().chain(built());
+            let rest = |all: &mut dyn Iterator<Item = &RepositoryId>| {
+                all.filter(|id| !done.contains(id)).cloned().collect()
+            };
+            let rest = match view.scope() {
+                Some(scope) => rest(&mut scope.iter()),
+                None => rest(&mut all()),
+            };
             view.limit(rest);
         }
         (taken, missed)
@@ -115,8 +132,8 @@ impl<'p> Pass<'p> {
     }
 
     fn key(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> Option<Key> {
-        let (_, first) = cluster.repositories.first()?;
-        Some((*self.rules.get(&settings.name)?, Arc::as_ptr(first).addr()))
+        let first = cluster.0.first()?;
+        Some((*self.rules.0.get(&settings.name)?, Arc::as_ptr(first.tracked).addr()))
     }
 
     /// Whether a cluster was decided before as this workspace sees it; that is taken over then.
@@ -144,7 +161,7 @@ impl<'p> Pass<'p> {
     }
 
     /// The clusters of a workspace that may be decided as in another one.
-    fn clusters<'a>(&self, view: &View<'a>, tracked: &Tracked) -> Vec<Cluster<'a>> {
+    fn clusters<'a>(&self, view: &View<'a>, tracked: &'a Tracked) -> Vec<Cluster<'a>> {
         let ledger = view.ledger;
         let rules = &view.settings.changes;
         let together = rules.branch_matching || rules.rebuild_on_base != RebuildOnBase::None;
@@ -159,69 +176,76 @@ impl<'p> Pass<'p> {
             .map(|member| &member.change.repository)
             .chain(subjects.filter_map(Subject::repository))
             .chain(&view.settings.report_to)
+            .filter(|id| view.in_scope(id))
             .collect();
-        let mut clusters = Vec::new();
-        let mut seen: BTreeSet<&RepositoryId> = BTreeSet::new();
-        for id in tracked.repositories.keys().filter(|id| view.in_scope(id)) {
-            if !seen.insert(id) {
+        let all = &tracked.repositories;
+        let scope: Vec<_> = match view.scope() {
+            Some(scope) => scope.iter().filter_map(|id| all.get_key_value(id)).collect(),
+            None => all.iter().collect(),
+        };
+        let mut clusters = Vec::with_capacity(scope.len());
+        let mut joined: BTreeSet<&RepositoryId> = BTreeSet::new();
+        for (id, repository) in scope {
+            if !self.ties.any(id) {
+                let seen = seen(view, &own, (id, repository));
+                clusters.extend(seen.map(|seen| Cluster(vec![seen])));
                 continue;
             }
-            let mut all = vec![id];
-            let mut fresh = vec![id];
+            if !joined.insert(id) {
+                continue;
+            }
+            let (mut cluster, mut fresh) = (vec![(id, repository)], vec![id]);
             while let Some(one) = fresh.pop() {
-                for other in self.ties.around(one, &tracked.repositories) {
-                    if let Some((other, _)) = tracked.repositories.get_key_value(other)
-                        && seen.insert(other)
+                for other in self.ties.around(one, all) {
+                    if let Some((other, repository)) = all.get_key_value(other)
+                        && joined.insert(other)
                     {
-                        all.push(other);
+                        cluster.push((other, repository));
                         fresh.push(other);
                     }
                 }
             }
-            all.sort();
-            clusters.extend(cluster(view, tracked, &own, &all));
+            cluster.sort_by(|(one, _), (other, _)| one.cmp(other));
+            let seen: Option<Vec<_>> =
+                cluster.into_iter().map(|one| seen(view, &own, one)).collect();
+            clusters.extend(seen.map(Cluster));
         }
         clusters
     }
 }
 
 /// Nothing where something of it is the workspace's own.
-fn cluster<'a>(
+fn seen<'a>(
     view: &View<'a>,
-    tracked: &Tracked,
     own: &BTreeSet<&RepositoryId>,
-    all: &[&RepositoryId],
-) -> Option<Cluster<'a>> {
-    let mut cluster = Cluster { repositories: Vec::with_capacity(all.len()), known: Vec::new() };
-    for &id in all {
-        let repository = tracked.repositories.get(id)?;
-        if own.contains(id) || repository.open || !view.in_scope(id) {
-            return None;
-        }
-        let listing = view.repository(id)?.listing.value()?;
-        if listing.queued().next().is_some() {
-            return None;
-        }
-        for used in &repository.uses {
-            let look = |branch: &Name| Look { repository: id.clone(), branch: branch.clone() };
-            let first = used.branch.as_ref().map(look);
-            let first = first.is_some_and(|look| !view.ledger.looks.contains(&look));
-            if used.definition || first {
-                return None;
-            }
-        }
-        for listed in &listing.changes {
-            let change = id.change(listed.number);
-            let known = view.ledger.changes.get(&change);
-            // Which of these are recent is decided among all of them.
-            if known.is_some_and(|known| known.adopted == Adopted::Undecided) {
-                return None;
-            }
-            cluster.known.push((change, known));
-        }
-        cluster.repositories.push((id.clone(), Arc::clone(repository)));
+    (id, tracked): (&'a RepositoryId, &'a Arc<TrackedRepository>),
+) -> Option<Seen<'a>> {
+    if own.contains(id) || tracked.open || !view.in_scope(id) {
+        return None;
     }
-    Some(cluster)
+    let listing = view.repository(id)?.listing.value()?;
+    if listing.queued().next().is_some() {
+        return None;
+    }
+    for used in &tracked.uses {
+        let look = |branch: &Name| Look { repository: id.clone(), branch: branch.clone() };
+        let first = used.branch.as_ref().map(look);
+        let first = first.is_some_and(|look| !view.ledger.looks.contains(&look));
+        if used.definition || first {
+            return None;
+        }
+    }
+    let mut known = Vec::with_capacity(listing.changes.len());
+    for listed in &listing.changes {
+        let facts = view.ledger.changes.get(&id.change(listed.number));
+        // Which of these are recent is decided among all of them.
+        if facts.is_some_and(|facts| facts.adopted == Adopted::Undecided) {
+            return None;
+        }
+        known.push((listed.number, facts));
+    }
+    known.sort_by_key(|(number, _)| *number);
+    Some(Seen { id, tracked, known })
 }
 
 /// Nothing where something was decided from what is the workspace's own.
@@ -230,15 +254,15 @@ fn decided(
     cluster: &Cluster<'_>,
     plan: &WorkspacePlan,
 ) -> Option<DecidedCluster> {
-    let known = |(_, facts): &(ChangeId, Option<&ChangeFacts>)| facts.cloned();
+    let known = cluster.0.iter().flat_map(|seen| &seen.known);
     let mut decided = DecidedCluster {
-        tracked: cluster.repositories.iter().map(|(_, tracked)| Arc::clone(tracked)).collect(),
-        known: cluster.known.iter().map(known).collect(),
+        tracked: cluster.0.iter().map(|seen| Arc::clone(seen.tracked)).collect(),
+        known: known.map(|(_, facts)| facts.cloned()).collect(),
         parts: Vec::new(),
         held: Vec::new(),
         facts: Vec::new(),
     };
-    for (id, _) in &cluster.repositories {
+    for Seen { id, .. } in &cluster.0 {
         if let Some(part) = plan.part(id) {
             let own = |question: &Question| {
                 matches!(question, Question::Fate { .. } | Question::Candidate(_))
@@ -255,9 +279,9 @@ fn decided(
             }
             decided.parts.push(Arc::clone(part));
         }
-        let begin = plan.facts.partition_point(|(change, _)| change.repository < *id);
+        let begin = plan.facts.partition_point(|(change, _)| change.repository < **id);
         let facts = plan.facts.iter().skip(begin);
-        for (change, facts) in facts.take_while(|(change, _)| change.repository == *id) {
+        for (change, facts) in facts.take_while(|(change, _)| change.repository == **id) {
             let before = cluster.adopted(change);
             let same = before.is_none_or(|before| before == facts.adopted);
             if !same || facts.adopted == Adopted::Undecided {
@@ -273,31 +297,32 @@ fn decided(
 impl Cluster<'_> {
     /// How a change came in, where the ledger knows it.
     fn adopted(&self, id: &ChangeId) -> Option<Adopted> {
-        let at = self.known.binary_search_by(|(known, _)| known.cmp(id)).ok()?;
-        self.known.get(at)?.1.map(|facts| facts.adopted)
+        let seen = self.0.iter().find(|seen| *seen.id == id.repository)?;
+        let at = seen.known.binary_search_by_key(&id.number, |(number, _)| *number).ok()?;
+        seen.known.get(at)?.1.map(|facts| facts.adopted)
     }
 }
 
 impl DecidedCluster {
     /// Whether it is of this cluster, and of the same facts.
     fn fits(&self, cluster: &Cluster<'_>) -> bool {
-        let tracked = self.tracked.iter().zip(&cluster.repositories);
-        let known = self.known.iter().zip(&cluster.known);
-        self.tracked.len() == cluster.repositories.len()
-            && self.known.len() == cluster.known.len()
-            && tracked.into_iter().all(|(one, (_, other))| Arc::ptr_eq(one, other))
-            && known.into_iter().all(|(one, (_, other))| match (one, other) {
-                (None, None) => true,
-                (Some(one), Some(other)) => {
-                    let seen = Arc::ptr_eq(&one.seen, &other.seen) || one.seen == other.seen;
-                    // As what it is held is the workspace's own.
-                    let held = |adopted| matches!(adopted, Adopted::Held(_));
-                    let adopted =
-                        one.adopted == other.adopted || (held(one.adopted) && held(other.adopted));
-                    seen && adopted
-                }
-                _ => false,
-            })
+        let alike = |one: &Option<ChangeFacts>, other: &Option<&ChangeFacts>| match (one, other) {
+            (None, None) => true,
+            (Some(one), Some(other)) => {
+                let seen = Arc::ptr_eq(&one.seen, &other.seen) || one.seen == other.seen;
+                // As what it is held is the workspace's own.
+                let held = |adopted| matches!(adopted, Adopted::Held(_));
+                let adopted =
+                    one.adopted == other.adopted || (held(one.adopted) && held(other.adopted));
+                seen && adopted
+            }
+            _ => false,
+        };
+        let mut known = cluster.0.iter().flat_map(|seen| &seen.known);
+        self.tracked.len() == cluster.0.len()
+            && self.tracked.iter().zip(&cluster.0).all(|(one, seen)| Arc::ptr_eq(one, seen.tracked))
+            && self.known.iter().all(|one| known.next().is_some_and(|(_, other)| alike(one, other)))
+            && known.next().is_none()
     }
 }
 

@@ -13,7 +13,8 @@ use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Timestamp;
 
-use super::alike::Pass;
+use super::alias::Named;
+use super::alike::{Pass, Rules};
 use super::scope::{self, Earlier};
 use super::shared::Shared;
 use super::ties::Ties;
@@ -30,9 +31,17 @@ pub struct Planner {
 /// A plan and what it was made from; `planned` are those of the workspaces, in their order.
 struct Last {
     snapshot: Snapshot,
+    named: Named,
     ledger: LedgerView,
     planned: Vec<Planned>,
+    known: Known,
+}
+
+/// What follows from all workspaces and repositories together.
+struct Known {
     ties: Ties,
+    rules: Rules,
+    watching: Watching,
 }
 
 impl Planner {
@@ -43,50 +52,77 @@ impl Planner {
 
     /// The plan, equal to [`super::plan`] of the same arguments.
     pub fn plan(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
-        let workspaces = &snapshot.settings.workspaces;
-        let named = by_first_names(snapshot);
-        let last = self.last.take().filter(|last| {
+        let same = |last: &Last| {
             Arc::ptr_eq(&last.snapshot.settings, &snapshot.settings)
                 && last.ledger.ledger_id == ledger.ledger_id
-                && last.snapshot.renamed() == *named.aliases
+        };
+        let again = self.last.take().filter(same);
+        let again = again.and_then(|last| self.again(last, snapshot, ledger));
+        let last = again.unwrap_or_else(|| self.scratch(snapshot, ledger));
+        let plan = assemble(snapshot, &last.planned);
+        self.last = Some(last);
+        plan
+    }
+
+    fn scratch(&self, snapshot: &Snapshot, ledger: &LedgerView) -> Last {
+        let named = Named::of(snapshot);
+        let ties = Ties::of(&named.snapshot);
+        let rules = Rules::of(&snapshot.settings);
+        let pass = Pass::new(&ties, &rules);
+        let planned = each(&snapshot.settings.workspaces, |settings| {
+            workspace::planned(&named.snapshot, settings, ledger, &self.shared, Some(&pass))
         });
-        let whole = |settings: &WorkspaceSettings, pass: &Pass<'_>| {
-            workspace::planned(&named, settings, ledger, &self.shared, Some(pass))
-        };
-        let (planned, ties) = match last {
-            None => {
-                let ties = Ties::of(&named);
-                let pass = Pass::new(&named, &ties);
-                let planned = each(workspaces, |settings| whole(settings, &pass));
-                drop(pass);
-                (planned, ties)
+        drop(pass);
+        let watching = Watching::of(&planned);
+        let (snapshot, ledger) = (snapshot.clone(), ledger.clone());
+        Last { snapshot, named, ledger, planned, known: Known { ties, rules, watching } }
+    }
+
+    /// From the last plan; nothing where repositories have other names than then.
+    fn again(&self, last: Last, snapshot: &Snapshot, ledger: &LedgerView) -> Option<Last> {
+        let Last { snapshot: before, named: was, ledger: view, mut planned, mut known } = last;
+        let moved = Moved::between((&before, &view), (snapshot, ledger));
+        let named = was.after(snapshot, &moved.repositories);
+        if was.snapshot.aliases != named.snapshot.aliases {
+            return None;
+        }
+        known.ties.revise(&named.snapshot, &moved);
+        let pass = Pass::new(&known.ties, &known.rules);
+        let mut watching = Vec::new();
+        let settings = &snapshot.settings.workspaces;
+        for at in known.watching.touched(&moved, &planned, settings, (before.at, snapshot.at)) {
+            let (Some(settings), Some(planned)) = (settings.get(at), planned.get_mut(at)) else {
+                continue;
+            };
+            let earlier = Earlier {
+                planned,
+                snapshot: &was.snapshot,
+                ledger: &view,
+                moved: &moved,
+                ties: &known.ties,
+            };
+            if holds(&earlier, settings, snapshot.at) {
+                continue;
             }
-            Some(Last { snapshot: before, ledger: view, planned, mut ties }) => {
-                let moved = Moved::between((&before, &view), (snapshot, ledger));
-                ties.revise(&named, &moved);
-                let was = by_first_names(&before);
-                let pass = Pass::new(&named, &ties);
-                let again = |(settings, planned): (&Arc<WorkspaceSettings>, Planned)| {
-                    let earlier = Earlier {
-                        planned: &planned,
-                        snapshot: &was,
-                        ledger: &view,
-                        moved: &moved,
-                        ties: &ties,
-                    };
-                    if holds(&earlier, settings, snapshot.at) {
-                        return planned;
-                    }
-                    let revised =
-                        workspace::revised(&earlier, &named, settings, ledger, &self.shared, &pass);
-                    revised.unwrap_or_else(|| whole(settings, &pass))
-                };
-                let planned = workspaces.iter().zip(planned).map(again).collect();
-                drop(pass);
-                (planned, ties)
+            let (named, shared) = (&named.snapshot, &self.shared);
+            let revised = workspace::revised(&earlier, named, settings, ledger, shared, &pass);
+            let now = revised.unwrap_or_else(|| {
+                workspace::planned(named, settings, ledger, shared, Some(&pass))
+            });
+            let before = std::mem::replace(planned, now);
+            if !Arc::ptr_eq(&before.plan.watched, &planned.plan.watched) {
+                watching.push((at, before));
             }
-        };
-        self.keep(snapshot, ledger, planned, ties)
+        }
+        drop(pass);
+        for (at, before) in watching {
+            known.watching.forget(at, &before);
+            if let Some(now) = planned.get(at) {
+                known.watching.learn(at, now);
+            }
+        }
+        let (snapshot, ledger) = (snapshot.clone(), ledger.clone());
+        Some(Last { snapshot, named, ledger, planned, known })
     }
 
     /// Makes the plan from scratch, each workspace for itself, and compares it with the incremental one; whether they were equal.
@@ -96,36 +132,20 @@ impl Planner {
         self.shared.tidy();
         let first = self.last.is_none();
         let made = self.plan(snapshot, ledger);
-        if first {
-            return (made, true);
-        }
-        let Some(last) = self.last.take() else { return (made, true) };
+        let Some(last) = self.last.as_mut().filter(|_| !first) else { return (made, true) };
         let mut equal = true;
         let named = by_first_names(snapshot);
-        let settings = snapshot.settings.workspaces.iter();
-        let compared = settings.zip(last.planned).map(|(settings, planned)| {
+        for (settings, planned) in snapshot.settings.workspaces.iter().zip(&mut last.planned) {
             let scratch = workspace::planned(&named, settings, ledger, &self.shared, None);
-            if planned.plan == scratch.plan {
-                return planned;
+            if planned.plan != scratch.plan {
+                equal = false;
+                *planned = scratch;
             }
-            equal = false;
-            scratch
-        });
-        let compared = compared.collect();
-        (self.keep(snapshot, ledger, compared, last.ties), equal)
-    }
-
-    fn keep(
-        &mut self,
-        snapshot: &Snapshot,
-        ledger: &LedgerView,
-        planned: Vec<Planned>,
-        ties: Ties,
-    ) -> Plan {
-        let plans = planned.iter().map(|planned| Arc::clone(&planned.plan)).collect();
-        let (frozen, view) = (snapshot.clone(), ledger.clone());
-        self.last = Some(Last { snapshot: frozen, ledger: view, planned, ties });
-        assemble(snapshot, plans)
+        }
+        if !equal {
+            last.known.watching = Watching::of(&last.planned);
+        }
+        (assemble(snapshot, &last.planned), equal)
     }
 }
 
@@ -140,6 +160,68 @@ fn holds(earlier: &Earlier<'_>, settings: &WorkspaceSettings, now: Timestamp) ->
         && !moved.parts.contains(&settings.name)
         && !moved.repositories.iter().any(|id| plan.watched.contains_key(id))
         && scope::asking(planned, &moved.answers).next().is_none()
+}
+
+/// Which workspaces watch a repository, by their place.
+#[derive(Default)]
+struct Watching(BTreeMap<RepositoryId, Vec<usize>>);
+
+impl Watching {
+    fn of(planned: &[Planned]) -> Self {
+        let mut watching = Self::default();
+        for (at, planned) in planned.iter().enumerate() {
+            watching.learn(at, planned);
+        }
+        watching
+    }
+
+    fn learn(&mut self, at: usize, planned: &Planned) {
+        for id in planned.plan.watched.keys() {
+            match self.0.get_mut(id) {
+                Some(workspaces) => {
+                    let place = workspaces.partition_point(|known| *known < at);
+                    workspaces.insert(place, at);
+                }
+                None => drop(self.0.insert(id.clone(), vec![at])),
+            }
+        }
+    }
+
+    fn forget(&mut self, at: usize, planned: &Planned) {
+        for id in planned.plan.watched.keys() {
+            if let Some(workspaces) = self.0.get_mut(id) {
+                workspaces.retain(|known| *known != at);
+            }
+        }
+    }
+
+    /// The places of workspaces whose plans may not hold any more.
+    fn touched(
+        &self,
+        moved: &Moved<'_>,
+        planned: &[Planned],
+        settings: &[Arc<WorkspaceSettings>],
+        (before, now): (Timestamp, Timestamp),
+    ) -> BTreeSet<usize> {
+        // An answer may concern whoever asked, whatever that one watches.
+        if before > now || !moved.answers.is_empty() {
+            return (0..planned.len()).collect();
+        }
+        let due =
+            |planned: &Planned| !planned.settled || planned.next_at.is_some_and(|next| next <= now);
+        let mut touched: BTreeSet<usize> =
+            planned.iter().enumerate().filter(|(_, one)| due(one)).map(|(at, _)| at).collect();
+        let watchers = moved.repositories.iter().filter_map(|id| self.0.get(*id));
+        touched.extend(watchers.flatten());
+        if !moved.ledgers.is_empty() || !moved.parts.is_empty() {
+            let own = |settings: &WorkspaceSettings| {
+                moved.ledgers.contains(&settings.id) || moved.parts.contains(&settings.name)
+            };
+            let own = settings.iter().enumerate().filter(|(_, settings)| own(settings));
+            touched.extend(own.map(|(at, _)| at));
+        }
+        touched
+    }
 }
 
 /// What differs between two snapshots, whoever uses it, and two views of the ledger: few things, while there

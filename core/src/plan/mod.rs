@@ -49,20 +49,19 @@ mod workspace;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::ledger_view::LedgerView;
-use crate::model::plan::{Plan, WorkspacePlan};
-use crate::model::question::Question;
+use crate::model::plan::Plan;
 use crate::model::snapshot::Snapshot;
 
 pub use alias::by_first_names;
 pub use tracked::{update_inputs, watched};
 
-use alike::Pass;
+use alike::{Pass, Rules};
 use shared::Shared;
 use ties::Ties;
+use workspace::Planned;
 
 /// Questions that one plan may ask; the others are asked by the next.
 pub const MAX_WANTED: usize = 2_000;
@@ -76,11 +75,12 @@ pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
     let shared = Shared::default();
     let named = by_first_names(snapshot);
     let ties = Ties::of(&named);
-    let pass = Pass::new(&named, &ties);
+    let rules = Rules::of(&snapshot.settings);
+    let pass = Pass::new(&ties, &rules);
     let workspaces = each(&snapshot.settings.workspaces, |settings| {
-        workspace::planned(&named, settings, ledger, &shared, Some(&pass)).plan
+        workspace::planned(&named, settings, ledger, &shared, Some(&pass))
     });
-    assemble(snapshot, workspaces)
+    assemble(snapshot, &workspaces)
 }
 
 /// What `make` makes of each, in the same order; by several threads where there are many.
@@ -103,9 +103,13 @@ fn each<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
 }
 
 /// Joins the plans of all workspaces.
-fn assemble(snapshot: &Snapshot, workspaces: Vec<Arc<WorkspacePlan>>) -> Plan {
-    let wanted: BTreeSet<Question> =
-        workspaces.iter().flat_map(|plan| plan.wanted.iter().cloned()).take(MAX_WANTED).collect();
-    let next_at = workspaces.iter().filter_map(|plan| plan.next_at).min();
-    Plan { at: snapshot.at, workspaces, wanted, next_at }
+fn assemble(snapshot: &Snapshot, planned: &[Planned]) -> Plan {
+    let asking = planned.iter().filter(|planned| planned.wants);
+    let wanted = asking.flat_map(|planned| planned.plan.wanted.iter().cloned()).take(MAX_WANTED);
+    Plan {
+        at: snapshot.at,
+        wanted: wanted.collect(),
+        next_at: planned.iter().filter_map(|planned| planned.next_at).min(),
+        workspaces: planned.iter().map(|planned| Arc::clone(&planned.plan)).collect(),
+    }
 }

@@ -81,6 +81,13 @@ impl Ties {
         }
     }
 
+    /// Whether anything is tied to it.
+    pub(crate) fn any(&self, id: &RepositoryId) -> bool {
+        self.named.contains_key(id)
+            || self.by.contains_key(id)
+            || (!self.by_short.is_empty() && self.by_short.contains_key(last(id)))
+    }
+
     /// Repositories that name this one or are named in it, among those of a workspace.
     pub(crate) fn around<'t>(
         &'t self,

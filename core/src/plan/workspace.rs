@@ -14,8 +14,10 @@ use crate::model::part::{self, Part};
 use crate::model::plan::{
     Decision, Held, SetPlan, SubjectPlan, Trigger, Unwatched, Watched, WorkspacePlan,
 };
+use crate::model::report::Reports;
 use crate::model::settings::WorkspaceSettings;
 use crate::model::snapshot::Snapshot;
+use crate::model::time::Timestamp;
 use crate::references::Finding;
 
 use super::alike::{Pass, Taken};
@@ -43,6 +45,10 @@ pub(crate) struct Planned {
     pub(crate) plain: bool,
     /// Whether the ledger has all that it says.
     pub(crate) settled: bool,
+    /// Whether it asks something, and when it stops to hold: beside the plan, since all of these are looked
+    /// at in each pass.
+    pub(crate) wants: bool,
+    pub(crate) next_at: Option<Timestamp>,
 }
 
 /// Plans one workspace wholly; with a pass it takes over what others decided alike.
@@ -87,7 +93,8 @@ pub(crate) fn planned(
         unwatched: Arc::clone(&tracked.unwatched),
     };
     let beyond = !beyond.is_empty() || !turn.discovered.is_empty();
-    let planned = finish(view, (tracked, mainline), turn, (watched, shared), None, taken, beyond);
+    let parts = (Arc::clone(&tracked), mainline);
+    let planned = finish(view, parts, turn, (watched, shared), None, taken, beyond);
     if let Some(pass) = pass.filter(|_| !candidates) {
         pass.keep(settings, missed, &planned.plan);
     }
@@ -118,6 +125,12 @@ pub(crate) fn revised(
     let tracked = Arc::clone(&last.tracked);
     let scope = view.scope().cloned();
     let (taken, missed) = pass.take(&mut view, &tracked);
+    if let Some(scope) = &scope
+        && view.scope().is_some_and(BTreeSet::is_empty)
+        && same_mainline(&view, earlier, &mainline)
+    {
+        return Some(kept(last, scope, taken));
+    }
     let turn = turn(&view, &tracked, (*mainline).as_ref(), &BTreeMap::new(), shared);
     if turn.has_candidates() {
         return None;
@@ -127,7 +140,8 @@ pub(crate) fn revised(
         unwatched: Arc::clone(&last.plan.unwatched),
     };
     let last = scope.map(|scope| (last, scope));
-    let planned = finish(view, (tracked, mainline), turn, (watched, shared), last, taken, false);
+    let parts = (Arc::clone(&tracked), mainline);
+    let planned = finish(view, parts, turn, (watched, shared), last, taken, false);
     pass.keep(settings, missed, &planned.plan);
     Some(planned)
 }
@@ -141,6 +155,48 @@ fn own<'a>(settings: &WorkspaceSettings, ledger: &'a LedgerView) -> &'a Workspac
 struct Watching {
     watched: Arc<BTreeMap<RepositoryId, Watched>>,
     unwatched: Arc<Vec<Unwatched>>,
+}
+
+/// Whether the mainline would be decided as it is, with nothing of it to record.
+fn same_mainline(
+    view: &View<'_>,
+    earlier: &Earlier<'_>,
+    mainline: &Arc<Result<Mainline, String>>,
+) -> bool {
+    let last = earlier.planned;
+    let part = part::find(&last.plan.parts, None);
+    let holds = |part: &Arc<Part>| part.asked.next_at.is_none_or(|next| view.at() < next);
+    Arc::ptr_eq(mainline, &last.mainline)
+        && std::ptr::eq(own(view.settings, earlier.ledger), view.ledger)
+        && last.plan.mainline.is_none()
+        && part.is_some_and(|part| holds(part) && !part.acts())
+}
+
+/// The last plan with what others decided alike in the place of all that is decided again.
+fn kept(last: &Planned, scope: &BTreeSet<RepositoryId>, mut taken: Taken) -> Planned {
+    taken.parts.sort_by(|one, other| one.repository.cmp(&other.repository));
+    taken.facts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let parts = part::replaced(&last.plan.parts, scope, taken.parts);
+    let plan = &last.plan;
+    let plan = WorkspacePlan {
+        workspace: plan.workspace.clone(),
+        id: plan.id.clone(),
+        epoch: plan.epoch,
+        inputs: plan.inputs.clone(),
+        watched: Arc::clone(&plan.watched),
+        unwatched: Arc::clone(&plan.unwatched),
+        looks: Vec::new(),
+        facts: taken.facts,
+        mainline: None,
+        reports: Reports::default(),
+        wanted: part::wanted(&parts),
+        next_at: part::next_at(&parts),
+        parts,
+    };
+    let settled = plan.facts.is_empty() && !plan.parts.iter().any(|part| part.triggers());
+    let (wants, next_at) = (!plan.wanted.is_empty(), plan.next_at);
+    let (tracked, mainline) = (Arc::clone(&last.tracked), Arc::clone(&last.mainline));
+    Planned { plan: Arc::new(plan), tracked, mainline, plain: last.plain, settled, wants, next_at }
 }
 
 /// Joins what a turn decided with what others decided alike, and with what is taken over from the last plan
@@ -165,13 +221,11 @@ fn finish(
     let mut parts = Part::all(turn.subjects, view.finish());
     // Facts and triggers of a plan name its time; these and reports are made again until the ledger
     // has them.
-    let mut settled = parts.iter().all(|part| !triggers(part));
     let mut plain = !beyond && parts.iter().flat_map(|part| &part.subjects).all(self::plain);
     parts.extend(taken.parts);
     parts.sort_by(|one, other| one.repository.cmp(&other.repository));
     if let Some((last, scope)) = &last {
         parts = part::replaced(&last.plan.parts, scope, parts);
-        settled = parts.iter().all(|part| !triggers(part));
         plain &= last.plain;
     }
     let mut facts = turn.facts.moved(ledger, shared);
@@ -188,19 +242,17 @@ fn finish(
         facts,
         mainline: turn.mainline_facts.filter(|facts| ledger.mainline.as_ref() != Some(facts)),
         reports,
-        wanted: parts.iter().flat_map(|part| part.asked.wanted.iter().cloned()).collect(),
-        next_at: parts.iter().filter_map(|part| part.asked.next_at).min(),
+        wanted: part::wanted(&parts),
+        next_at: part::next_at(&parts),
         parts,
     };
-    settled &= plan.facts.is_empty()
+    let settled = plan.facts.is_empty()
+        && !plan.parts.iter().any(|part| part.triggers())
         && plan.looks.is_empty()
         && plan.mainline.is_none()
         && plan.reports.is_empty();
-    Planned { plan: Arc::new(plan), tracked, mainline, plain, settled }
-}
-
-fn triggers(part: &Part) -> bool {
-    part.acts() && part.subjects.iter().any(|subject| !subject.triggers.is_empty())
+    let (wants, next_at) = (!plan.wanted.is_empty(), plan.next_at);
+    Planned { plan: Arc::new(plan), tracked, mainline, plain, settled, wants, next_at }
 }
 
 /// Whether what was decided of a subject follows from its own set.

@@ -9,7 +9,7 @@ use crate::model::plan::Plan;
 use crate::model::settings::{Drafts, WorkspaceSettings};
 use crate::model::snapshot::{Snapshot, WorkspacePart};
 use crate::model::time::Span;
-use crate::plan::alike::Pass;
+use crate::plan::alike::{Pass, Rules};
 use crate::plan::look::View;
 use crate::plan::shared::Shared;
 use crate::plan::ties::Ties;
@@ -77,7 +77,8 @@ fn a_workspace_that_sees_the_same_takes_everything_over() {
     world.run(0);
     let (snapshot, ledger) = together(&world);
     let (shared, ties) = (Shared::default(), Ties::of(&snapshot));
-    let pass = Pass::new(&snapshot, &ties);
+    let rules = Rules::of(&snapshot.settings);
+    let pass = Pass::new(&ties, &rules);
     let rest = |name: &str| {
         let settings = snapshot.settings.workspace(name).expect("it is there");
         let own = ledger.workspaces.get(&settings.id).expect("it is known");
