@@ -180,12 +180,8 @@ pub(super) fn parse(
     for (subject, attempt) in read {
         match attempts.last_mut() {
             Some((last, attempts)) if *last == subject => attempts.push(attempt),
-            // Most have one: a vector that grows would take room for four.
-            _ => {
-                let mut one = Vec::with_capacity(1);
-                one.push(attempt);
-                attempts.push((subject, one));
-            }
+            // Most have one, and no room for more.
+            _ => attempts.push((subject, vec![attempt])),
         }
     }
     attempts.iter_mut().for_each(|(_, attempts)| keep(attempts));
@@ -209,7 +205,7 @@ fn row(
     };
     let stage = rest.word()?;
     let stage = Stage::from_word(stage).ok_or_else(|| format!("a stage {stage:?}"))?;
-    let (subject, ci) = (rest.value()?, known.name(rest.value()?));
+    let (subject, ci) = (rest.value()?, Name::shared(rest.value()?));
     let (link, note) = (rest.nullable()?.map(str::to_owned), rest.nullable()?.map(str::to_owned));
     let (members, seen, parts) = (rest.line()?, rest.line()?, rest.line()?);
     let (subject, (mut set, of_set)) = known.subject(subject, members.unwrap_or("[]"))?;

@@ -1,6 +1,6 @@
 //! What the rows of many workspaces say alike, kept once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -16,11 +16,9 @@ const SEEN: &str = ",\"first_seen\":";
 /// Texts of which values are kept by what they are of: what is a workspace's own does not come again.
 const LATELY: usize = 8;
 
-/// Names that rows had so far, and what was seen of changes.
+/// What was seen of changes, and what rows said so far.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    names: HashSet<Name>,
-    repositories: HashSet<RepositoryId>,
     seen: Common<ChangeId, Seen>,
     /// What is a workspace's own in fingerprints of an epoch: of the one that was read last.
     own: Option<(Name, u64, Arc<[FingerprintPart]>)>,
@@ -82,14 +80,14 @@ impl Known {
         let id = match known {
             Some(known) => known.clone(),
             None => {
-                let id = self.repository(parsed(repository)?);
+                let id: RepositoryId = parsed(repository)?;
                 if let Some(texts) = &mut self.texts {
                     texts.repositories.insert(repository.to_owned(), id.clone());
                 }
                 id
             }
         };
-        Ok(Look { repository: id, branch: self.name(branch) })
+        Ok(Look { repository: id, branch: Name::shared(branch) })
     }
 
     /// A change with its facts that were written so.
@@ -107,7 +105,6 @@ impl Known {
             return Ok((id, ChangeFacts { adopted: json(adopted)?, seen }));
         }
         let id: ChangeId = parsed(change)?;
-        let id = self.repository(id.repository).change(id.number);
         let ChangeFacts { adopted, seen } = json(facts)?;
         let seen = self.seen.share(&id, seen);
         if let (Some((_, text)), Some(texts)) = (apart, &mut self.texts) {
@@ -126,14 +123,10 @@ impl Known {
         if let Some(known) = known {
             return Ok(known);
         }
-        let mut of: Subject = parsed(subject)?;
-        if let Subject::Change(change) = &mut of {
-            change.repository = self.repository(change.repository.clone());
-        }
+        let of: Subject = parsed(subject)?;
         let mut set: Vec<SetMember> = json(members)?;
         for member in &mut set {
-            member.change.repository = self.repository(member.change.repository.clone());
-            member.base = self.name(&member.base);
+            member.base = Name::shared(&member.base);
         }
         let parts = set.iter().map(made_of::member).collect();
         let set: Set = (set.into(), parts);
@@ -154,37 +147,18 @@ impl Known {
             }
         }
     }
+}
 
-    /// Facts of a mainline that were written so.
-    pub(super) fn mainline(&mut self, facts: &str) -> Result<MainlineFacts, String> {
-        let mut mainline: MainlineFacts = json(facts)?;
-        let head = |head: &PackageHead| PackageHead {
-            package: self.name(&head.package),
-            repository: self.repository(head.repository.clone()),
-            head: head.head,
-        };
-        mainline.heads = mainline.heads.iter().map(head).collect();
-        Ok(mainline)
-    }
-
-    /// A name.
-    pub(super) fn name(&mut self, name: &str) -> Name {
-        if let Some(known) = self.names.get(name) {
-            return known.clone();
-        }
-        let name = Name::from(name);
-        self.names.insert(name.clone());
-        name
-    }
-
-    fn repository(&mut self, id: RepositoryId) -> RepositoryId {
-        if let Some(known) = self.repositories.get(&id) {
-            return known.clone();
-        }
-        let id = RepositoryId { forge: self.name(&id.forge), path: id.path };
-        self.repositories.insert(id.clone());
-        id
-    }
+/// Facts of a mainline that were written so.
+pub(super) fn mainline(facts: &str) -> Result<MainlineFacts, String> {
+    let mut mainline: MainlineFacts = json(facts)?;
+    let head = |head: &PackageHead| PackageHead {
+        package: Name::shared(&head.package),
+        repository: head.repository.clone(),
+        head: head.head,
+    };
+    mainline.heads = mainline.heads.iter().map(head).collect();
+    Ok(mainline)
 }
 
 fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
@@ -217,7 +191,6 @@ mod tests {
             assert!(Arc::ptr_eq(&change.1.seen, &same.1.seen));
             assert_eq!(moved.1.head_moved_at.0, 2);
             assert_eq!(look.repository, change.0.repository);
-            assert_eq!((known.names.len(), known.repositories.len()), (2, 1));
             assert!(known.change("github.com/o/a#1", "{}").is_err());
             known.end();
             assert_eq!(known.change("github.com/o/a#1", &facts(1)).expect("facts"), change);

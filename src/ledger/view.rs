@@ -13,7 +13,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::commit::Touched;
-use super::known::Known;
+use super::known::{self, Known};
 use super::rows::each;
 use super::{Ledger, LedgerError, attempts};
 
@@ -186,6 +186,7 @@ impl Ledger {
         let (known, of) = (Arc::clone(&self.known), workspace.clone());
         let read = self.apart(move || {
             let attempts = attempts::parse(&known, &of, &attempts)?;
+            let mainline = mainline.as_deref().map(known::mainline).transpose()?;
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             let look = |row: Result<[&str; 2], String>| {
                 row.and_then(|[repository, branch]| known.look(repository, branch))
@@ -196,7 +197,6 @@ impl Ledger {
             };
             let changes =
                 each(&changes.unwrap_or_default()).map(change).collect::<Result<_, _>>()?;
-            let mainline = mainline.map(|mainline| known.mainline(&mainline)).transpose()?;
             Ok(WorkspaceLedger { looks, changes, mainline, attempts, ..WorkspaceLedger::default() })
         });
         let mut part = read.await?;
