@@ -8,7 +8,7 @@ use super::{Ledger, LedgerError, Term};
 
 /// Rows that a transaction deletes at most; of attempts and commits, which are larger, a part of that.
 const CHUNK: i64 = 1_000;
-const ATTEMPTS: usize = 500;
+const ATTEMPTS: usize = 200;
 const HEADS: i64 = 100;
 /// Attempts of one subject on one CI that are looked at in one go.
 const MOST: i64 = 100_000;
