@@ -61,12 +61,9 @@ pub(crate) fn planned(
 ) -> Planned {
     let own = own(settings, ledger);
     let mut view = View::new(snapshot, settings, own, &ledger.ledger_id);
-    let mut tracked = tracked::tracked(&view);
-    let own = std::mem::take(&mut tracked.repositories).into_iter();
-    let own = own.map(|(id, repository)| (id.clone(), shared.repository(&id, repository)));
-    tracked.repositories = own.collect();
-    let tracked = Arc::new(tracked);
-    let mainline = Arc::new(mainline::mainline(&view, &tracked));
+    let once = pass.map(|pass| &pass.once);
+    let tracked = Arc::new(tracked::shared(&view, shared, once));
+    let mainline = Arc::new(mainline::mainline(&view, &tracked, once));
     let (taken, missed) = pass.map(|pass| pass.take(&mut view, &tracked)).unwrap_or_default();
     let mut beyond = BTreeMap::new();
     let mut turn = turn(&view, &tracked, (*mainline).as_ref(), &beyond, shared);
@@ -116,7 +113,7 @@ pub(crate) fn revised(
     let scope = scope::scope(&view, earlier)?;
     let last = earlier.planned;
     let mainline = if scope.heads {
-        Arc::new(mainline::mainline(&view, &last.tracked))
+        Arc::new(mainline::mainline(&view, &last.tracked, Some(&pass.once)))
     } else {
         Arc::clone(&last.mainline)
     };
