@@ -62,6 +62,11 @@ impl Part {
         parts.collect()
     }
 
+    /// The same with other subjects.
+    pub fn with(&self, subjects: Vec<SubjectPlan>) -> Self {
+        Self { acts: subjects.iter().any(SubjectPlan::acts), subjects, ..self.clone() }
+    }
+
     /// Whether something is to be triggered or ended.
     pub fn acts(&self) -> bool {
         self.acts

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::model::build::PackageHead;
 use crate::model::fingerprint::{Leaf, Print};
 use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{self, Adopted, ChangeFacts, Look};
@@ -19,6 +20,7 @@ use crate::model::snapshot::Snapshot;
 use super::decide::Plain;
 use super::look::View;
 use super::once::{Known, Once};
+use super::request;
 use super::ties::Ties;
 use super::tracked::{Tracked, TrackedRepository};
 
@@ -92,6 +94,7 @@ impl<'p> Pass<'p> {
         &self,
         view: &mut View<'a>,
         tracked: &'a Tracked,
+        heads: &Arc<[PackageHead]>,
     ) -> (Taken, Vec<Cluster<'a>>) {
         let mut taken = Taken::default();
         let mut missed = Vec::new();
@@ -104,7 +107,7 @@ impl<'p> Pass<'p> {
                 let found = known.and_then(|all| all.iter().find(|known| known.fits(&cluster)));
                 match found.filter(|known| known.still(view.settings, &cluster)) {
                     Some(known) => {
-                        known.take(&cluster, &mut taken);
+                        known.take(view, (tracked, heads), &cluster, &mut taken);
                         done.extend(cluster.0.iter().map(|seen| seen.id));
                     }
                     None => missed.push(cluster),
@@ -191,7 +194,7 @@ impl<'p> Pass<'p> {
                     }
                 }
             }
-            cluster.sort_by(|(one, _), (other, _)| one.cmp(other));
+            cluster.sort_by_key(|(id, _)| *id);
             let mut facts = facts;
             let seen = cluster.into_iter().map(|(id, repository)| {
                 let known = self.once.of(id, repository);
@@ -279,7 +282,7 @@ fn decided(
             let own = |question: &Question| {
                 matches!(question, Question::Fate { .. } | Question::Candidate(_))
             };
-            if part.acts() || part.asked.own || part.asked.consulted.iter().any(own) {
+            if part.asked.own || part.asked.consulted.iter().any(own) {
                 return None;
             }
             for subject in &part.subjects {
@@ -330,8 +333,21 @@ impl DecidedCluster {
     }
 
     /// Takes over what was decided.
-    fn take(&self, cluster: &Cluster<'_>, taken: &mut Taken) {
-        taken.parts.extend(self.parts.iter().cloned());
+    fn take(
+        &self,
+        view: &View<'_>,
+        (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
+        cluster: &Cluster<'_>,
+        taken: &mut Taken,
+    ) {
+        let own = |plan: &SubjectPlan| {
+            let trigger = |other| request::alike(view, tracked, heads, (plan, other));
+            SubjectPlan { triggers: plan.triggers.iter().map(trigger).collect(), ..plan.clone() }
+        };
+        taken.parts.extend(self.parts.iter().map(|part| match part.acts() {
+            false => Arc::clone(part),
+            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
+        }));
         taken.facts.extend(self.facts.iter().map(|(id, adopted, seen)| {
             let adopted = adopted.or_else(|| cluster.adopted(id)).unwrap_or(Adopted::No);
             (id.clone(), ChangeFacts { adopted, seen: Arc::clone(seen) })
@@ -370,7 +386,9 @@ fn alike(subject: &SubjectPlan) -> Option<(&ChangeId, &Arc<[Leaf]>)> {
         _ => false,
     };
     match &subject.print {
-        Some(Print::Set(members)) if !own && subject.candidate.is_none() => {
+        Some(Print::Set(members))
+            if !own && subject.candidate.is_none() && subject.superseded.is_empty() =>
+        {
             Some((subject.subject.change()?, members))
         }
         _ => None,

@@ -84,7 +84,7 @@ fn a_workspace_that_sees_the_same_takes_everything_over() {
         let own = ledger.workspaces.get(&settings.id).expect("it is known");
         let planned = workspace::planned(&snapshot, settings, &ledger, &shared, None);
         let mut view = View::new(&snapshot, settings, own, &ledger.ledger_id);
-        drop(pass.take(&mut view, &planned.tracked));
+        drop(pass.take(&mut view, &planned.tracked, &Arc::default()));
         let left = view.scope().cloned();
         workspace::planned(&snapshot, settings, &ledger, &shared, Some(&pass));
         left.map(|left| left.into_iter().map(|id| id.path.to_string()).collect::<Vec<_>>())
