@@ -175,26 +175,17 @@ impl<'p> Pass<'p> {
         let mut facts = Facts { all: view.ledger.changes.as_slice(), from: 0 };
         for (id, repository) in scope {
             let known = self.once.of(id, repository);
-            if !known.tied {
+            let Some(tied) = &known.tied else {
                 let seen = seen(view, &own, &mut facts, (id, repository), &known);
                 clusters.extend(seen.map(|seen| Cluster(vec![seen])));
                 continue;
-            }
-            if !joined.insert(id) {
+            };
+            if joined.contains(id) {
                 continue;
             }
-            let (mut cluster, mut fresh) = (vec![(id, repository)], vec![id]);
-            while let Some(one) = fresh.pop() {
-                for other in self.ties.around(one, all) {
-                    if let Some((other, repository)) = all.get_key_value(other)
-                        && joined.insert(other)
-                    {
-                        cluster.push((other, repository));
-                        fresh.push(other);
-                    }
-                }
-            }
-            cluster.sort_by_key(|(id, _)| *id);
+            let whole: Option<Vec<_>> = tied.iter().map(|id| all.get_key_value(id)).collect();
+            let cluster = whole.unwrap_or_else(|| self.around((id, repository), all));
+            joined.extend(cluster.iter().map(|(id, _)| *id));
             let mut facts = facts;
             let seen = cluster.into_iter().map(|(id, repository)| {
                 let known = self.once.of(id, repository);
@@ -203,6 +194,27 @@ impl<'p> Pass<'p> {
             clusters.extend(seen.collect::<Option<Vec<_>>>().map(Cluster));
         }
         clusters
+    }
+
+    /// What is tied to a repository among those of a workspace, which lacks some of what is tied to it
+    /// elsewhere.
+    fn around<'a>(
+        &self,
+        (id, repository): (&'a RepositoryId, &'a Arc<TrackedRepository>),
+        all: &'a BTreeMap<RepositoryId, Arc<TrackedRepository>>,
+    ) -> Vec<(&'a RepositoryId, &'a Arc<TrackedRepository>)> {
+        let mut cluster = BTreeMap::from([(id, repository)]);
+        let mut fresh = vec![id];
+        while let Some(one) = fresh.pop() {
+            for other in self.ties.around(one, all) {
+                if let Some((other, repository)) = all.get_key_value(other)
+                    && cluster.insert(other, repository).is_none()
+                {
+                    fresh.push(other);
+                }
+            }
+        }
+        cluster.into_iter().collect()
     }
 }
 

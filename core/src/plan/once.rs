@@ -1,7 +1,7 @@
 //! What is worked out once in a pass, whichever workspaces need it: how a package is tracked, and what is to
 //! be known of a repository as it is tracked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::model::build::PackageHead;
@@ -23,6 +23,8 @@ pub(crate) struct Once<'p> {
     packages: RwLock<BTreeMap<usize, Alone>>,
     /// By the address of a repository as it is tracked, which stays as long as it is kept here.
     repositories: RwLock<BTreeMap<usize, Arc<Known>>>,
+    /// What texts tie together, by each of that.
+    tied: RwLock<BTreeMap<RepositoryId, Arc<[RepositoryId]>>>,
 }
 
 /// The repository of a package, as it is tracked where nothing else comes from it.
@@ -33,8 +35,8 @@ pub(crate) struct Known {
     pub(crate) tracked: Arc<TrackedRepository>,
     /// Of each use the head of its branch and what the mainline's fingerprint has of it.
     pub(crate) heads: Vec<Option<(PackageHead, Leaf)>>,
-    /// Whether anything is tied to it.
-    pub(crate) tied: bool,
+    /// All that texts tie to it, whoever tracks that, in their order; nothing where it is alone.
+    pub(crate) tied: Option<Arc<[RepositoryId]>>,
     /// The numbers of its open changes in their order, where what is decided of them may be what another
     /// workspace decides: it is read, nothing is queued in it, and it defines nothing.
     pub(crate) changes: Option<Vec<u64>>,
@@ -42,7 +44,8 @@ pub(crate) struct Known {
 
 impl<'p> Once<'p> {
     pub(crate) fn new(snapshot: &'p Snapshot, ties: &'p Ties) -> Self {
-        Self { snapshot, ties, packages: RwLock::default(), repositories: RwLock::default() }
+        let (packages, repositories) = (RwLock::default(), RwLock::default());
+        Self { snapshot, ties, packages, repositories, tied: RwLock::default() }
     }
 
     /// How packages are tracked for which that is known; nothing for the others.
@@ -88,7 +91,30 @@ impl<'p> Once<'p> {
             numbers.sort_unstable();
             numbers
         });
-        let heads = heads.collect();
-        Known { tracked: Arc::clone(tracked), heads, tied: self.ties.any(id), changes }
+        let tied = self.ties.any(id).then(|| self.tied(id));
+        Known { tracked: Arc::clone(tracked), heads: heads.collect(), tied, changes }
+    }
+
+    /// Worked out once for all of them.
+    fn tied(&self, id: &RepositoryId) -> Arc<[RepositoryId]> {
+        let known = self.tied.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(id) {
+            return Arc::clone(known);
+        }
+        drop(known);
+        let all = &*self.snapshot.repositories;
+        let mut joined = BTreeSet::from([id]);
+        let mut fresh = vec![id];
+        while let Some(one) = fresh.pop() {
+            for other in self.ties.around(one, all) {
+                if joined.insert(other) {
+                    fresh.push(other);
+                }
+            }
+        }
+        let together: Arc<[RepositoryId]> = joined.into_iter().cloned().collect();
+        let mut known = self.tied.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(together.iter().map(|id| (id.clone(), Arc::clone(&together))));
+        together
     }
 }
