@@ -19,7 +19,7 @@ use crosswatch::ledger::{Ledger, Term};
 use crosswatch::store::Store;
 use crosswatch_core::model::plan::WorkspacePlan;
 use crosswatch_core::model::settings::{Adopt, Dependencies};
-use crosswatch_core::model::time::Span;
+use crosswatch_core::model::time::{Span, Timestamp};
 use crosswatch_core::plan::incremental::Planner;
 use nix::time::{ClockId, clock_gettime};
 use simulation::Large;
@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         match step.as_str() {
             "record" => record(pairs, &place).await,
             "fill" => fill(pairs, &place).await,
+            "prune" => prune(&place).await,
             _ => start(pairs, &place).await,
         }
     };
@@ -85,6 +86,9 @@ fn each(pairs: usize) -> ExitCode {
     }
     for _ in 0..STARTS {
         held &= step("start", "full.sqlite");
+    }
+    if std::env::var_os(FOLDER).is_none() {
+        held &= step("prune", "full.sqlite");
     }
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -121,9 +125,7 @@ fn built(pairs: usize) -> Large {
 
 /// As the outbox leaves what a CI built.
 async fn end_all(place: &Path) {
-    sqlx::any::install_default_drivers();
-    let url = format!("sqlite://{}", place.display());
-    let pool = sqlx::AnyPool::connect(&url).await.expect("a database");
+    let pool = connect(place).await;
     let ended = sqlx::query(
         "UPDATE attempts SET stage = 'success', is_open = 0, taken_at = decided_at + 5000, \
          ended_at = decided_at + 900000, remote = substr(request_id, 1, 6), \
@@ -132,6 +134,12 @@ async fn end_all(place: &Path) {
     );
     ended.execute(&pool).await.expect("they end");
     pool.close().await;
+}
+
+async fn connect(place: &Path) -> sqlx::AnyPool {
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite://{}", place.display());
+    sqlx::AnyPool::connect(&url).await.expect("a database")
 }
 
 /// A start with all of that.
@@ -163,6 +171,35 @@ async fn start(pairs: usize, place: &Path) -> bool {
         verdict(all, START_BAR, "s"),
     );
     all <= START_BAR
+}
+
+/// Lets everything go that is old: the history of all decisions, and what two workspaces built too often.
+async fn prune(place: &Path) -> bool {
+    let pool = connect(place).await;
+    let again = sqlx::query(
+        "WITH RECURSIVE again (number) AS (SELECT 10 UNION ALL SELECT number + 1 FROM again \
+         WHERE number < 89) INSERT INTO attempts (request_id, workspace, subject, ci, fingerprint, \
+         attempt, stage, is_open, priority, decided_at, ended_at, heads, members, seen, parts) \
+         SELECT substr(request_id, 1, 30) || number, workspace, subject, ci, fingerprint, number, stage, is_open, \
+         priority, decided_at, ended_at, heads, members, seen, parts FROM attempts, again \
+         WHERE workspace IN ('w0000', 'w0001') ON CONFLICT DO NOTHING",
+    );
+    let again = again.execute(&pool).await.expect("more attempts").rows_affected();
+    pool.close().await;
+    let store = Store::sqlite(place).await.expect("a store");
+    let ledger = Ledger::open(store, Clock::system()).await.expect("a ledger");
+    let term = ledger.lead("bench").await.expect("leads");
+    let begun = Instant::now();
+    let transactions = ledger.prune(&term, Timestamp(i64::MAX)).await.expect("pruned");
+    let longest = transactions.iter().max().map_or(0, |longest| longest.0) as f64;
+    println!(
+        "pruned, with {again} more attempts: {:.1} s, {} transactions, the longest {longest:.0} ms{}",
+        begun.elapsed().as_secs_f64(),
+        transactions.len(),
+        verdict(longest, TRANSACTION_BAR, "ms"),
+    );
+    ledger.close().await;
+    longest <= TRANSACTION_BAR
 }
 
 /// A moment, by the clock and by the time that processors spent on this process.

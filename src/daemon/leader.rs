@@ -34,23 +34,15 @@ pub(super) async fn lead(
     let holder = format!("{host}:{}", path.display());
     let term = first(ledger, &holder).await?;
     sender.send_replace(Some(term));
+    // In a task of its own: with much that is old it takes longer than a lease lasts.
+    tasks.spawn("history", forget(ledger.clone(), sender.subscribe(), clock));
     let ledger = ledger.clone();
     tasks.spawn("lease", async move {
         let mut held = true;
-        let mut pruned_at: Option<Timestamp> = None;
         loop {
             let period = if held { Span(LEASE.0 / 3) } else { AGAIN };
             tokio::time::sleep(period.to_std()).await;
             let term = sender.borrow().clone();
-            let now = clock.now();
-            if let Some(term) = &term
-                && pruned_at.is_none_or(|at| at + Span::days(1) <= now)
-            {
-                pruned_at = Some(now);
-                if let Err(error) = ledger.prune(term, now - KEEP_HISTORY).await {
-                    tracing::warn!(%error, "the history was not shortened");
-                }
-            }
             let renewed = match &term {
                 Some(term) => ledger.renew(term).await.map(|()| None),
                 None => ledger.lead(&holder).await.map(Some),
@@ -83,6 +75,23 @@ pub(super) async fn lead(
         }
     });
     Ok(())
+}
+
+/// Deletes what is too old, once a day while this daemon leads.
+async fn forget(ledger: Ledger, term: watch::Receiver<Option<Term>>, clock: Clock) {
+    let mut pruned_at: Option<Timestamp> = None;
+    loop {
+        tokio::time::sleep(Span(LEASE.0 / 3).to_std()).await;
+        let (now, held) = (clock.now(), term.borrow().clone());
+        let Some(term) = held.filter(|_| pruned_at.is_none_or(|at| at + Span::days(1) <= now))
+        else {
+            continue;
+        };
+        pruned_at = Some(now);
+        if let Err(error) = ledger.prune(&term, now - KEEP_HISTORY).await {
+            tracing::warn!(%error, "the history was not shortened");
+        }
+    }
 }
 
 /// Takes the lease, once it is seen whether another daemon that had it is still there.

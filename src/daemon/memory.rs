@@ -126,6 +126,7 @@ async fn parsed<K: DeserializeOwned, V: DeserializeOwned>(
 /// Keeps what observers send, many in one transaction.
 pub(super) async fn keep(
     ledger: Ledger,
+    world: World,
     term: watch::Receiver<Option<Term>>,
     mut receiver: mpsc::Receiver<Remembered>,
 ) {
@@ -147,10 +148,19 @@ pub(super) async fn keep(
             at + KEEP_ANSWERS.min(crosswatch_core::model::time::Span::days(1)) < newest
         }) {
             forgotten_at = Some(newest);
+            let before = newest - KEEP_ANSWERS;
             for kind in ["answer", CANDIDATE] {
-                if let Err(error) = ledger.forget(&term, kind, newest - KEEP_ANSWERS).await {
+                if let Err(error) = ledger.forget(&term, kind, before).await {
                     tracing::warn!(%error, kind, "old answers were not forgotten");
                 }
+            }
+            // A listing is kept when it moves: of what is watched it is as old as that.
+            let watched = |key: &str| {
+                let place: Result<Place, _> = serde_json::from_str(key);
+                place.is_ok_and(|(id, ..)| world.repository(&id).is_some())
+            };
+            if let Err(error) = ledger.forget_unless(&term, "listing", before, watched).await {
+                tracing::warn!(%error, "listings of what nobody watches were not forgotten");
             }
         }
         // Answers come in bursts; a moment later there are more of them for one transaction.

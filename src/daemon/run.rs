@@ -145,7 +145,7 @@ impl Daemon {
 
         let (memory_sender, memory_receiver) = mpsc::channel(10_000);
         let recalled = memory::recall(&ledger, &world, &clock).await?;
-        let keeper = memory::keep(ledger.clone(), term.clone(), memory_receiver);
+        let keeper = memory::keep(ledger.clone(), world.clone(), term.clone(), memory_receiver);
         tasks.spawn("memory", keeper);
 
         let (publish, publications) = watch::channel(None);

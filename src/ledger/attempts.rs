@@ -1,16 +1,18 @@
 //! Attempts as decisions see them, read from what stands beside their requests.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crosswatch_core::model::build::{Base, BuildRequest, Cause, Stage, Verdict};
 use crosswatch_core::model::identity::{Name, Subject};
 use crosswatch_core::model::ledger_view::AttemptView;
+use crosswatch_core::model::made_of::{self, EPOCH, MadeOf};
 use crosswatch_core::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::rows::Rows;
-use super::{Ledger, LedgerError};
+use super::known::Known;
+use super::rows::Rest;
+use super::{Ledger, LedgerError, to_json};
 
 /// Ended attempts of a subject on one CI that decisions see, and that pruning keeps.
 pub(super) const KEPT: usize = 50;
@@ -18,38 +20,32 @@ pub(super) const KEPT: usize = 50;
 const MOST: i64 = 20_000;
 const AT_ONCE: i64 = 1_000;
 
-/// What is read of attempts, as [`Rows`].
+/// What is read of attempts, as [`super::rows`] says; a request only where what decisions see of it does not
+/// stand beside it.
 macro_rules! read {
-    ($columns:literal, $rest:literal) => {
+    ($from:literal) => {
         concat!(
-            "SELECT string_agg(length(subject) || ':' || subject || length(ci) || ':' || ci || \
-             length(request_id) || ':' || request_id || \
-             length(fingerprint) || ':' || fingerprint || \
-             length(numbers) || ':' || numbers || length(stage) || ':' || stage || \
-             length(link) || ':' || link || length(note) || ':' || note || \
-             length(members) || ':' || members || length(asked) || ':' || asked || \
-             length(parts) || ':' || parts, '') FROM (SELECT subject, ci, request_id, fingerprint, \
-             attempt || ' ' || decided_at || ' ' || COALESCE(CAST(ended_at AS TEXT), '') AS numbers, \
-             stage, COALESCE('=' || link, '') AS link, COALESCE('=' || note, '') AS note, \
-             COALESCE(members, '') AS members, COALESCE(seen, request) AS asked, parts",
-            $columns,
-            " FROM attempts WHERE workspace = $1",
-            $rest
+            "SELECT string_agg(concat(request_id, ' ', fingerprint, ' ', attempt, ' ', decided_at, ' ', \
+             ended_at, ' ', stage, ' ', length(subject), ':', subject, length(ci), ':', ci, \
+             length(link), ':', link, length(note), ':', note, members, '\n', seen, '\n', parts, '\n', \
+             CASE WHEN seen IS NULL THEN (SELECT concat(request, '\n') FROM requests \
+             WHERE requests.request_id = one.request_id) END), '') FROM ",
+            $from
         )
     };
 }
 
 /// All of a workspace, which are few.
-const FEW: &str = read!("", ") AS few");
+const FEW: &str = read!("attempts AS one WHERE workspace = $1");
 /// The newest of a workspace.
 const NEWEST: &str = read!(
-    ", ROW_NUMBER() OVER (ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci) AS place",
-    ") AS ranked WHERE place <= $2 GROUP BY place / $3"
+    "(SELECT *, ROW_NUMBER() OVER (ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci) AS place \
+     FROM attempts WHERE workspace = $1) AS one WHERE place <= $2 GROUP BY place / $3"
 );
 /// The newest of a subject.
 const OF_SUBJECT: &str = read!(
-    ", ROW_NUMBER() OVER (ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci) AS place",
-    " AND subject = $2) AS ranked WHERE place <= $3 GROUP BY place / $4"
+    "(SELECT *, ROW_NUMBER() OVER (ORDER BY is_open DESC, decided_at DESC, attempt DESC, ci) AS place \
+     FROM attempts WHERE workspace = $1 AND subject = $2) AS one WHERE place <= $3 GROUP BY place / $4"
 );
 
 /// Attempts by their subjects, oldest first.
@@ -64,11 +60,26 @@ pub(super) struct Asked {
     mainline: Option<Verdict>,
     #[serde(default)]
     base: Option<Base>,
+    /// The epoch, where the fingerprint is made of that and the set, and its parts are not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
 }
 
 impl Asked {
-    pub(super) fn of(attempt: &AttemptView) -> Self {
-        Self { cause: attempt.cause, mainline: attempt.mainline, base: attempt.base }
+    /// Of an attempt of a workspace.
+    pub(super) fn of(workspace: &Name, attempt: &AttemptView) -> Self {
+        let AttemptView { cause, mainline, base, .. } = *attempt;
+        let said = attempt.parts.iter().find(|part| part.what == EPOCH);
+        let epoch = said.and_then(|part| part.value.parse().ok()).filter(|epoch| {
+            let own = made_of::workspace(workspace, *epoch).into_iter();
+            own.chain(attempt.set.iter().map(made_of::member)).eq(attempt.parts.iter().cloned())
+        });
+        Self { cause, mainline, base, epoch }
+    }
+
+    /// The parts of a fingerprint as they are written beside this.
+    pub(super) fn parts(&self, parts: &MadeOf) -> Result<String, LedgerError> {
+        if self.epoch.is_some() { Ok(String::new()) } else { to_json(parts) }
     }
 }
 
@@ -94,64 +105,45 @@ pub(super) fn keep(attempts: &mut Vec<AttemptView>) {
 }
 
 impl Ledger {
-    /// Attempts of a workspace, or of one subject of it.
+    /// Attempts of one subject of a workspace.
     pub(super) async fn read_attempts(
         &self,
-        workspace: &str,
-        subject: Option<&Subject>,
+        workspace: &Name,
+        subject: &Subject,
     ) -> Result<Attempts, LedgerError> {
-        let texts: Vec<Option<String>> = match subject {
-            Some(subject) => {
-                let ranked =
-                    sqlx::query_scalar(OF_SUBJECT).bind(workspace).bind(subject.to_string());
-                ranked.bind(MOST).bind(AT_ONCE).fetch_all(self.store.reader()).await
-            }
-            None if self.has_few(workspace).await? => {
-                sqlx::query_scalar(FEW).bind(workspace).fetch_all(self.store.reader()).await
-            }
-            None => {
-                let ranked = sqlx::query_scalar(NEWEST).bind(workspace).bind(MOST).bind(AT_ONCE);
-                ranked.fetch_all(self.store.reader()).await
-            }
-        }
-        .map_err(self.sql())?;
-        let texts: Vec<String> = texts.into_iter().flatten().collect();
-        if texts.is_empty() {
-            return Ok(Attempts::new());
-        }
-        let known = Arc::clone(&self.known);
-        // Beside the threads that everything else runs on.
-        let read = tokio::task::spawn_blocking(move || {
-            let mut attempts = Attempts::new();
-            for text in texts {
-                let rows = Rows::new(text);
-                let read: Vec<_> =
-                    rows.each().map(|row| attempt(row?)).collect::<Result<_, _>>()?;
-                // Others read at the same time: nothing is parsed meanwhile that was not read before.
-                let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                for (subject, members, mut attempt) in read {
-                    attempt.ci = known.name(&attempt.ci);
-                    if let Some(members) = members {
-                        attempt.set = known.members(members)?;
-                    }
-                    // Most have one: a vector that grows would take room for four.
-                    let one = || Vec::with_capacity(1);
-                    attempts.entry(known.subject(subject)?).or_insert_with(one).push(attempt);
-                }
-            }
-            attempts.values_mut().for_each(keep);
-            Ok(attempts)
-        });
-        let read = read.await.map_err(|error| self.content(error.to_string()))?;
-        read.map_err(|why: String| self.content(why))
+        let ranked =
+            sqlx::query_scalar(OF_SUBJECT).bind(workspace.as_str()).bind(subject.to_string());
+        let texts = ranked.bind(MOST).bind(AT_ONCE).fetch_all(self.store.reader());
+        let texts: Vec<Option<String>> = texts.await.map_err(self.sql())?;
+        let (known, workspace) = (Arc::clone(&self.known), workspace.clone());
+        self.apart(move || parse(&known, &workspace, &texts)).await
     }
 
-    /// Whether the attempts of a workspace are so few that they need not be brought in order to be read.
-    async fn has_few(&self, workspace: &str) -> Result<bool, LedgerError> {
-        let count = "SELECT COUNT(*) FROM attempts WHERE workspace = $1";
-        let count = sqlx::query_scalar(count).bind(workspace).fetch_one(self.store.reader()).await;
-        let count: i64 = count.map_err(self.sql())?;
-        Ok(count <= AT_ONCE)
+    /// The attempts of a workspace as texts, which has so many of them.
+    pub(super) async fn attempt_texts(
+        &self,
+        workspace: &str,
+        many: i64,
+    ) -> Result<Vec<Option<String>>, LedgerError> {
+        if many == 0 {
+            return Ok(Vec::new());
+        }
+        // Few need not be brought in order to be read.
+        let query = if many <= AT_ONCE {
+            sqlx::query_scalar(FEW).bind(workspace)
+        } else {
+            sqlx::query_scalar(NEWEST).bind(workspace).bind(MOST).bind(AT_ONCE)
+        };
+        query.fetch_all(self.store.reader()).await.map_err(self.sql())
+    }
+
+    /// Reads texts beside the threads that everything else runs on: after a start they are many.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|error| self.content(error.to_string()))?.map_err(|why| self.content(why))
     }
 
     /// A request as it was decided: the mainline's commits stand elsewhere.
@@ -168,46 +160,85 @@ impl Ledger {
     }
 }
 
-/// One row: its subject, its set if that is no part of a request, and the rest.
-fn attempt(row: [&str; 11]) -> Result<(&str, Option<&str>, AttemptView), String> {
-    let [subject, ci, request_id, fingerprint, numbers, stage, link, note, members, asked, parts] =
-        row;
-    let mut numbers = numbers.split(' ');
-    let mut number = || numbers.next().unwrap_or_default();
+/// Attempts of a workspace by their texts.
+pub(super) fn parse(
+    known: &Mutex<Known>,
+    workspace: &Name,
+    texts: &[Option<String>],
+) -> Result<Attempts, String> {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut read = Vec::new();
+    for text in texts.iter().flatten() {
+        let mut rest = Rest::of(text);
+        while !rest.is_empty() {
+            read.push(row(&mut known, workspace, &mut rest)?);
+        }
+    }
+    drop(known);
+    read.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut attempts: Vec<(Subject, Vec<AttemptView>)> = Vec::with_capacity(read.len());
+    for (subject, attempt) in read {
+        match attempts.last_mut() {
+            Some((last, attempts)) if *last == subject => attempts.push(attempt),
+            // Most have one, and no room for more.
+            _ => attempts.push((subject, vec![attempt])),
+        }
+    }
+    attempts.iter_mut().for_each(|(_, attempts)| keep(attempts));
+    Ok(attempts.into_iter().collect())
+}
+
+/// One row.
+fn row(
+    known: &mut Known,
+    workspace: &Name,
+    rest: &mut Rest<'_>,
+) -> Result<(Subject, AttemptView), String> {
+    let request_id = rest.word()?;
     let wrong = |what: &str| format!("{what} of the attempt {request_id}");
-    let attempt: i64 = number().parse().map_err(|_| wrong("the number"))?;
-    let decided_at: i64 = number().parse().map_err(|_| wrong("the time"))?;
-    let ended_at = match number() {
+    let fingerprint = rest.word()?.parse()?;
+    let attempt: i64 = rest.word()?.parse().map_err(|_| wrong("the number"))?;
+    let decided_at = rest.word()?.parse().map_err(|_| wrong("the time"))?;
+    let ended_at = match rest.word()? {
         "" => None,
-        ended_at => Some(ended_at.parse().map_err(|_| wrong("the end"))?),
+        ended_at => Some(Timestamp(ended_at.parse().map_err(|_| wrong("the end"))?)),
     };
-    let members = Some(members).filter(|members| !members.is_empty());
-    let (set, asked) = if members.is_some() {
-        (Vec::new(), parsed(asked)?)
-    } else {
-        let request: BuildRequest = parsed(asked)?;
-        let base = Base::of(&request.heads, &request.affected);
-        let (cause, mainline) = (request.cause, request.mainline);
-        (request.set, Asked { cause, mainline, base })
+    let stage = rest.word()?;
+    let stage = Stage::from_word(stage).ok_or_else(|| format!("a stage {stage:?}"))?;
+    let (subject, ci) = (rest.value()?, Name::shared(rest.value()?));
+    let (link, note) = (rest.nullable()?.map(str::to_owned), rest.nullable()?.map(str::to_owned));
+    let (members, seen, parts) = (rest.line()?, rest.line()?, rest.line()?);
+    let (subject, (mut set, of_set)) = known.subject(subject, members.unwrap_or("[]"))?;
+    let asked: Asked = match seen {
+        Some(seen) => parsed(seen)?,
+        None => {
+            let request: BuildRequest = parsed(rest.line()?.unwrap_or_default())?;
+            let base = Base::of(&request.heads, &request.affected);
+            set = request.set.into();
+            Asked { cause: request.cause, mainline: request.mainline, base, epoch: None }
+        }
     };
-    let text = |text: &str| text.strip_prefix('=').map(str::to_owned);
+    let parts = match asked.epoch {
+        Some(epoch) => MadeOf::new(known.own(workspace, epoch), of_set),
+        None => parsed(parts.unwrap_or("[]"))?,
+    };
     let attempt = AttemptView {
         request_id: request_id.parse()?,
-        ci: Name::from(ci),
-        fingerprint: fingerprint.parse()?,
+        ci,
+        fingerprint,
         attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
-        stage: Stage::from_word(stage).ok_or_else(|| format!("a stage {stage:?}"))?,
+        stage,
         decided_at: Timestamp(decided_at),
-        ended_at: ended_at.map(Timestamp),
+        ended_at,
         set,
-        parts: parsed(parts)?,
-        link: text(link),
-        note: text(note),
+        parts,
+        link,
+        note,
         cause: asked.cause,
         mainline: asked.mainline,
         base: asked.base,
     };
-    Ok((subject, members, attempt))
+    Ok((subject, attempt))
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
@@ -231,8 +262,8 @@ mod tests {
             stage: Stage::Ended(Verdict::Success),
             decided_at: Timestamp(at),
             ended_at: None,
-            set: Vec::new(),
-            parts: Vec::new(),
+            set: Arc::default(),
+            parts: MadeOf::default(),
             link: None,
             note: None,
             cause: Cause::New,

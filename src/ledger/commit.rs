@@ -1,35 +1,93 @@
-//! The one transaction of a pass.
+//! The transactions of a pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use crosswatch_core::model::build::{RequestId, Stage};
-use crosswatch_core::model::identity::{Name, Subject};
+use crosswatch_core::model::identity::{ChangeId, Name, Subject};
 use crosswatch_core::model::leap::{Carried, Leap};
-use crosswatch_core::model::ledger_view::{Approval, AttemptView};
+use crosswatch_core::model::ledger_view::{Approval, AttemptView, ChangeFacts};
 use crosswatch_core::model::plan::{Plan, SubjectPlan, Trigger, WorkspacePlan};
-use crosswatch_core::model::time::Span;
+use crosswatch_core::model::report::{Status, StatusKey};
+use crosswatch_core::model::time::{Span, Timestamp};
 use sqlx::{Any, Row as _, Transaction};
 
 use super::gathered::Gathered;
+use super::rows::each;
 use super::{Ledger, LedgerError, Stored, Term};
 
-/// Facts and subjects after which a transaction takes no other workspace.
+/// Rows after which a transaction takes no other workspace, and how many facts, decisions or reports of one
+/// are written in one go.
 const CHUNK: usize = 1_000;
+/// Rows after which a workspace goes on in another transaction.
+const MOST: usize = 2_000;
+
+/// What is new of a workspace, in pieces that come in this order. If a daemon ends between two of them, what
+/// was written decides nothing that the rest would have decided otherwise.
+enum Piece<'p, 'c> {
+    /// Facts of changes: before anything that was decided with them.
+    Facts(&'p [(ChangeId, ChangeFacts)]),
+    /// Decisions that are other ones than before.
+    Decisions(&'c [&'p SubjectPlan]),
+    /// What becomes of attempts of a subject.
+    Subject(&'p SubjectPlan),
+    /// What forges should be told of commits.
+    Statuses(&'p [(StatusKey, Status)]),
+    /// The same of changes.
+    Remarks(&'p [(ChangeId, Vec<String>)]),
+    /// Looks, after the facts of all changes that were found with them: what is unknown then was opened
+    /// later. The mainline's facts with what is built of it.
+    Last(Option<&'p SubjectPlan>),
+}
+
+impl<'p, 'c> Piece<'p, 'c> {
+    /// All of a plan, with decisions that are other ones than before.
+    fn all(plan: &'p WorkspacePlan, changed: &'c [&'p SubjectPlan]) -> Vec<Self> {
+        let (mainline, others): (Vec<_>, Vec<_>) =
+            plan.acting().partition(|subject| subject.subject == Subject::Mainline);
+        let mainline = mainline.first().copied();
+        let mut pieces: Vec<Self> = plan.facts.chunks(CHUNK).map(Self::Facts).collect();
+        pieces.extend(changed.chunks(CHUNK).map(Self::Decisions));
+        pieces.extend(others.into_iter().map(Self::Subject));
+        pieces.extend(plan.reports.statuses.chunks(CHUNK).map(Self::Statuses));
+        pieces.extend(plan.reports.remarks.chunks(CHUNK).map(Self::Remarks));
+        let rest = !plan.looks.is_empty() || plan.mainline.is_some() || mainline.is_some();
+        if rest || !pieces.is_empty() {
+            pieces.push(Self::Last(mainline));
+        }
+        pieces
+    }
+
+    fn rows(&self, plan: &WorkspacePlan) -> usize {
+        match self {
+            Self::Facts(facts) => facts.len(),
+            Self::Decisions(changed) => changed.len(),
+            Self::Subject(_) => 1,
+            Self::Statuses(statuses) => statuses.len(),
+            Self::Remarks(remarks) => remarks.len(),
+            Self::Last(mainline) => plan.looks.len() + usize::from(mainline.is_some()),
+        }
+    }
+}
 
 /// What a transaction wrote of a workspace.
 pub(super) struct Touched<'p> {
-    /// Its facts.
+    /// The plan that it is of.
     pub(super) plan: &'p WorkspacePlan,
+    /// Facts of changes.
+    pub(super) facts: Vec<&'p [(ChangeId, ChangeFacts)]>,
     /// Attempts that were queued, if there were none like them.
     pub(super) queued: Vec<(&'p Subject, AttemptView)>,
     /// Subjects of which attempts were dropped or cancelled.
     pub(super) subjects: Vec<&'p Subject>,
+    /// Whether that was the last of it.
+    pub(super) last: bool,
 }
 
 impl<'p> Touched<'p> {
     fn new(plan: &'p WorkspacePlan) -> Self {
-        Self { plan, queued: Vec::new(), subjects: Vec::new() }
+        let (facts, queued, subjects) = (Vec::new(), Vec::new(), Vec::new());
+        Self { plan, facts, queued, subjects, last: false }
     }
 }
 
@@ -80,11 +138,12 @@ impl Committed {
 
 impl Ledger {
     /// Stores facts, attempts, cancel intents, changed decisions and reports of a plan in one
-    /// transaction; one with more than 1,000 of them takes several. What did not change is not
-    /// written, and a plan that says nothing new begins no transaction.
+    /// transaction; one with more than 1,000 of them takes several, and one workspace more than one only
+    /// with more than 2,000. What did not change is not written, and a plan that says nothing new begins
+    /// no transaction.
     pub async fn commit(&self, term: &Term, plan: &Plan) -> Result<Committed, LedgerError> {
         let mut committed = Committed::default();
-        let mut write = None;
+        let mut write: Option<Writing<'_>> = None;
         let before = self.stored();
         for workspace in &plan.workspaces {
             let changed = match before.get(&workspace.id) {
@@ -92,34 +151,20 @@ impl Ledger {
                 Some(stored) => changed_since(stored, workspace),
                 None => self.changed_decisions(workspace).await?,
             };
-            let subjects: Vec<&SubjectPlan> = workspace.acting().collect();
-            let facts = !workspace.facts.is_empty()
-                || !workspace.looks.is_empty()
-                || workspace.mainline.is_some();
-            let says = !workspace.reports.is_empty();
-            if !facts && subjects.is_empty() && changed.is_empty() && !says {
-                continue;
-            }
-            let mut open = match write.take() {
-                Some(open) => open,
-                None => Writing::begin(self, term).await?,
-            };
-            let mainline = workspace.mainline.as_ref();
-            open.rows.facts(&workspace.id, &workspace.looks, &workspace.facts, mainline)?;
-            open.rows.decisions(&workspace.id, &changed, plan.at);
-            self.write_reports(&mut open.transaction, workspace, plan.at).await?;
-            committed.reports += workspace.reports.len();
-            let mut written = Touched::new(workspace);
-            for subject in &subjects {
-                self.write_subject(&mut open, &mut written, subject, &mut committed).await?;
-            }
-            open.touched.push(written);
-            open.written += workspace.facts.len() + changed.len() + subjects.len();
-            open.written += workspace.reports.len();
-            if open.written < CHUNK {
+            for (place, piece) in Piece::all(workspace, &changed).into_iter().enumerate() {
+                let most = if place == 0 { CHUNK } else { MOST };
+                let mut open = match write.take() {
+                    Some(open) if open.written < most => open,
+                    full => {
+                        if let Some(full) = full {
+                            self.finish(full, &mut committed).await?;
+                        }
+                        Writing::begin(self, term).await?
+                    }
+                };
+                open.written += piece.rows(workspace);
+                self.write_piece(&mut open, workspace, piece, (plan.at, &mut committed)).await?;
                 write = Some(open);
-            } else {
-                self.finish(open, &mut committed).await?;
             }
         }
         if let Some(write) = write {
@@ -128,6 +173,47 @@ impl Ledger {
         let stored = plan.workspaces.iter().map(|plan| (plan.id.clone(), Arc::clone(plan)));
         *self.stored.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(stored.collect());
         Ok(committed)
+    }
+
+    /// Writes a piece of a workspace, or gathers it to be written.
+    async fn write_piece<'p>(
+        &self,
+        open: &mut Writing<'p>,
+        plan: &'p WorkspacePlan,
+        piece: Piece<'p, '_>,
+        (at, committed): (Timestamp, &mut Committed),
+    ) -> Result<(), LedgerError> {
+        let mut touched = match open.touched.pop_if(|touched| std::ptr::eq(touched.plan, plan)) {
+            Some(touched) => touched,
+            None => Touched::new(plan),
+        };
+        match piece {
+            Piece::Facts(facts) => {
+                open.rows.facts(&plan.id, &[], facts, None)?;
+                touched.facts.push(facts);
+            }
+            Piece::Decisions(changed) => open.rows.decisions(&plan.id, changed, at),
+            Piece::Subject(subject) => {
+                self.write_subject(open, &mut touched, subject, committed).await?;
+            }
+            Piece::Statuses(statuses) => {
+                self.write_statuses(&mut open.transaction, &plan.id, statuses, at).await?;
+                committed.reports += statuses.len();
+            }
+            Piece::Remarks(remarks) => {
+                self.write_remarks(&mut open.transaction, &plan.id, remarks, at).await?;
+                committed.reports += remarks.len();
+            }
+            Piece::Last(mainline) => {
+                if let Some(subject) = mainline {
+                    self.write_subject(open, &mut touched, subject, committed).await?;
+                }
+                open.rows.facts(&plan.id, &plan.looks, &[], plan.mainline.as_ref())?;
+                touched.last = true;
+            }
+        }
+        open.touched.push(touched);
+        Ok(())
     }
 
     /// Writes what was gathered, ends the transaction, and lets the view take over what was written.
@@ -260,12 +346,12 @@ impl Ledger {
         &self,
         plan: &'p WorkspacePlan,
     ) -> Result<Vec<&'p SubjectPlan>, LedgerError> {
-        let decisions = "SELECT string_agg(length(subject) || ':' || subject || \
-             length(word) || ':' || word || length(reason) || ':' || reason, '') \
+        let decisions = "SELECT string_agg(concat(length(subject), ':', subject, \
+             length(word), ':', word, length(reason), ':', reason), '') \
              FROM decisions WHERE workspace = $1";
         let rows = self.rows(decisions, &plan.id).await?;
         let mut known = BTreeMap::new();
-        for row in rows.each() {
+        for row in each(&rows) {
             let [subject, word, reason] = row.map_err(|why| self.content(why))?;
             known.insert(subject, (word, reason));
         }

@@ -22,7 +22,8 @@ pub(super) struct Gathered {
     decisions: Batch<5>,
     audit: Batch<5>,
     heads: Batch<2>,
-    attempts: Batch<15>,
+    attempts: Batch<14>,
+    requests: Batch<2>,
     /// The commits that were gathered last, with their digest: attempts of a workspace share them.
     last: Option<(Arc<[PackageHead]>, String)>,
 }
@@ -54,8 +55,12 @@ impl Default for Gathered {
             heads: Batch::new("INSERT INTO heads (digest, heads)", "ON CONFLICT DO NOTHING"),
             attempts: Batch::new(
                 "INSERT INTO attempts (request_id, workspace, subject, ci, fingerprint, attempt, \
-                 stage, is_open, priority, decided_at, heads, members, seen, request, parts)",
+                 stage, is_open, priority, decided_at, heads, members, seen, parts)",
                 "ON CONFLICT DO NOTHING RETURNING request_id",
+            ),
+            requests: Batch::new(
+                "INSERT INTO requests (request_id, request)",
+                "ON CONFLICT DO NOTHING",
             ),
             last: None,
         }
@@ -113,8 +118,11 @@ impl Gathered {
         let attempt = AttemptView::queued(trigger.ci.clone(), request, trigger.parts.clone());
         let heads = self.heads(&request.heads)?;
         let kept = BuildRequest { heads: Arc::default(), ..request.clone() };
+        let asked = Asked::of(workspace, &attempt);
+        let id = request.request_id.to_string();
+        self.requests.push([id.as_str().into(), to_json(&kept)?.into()]);
         self.attempts.push([
-            request.request_id.to_string().into(),
+            id.into(),
             workspace.as_str().into(),
             subject.to_string().into(),
             trigger.ci.as_str().into(),
@@ -126,9 +134,8 @@ impl Gathered {
             request.decided_at.0.into(),
             heads.into(),
             to_json(&attempt.set)?.into(),
-            to_json(&Asked::of(&attempt))?.into(),
-            to_json(&kept)?.into(),
-            to_json(&trigger.parts)?.into(),
+            to_json(&asked)?.into(),
+            asked.parts(&attempt.parts)?.into(),
         ]);
         Ok(attempt)
     }
@@ -158,6 +165,7 @@ impl Gathered {
         self.decisions.write(write).await?;
         self.audit.write(write).await?;
         self.heads.write(write).await?;
+        self.requests.write(write).await?;
         self.attempts.write(write).await
     }
 }

@@ -1,31 +1,66 @@
 //! What the rows of many workspaces say alike, kept once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crosswatch_core::model::build::{PackageHead, SetMember};
 use crosswatch_core::model::common::Common;
 use crosswatch_core::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crosswatch_core::model::ledger_view::{ChangeFacts, Look, MainlineFacts, Seen};
+use crosswatch_core::model::made_of;
+use crosswatch_core::model::plan::FingerprintPart;
 
-/// Names that rows had so far, and what was seen of changes.
+/// Where facts of a change go on with what was seen of it.
+const SEEN: &str = ",\"first_seen\":";
+/// Texts of which values are kept by what they are of: what is a workspace's own does not come again.
+const LATELY: usize = 8;
+
+/// What was seen of changes, and what rows said so far.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    names: BTreeSet<Name>,
-    repositories: BTreeSet<RepositoryId>,
     seen: Common<ChangeId, Seen>,
+    /// What is a workspace's own in fingerprints of an epoch: of the one that was read last.
+    own: Option<(Name, u64, Arc<[FingerprintPart]>)>,
     /// While everything is read: most texts are in the rows of many workspaces.
     texts: Option<Texts>,
 }
+
+/// A set, and the parts of a fingerprint that are made of it.
+type Set = (Arc<[SetMember]>, Arc<[FingerprintPart]>);
 
 /// What was read, by its text.
 #[derive(Debug, Default)]
 struct Texts {
     repositories: HashMap<String, RepositoryId>,
-    changes: HashMap<String, ChangeId>,
-    subjects: HashMap<String, Subject>,
-    sets: HashMap<String, Vec<SetMember>>,
-    facts: HashMap<String, ChangeFacts>,
+    changes: Lately<ChangeId, Arc<Seen>>,
+    subjects: Lately<Subject, Set>,
+}
+
+/// What was read lately of many, by their texts.
+#[derive(Debug)]
+struct Lately<K, V>(HashMap<String, (K, Vec<(String, V)>)>);
+
+impl<K, V> Default for Lately<K, V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Clone, V: Clone> Lately<K, V> {
+    fn find(&self, of: &str, text: &str) -> Option<(K, V)> {
+        let (of, values) = self.0.get(of)?;
+        let (_, value) = values.iter().find(|(said, _)| said == text)?;
+        Some((of.clone(), value.clone()))
+    }
+
+    fn keep(&mut self, of: &str, text: &str, (read, value): (K, V)) {
+        let (_, values) = self.0.entry(of.to_owned()).or_insert((read, Vec::new()));
+        if values.len() >= LATELY {
+            values.remove(0);
+        }
+        values.push((text.to_owned(), value));
+    }
 }
 
 impl Known {
@@ -41,12 +76,18 @@ impl Known {
 
     /// A look that was written so.
     pub(super) fn look(&mut self, repository: &str, branch: &str) -> Result<Look, String> {
-        let repository = self.text(
-            repository,
-            |texts| &mut texts.repositories,
-            |known, text| Ok(known.repository(parsed(text)?)),
-        )?;
-        Ok(Look { repository, branch: self.name(branch) })
+        let known = self.texts.as_ref().and_then(|texts| texts.repositories.get(repository));
+        let id = match known {
+            Some(known) => known.clone(),
+            None => {
+                let id: RepositoryId = parsed(repository)?;
+                if let Some(texts) = &mut self.texts {
+                    texts.repositories.insert(repository.to_owned(), id.clone());
+                }
+                id
+            }
+        };
+        Ok(Look { repository: id, branch: Name::shared(branch) })
     }
 
     /// A change with its facts that were written so.
@@ -55,105 +96,69 @@ impl Known {
         change: &str,
         facts: &str,
     ) -> Result<(ChangeId, ChangeFacts), String> {
-        let change = self.text(
-            change,
-            |texts| &mut texts.changes,
-            |known, text| {
-                let change: ChangeId = parsed(text)?;
-                Ok(known.repository(change.repository).change(change.number))
-            },
-        )?;
-        let facts = self.text(
-            facts,
-            |texts| &mut texts.facts,
-            |known, text| {
-                let facts: ChangeFacts = json(text)?;
-                Ok(ChangeFacts {
-                    adopted: facts.adopted,
-                    seen: known.seen.share(&change, facts.seen),
-                })
-            },
-        )?;
-        Ok((change, facts))
-    }
-
-    /// A subject that was written so.
-    pub(super) fn subject(&mut self, subject: &str) -> Result<Subject, String> {
-        self.text(
-            subject,
-            |texts| &mut texts.subjects,
-            |known, text| {
-                let mut subject: Subject = parsed(text)?;
-                if let Subject::Change(change) = &mut subject {
-                    change.repository = known.repository(change.repository.clone());
-                }
-                Ok(subject)
-            },
-        )
-    }
-
-    /// A set that was written so.
-    pub(super) fn members(&mut self, members: &str) -> Result<Vec<SetMember>, String> {
-        self.text(
-            members,
-            |texts| &mut texts.sets,
-            |known, text| {
-                let mut members: Vec<SetMember> = json(text)?;
-                for member in &mut members {
-                    member.change.repository = known.repository(member.change.repository.clone());
-                    member.base = known.name(&member.base);
-                }
-                Ok(members)
-            },
-        )
-    }
-
-    /// Facts of a mainline.
-    pub(super) fn mainline(&mut self, mut mainline: MainlineFacts) -> MainlineFacts {
-        let head = |head: &PackageHead| PackageHead {
-            package: self.name(&head.package),
-            repository: self.repository(head.repository.clone()),
-            head: head.head,
-        };
-        mainline.heads = mainline.heads.iter().map(head).collect();
-        mainline
-    }
-
-    /// A name.
-    pub(super) fn name(&mut self, name: &str) -> Name {
-        if let Some(known) = self.names.get(name) {
-            return known.clone();
+        // How it came in, which is a workspace's own, stands first.
+        let apart = facts.strip_prefix("{\"adopted\":").and_then(|rest| rest.split_once(SEEN));
+        let known = apart.zip(self.texts.as_ref()).and_then(|((adopted, seen), texts)| {
+            texts.changes.find(change, seen).map(|(id, seen)| (id, adopted, seen))
+        });
+        if let Some((id, adopted, seen)) = known {
+            return Ok((id, ChangeFacts { adopted: json(adopted)?, seen }));
         }
-        let name = Name::from(name);
-        self.names.insert(name.clone());
-        name
-    }
-
-    fn repository(&mut self, id: RepositoryId) -> RepositoryId {
-        if let Some(known) = self.repositories.get(&id) {
-            return known.clone();
+        let id: ChangeId = parsed(change)?;
+        let ChangeFacts { adopted, seen } = json(facts)?;
+        let seen = self.seen.share(&id, seen);
+        if let (Some((_, text)), Some(texts)) = (apart, &mut self.texts) {
+            texts.changes.keep(change, text, (id.clone(), Arc::clone(&seen)));
         }
-        let id = RepositoryId { forge: self.name(&id.forge), path: id.path };
-        self.repositories.insert(id.clone());
-        id
+        Ok((id, ChangeFacts { adopted, seen }))
     }
 
-    /// What a text says, read unless it was before.
-    fn text<T: Clone>(
+    /// A subject and a set that were written so, with the parts of a fingerprint that are made of that.
+    pub(super) fn subject(
         &mut self,
-        text: &str,
-        of: fn(&mut Texts) -> &mut HashMap<String, T>,
-        read: impl FnOnce(&mut Self, &str) -> Result<T, String>,
-    ) -> Result<T, String> {
-        if let Some(known) = self.texts.as_mut().and_then(|texts| of(texts).get(text)) {
-            return Ok(known.clone());
+        subject: &str,
+        members: &str,
+    ) -> Result<(Subject, Set), String> {
+        let known = self.texts.as_ref().and_then(|texts| texts.subjects.find(subject, members));
+        if let Some(known) = known {
+            return Ok(known);
         }
-        let value = read(self, text)?;
+        let of: Subject = parsed(subject)?;
+        let mut set: Vec<SetMember> = json(members)?;
+        for member in &mut set {
+            member.base = Name::shared(&member.base);
+        }
+        let parts = set.iter().map(made_of::member).collect();
+        let set: Set = (set.into(), parts);
         if let Some(texts) = &mut self.texts {
-            of(texts).insert(text.to_owned(), value.clone());
+            texts.subjects.keep(subject, members, (of.clone(), set.clone()));
         }
-        Ok(value)
+        Ok((of, set))
     }
+
+    /// What is a workspace's own in its fingerprints.
+    pub(super) fn own(&mut self, workspace: &Name, epoch: u64) -> Arc<[FingerprintPart]> {
+        match &self.own {
+            Some((of, in_epoch, own)) if of == workspace && *in_epoch == epoch => Arc::clone(own),
+            _ => {
+                let own: Arc<[FingerprintPart]> = made_of::workspace(workspace, epoch).into();
+                self.own = Some((workspace.clone(), epoch, Arc::clone(&own)));
+                own
+            }
+        }
+    }
+}
+
+/// Facts of a mainline that were written so.
+pub(super) fn mainline(facts: &str) -> Result<MainlineFacts, String> {
+    let mut mainline: MainlineFacts = json(facts)?;
+    let head = |head: &PackageHead| PackageHead {
+        package: Name::shared(&head.package),
+        repository: head.repository.clone(),
+        head: head.head,
+    };
+    mainline.heads = mainline.heads.iter().map(head).collect();
+    Ok(mainline)
 }
 
 fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
@@ -166,8 +171,6 @@ fn json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
@@ -188,7 +191,6 @@ mod tests {
             assert!(Arc::ptr_eq(&change.1.seen, &same.1.seen));
             assert_eq!(moved.1.head_moved_at.0, 2);
             assert_eq!(look.repository, change.0.repository);
-            assert_eq!((known.names.len(), known.repositories.len()), (2, 1));
             assert!(known.change("github.com/o/a#1", "{}").is_err());
             known.end();
             assert_eq!(known.change("github.com/o/a#1", &facts(1)).expect("facts"), change);

@@ -11,6 +11,7 @@ mod known;
 mod lease;
 mod outbox;
 mod people;
+mod prune;
 mod read;
 mod remembered;
 mod reports;

@@ -40,7 +40,9 @@ pub struct OutboxRow {
 
 const OPEN_ROWS: &str = "SELECT request, workspace, ci, stage, priority, decided_at, not_before, \
      sending_deadline, taken_at, cancel_wanted, tries, remote, link, heads.heads FROM attempts \
-     LEFT JOIN heads ON heads.digest = attempts.heads WHERE is_open = 1 ORDER BY decided_at, request_id";
+     JOIN requests ON requests.request_id = attempts.request_id \
+     LEFT JOIN heads ON heads.digest = attempts.heads WHERE is_open = 1 \
+     ORDER BY decided_at, attempts.request_id";
 
 impl Ledger {
     /// All attempts that are not over.

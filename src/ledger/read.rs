@@ -6,8 +6,7 @@ use crosswatch_core::model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
-use super::attempts::KEPT;
-use super::{Ledger, LedgerError, Term};
+use super::{Ledger, LedgerError};
 
 /// Which builds are wanted; everything by default.
 #[derive(Clone, Debug, Default)]
@@ -61,8 +60,10 @@ impl Ledger {
     pub async fn builds(&self, filter: &BuildFilter) -> Result<Vec<BuildRow>, LedgerError> {
         let rows = sqlx::query(
             "SELECT request, ci, stage, decided_at, ended_at, remote, link, note, cancel_wanted, \
-             heads.heads FROM attempts LEFT JOIN heads ON heads.digest = attempts.heads WHERE ($1 = '' OR workspace = $1) AND ($2 = '' OR subject = $2) \
-             AND ($3 = '' OR substr(request_id, 1, length($3)) = $3) \
+             heads.heads FROM attempts JOIN requests ON requests.request_id = attempts.request_id \
+             LEFT JOIN heads ON heads.digest = attempts.heads \
+             WHERE ($1 = '' OR workspace = $1) AND ($2 = '' OR subject = $2) \
+             AND ($3 = '' OR substr(attempts.request_id, 1, length($3)) = $3) \
              ORDER BY decided_at DESC, attempt DESC, ci LIMIT $4",
         )
         .bind(filter.workspace.as_deref().unwrap_or_default())
@@ -122,36 +123,5 @@ impl Ledger {
                 })
             })
             .collect()
-    }
-
-    /// Deletes what is older than a time: history of decisions, reports, and ended attempts beyond
-    /// the newest of a subject on a CI that decisions see.
-    pub async fn prune(&self, term: &Term, before: Timestamp) -> Result<(), LedgerError> {
-        let mut write = self.write(term).await?;
-        sqlx::query("DELETE FROM audit WHERE decided_at < $1")
-            .bind(before.0)
-            .execute(&mut *write)
-            .await
-            .map_err(self.sql())?;
-        sqlx::query(
-            "DELETE FROM attempts WHERE is_open = 0 AND ended_at < $1 AND request_id IN \
-             (SELECT request_id FROM (SELECT request_id, ROW_NUMBER() OVER (PARTITION BY \
-             workspace, subject, ci ORDER BY decided_at DESC, attempt DESC, request_id) AS place \
-             FROM attempts) AS ranked WHERE place > $2)",
-        )
-        .bind(before.0)
-        .bind(i64::try_from(KEPT).unwrap_or(i64::MAX))
-        .execute(&mut *write)
-        .await
-        .map_err(self.sql())?;
-        sqlx::query(
-            "DELETE FROM heads WHERE digest NOT IN \
-             (SELECT heads FROM attempts WHERE heads IS NOT NULL)",
-        )
-        .execute(&mut *write)
-        .await
-        .map_err(self.sql())?;
-        self.prune_reports(&mut write, before).await?;
-        self.done(write, &[]).await
     }
 }

@@ -6,6 +6,9 @@ use sqlx::Row as _;
 
 use super::{Ledger, LedgerError, Term};
 
+/// What a transaction forgets at most.
+const CHUNK: usize = 500;
+
 impl Ledger {
     /// Keeps values of one kind, in one transaction.
     pub async fn remember(
@@ -68,6 +71,31 @@ impl Ledger {
             .await
             .map_err(self.sql())?;
         self.done(write, &[]).await
+    }
+
+    /// Forgets what was read before a time and is not `kept`, by its name.
+    pub async fn forget_unless(
+        &self,
+        term: &Term,
+        kind: &str,
+        before: Timestamp,
+        kept: impl Fn(&str) -> bool,
+    ) -> Result<(), LedgerError> {
+        let old = "SELECT name FROM remembered WHERE kind = $1 AND read_at < $2";
+        let old = sqlx::query_scalar(old).bind(kind).bind(before.0);
+        let mut old: Vec<String> = old.fetch_all(self.store.reader()).await.map_err(self.sql())?;
+        old.retain(|name| !kept(name));
+        for names in old.chunks(CHUNK) {
+            let mut write = self.write(term).await?;
+            for name in names {
+                // It may have been read again since.
+                let sql = "DELETE FROM remembered WHERE kind = $1 AND name = $2 AND read_at < $3";
+                let query = sqlx::query(sql).bind(kind).bind(name).bind(before.0);
+                query.execute(&mut *write).await.map_err(self.sql())?;
+            }
+            self.done(write, &[]).await?;
+        }
+        Ok(())
     }
 
     /// Keeps the state of a workspace.

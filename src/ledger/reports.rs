@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crosswatch_core::model::identity::{ChangeId, Name};
-use crosswatch_core::model::plan::WorkspacePlan;
 use crosswatch_core::model::report::{Said, Status, StatusKey, StatusState};
 use crosswatch_core::model::time::Timestamp;
 use sqlx::any::AnyRow;
@@ -57,15 +56,15 @@ pub struct Stop {
 }
 
 impl Ledger {
-    /// Stores what a workspace should say; part of a pass's transaction.
-    pub(super) async fn write_reports(
+    /// Stores what a workspace should say of commits; part of a pass's transaction.
+    pub(super) async fn write_statuses(
         &self,
         write: &mut Transaction<'static, Any>,
-        plan: &WorkspacePlan,
+        workspace: &Name,
+        statuses: &[(StatusKey, Status)],
         at: Timestamp,
     ) -> Result<(), LedgerError> {
-        let id = plan.id.as_str();
-        for (key, status) in &plan.reports.statuses {
+        for (key, status) in statuses {
             sqlx::query(
                 "INSERT INTO statuses (workspace, repository, head, context, state, description, \
                  target, wanted_at, is_due) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) \
@@ -73,7 +72,7 @@ impl Ledger {
                  state = $5, description = $6, target = $7, wanted_at = $8, \
                  is_due = CASE WHEN statuses.written = $9 THEN 0 ELSE 1 END",
             )
-            .bind(id)
+            .bind(workspace.as_str())
             .bind(key.repository.to_string())
             .bind(key.head.to_string())
             .bind(key.context.as_str())
@@ -86,7 +85,19 @@ impl Ledger {
             .await
             .map_err(self.sql())?;
         }
-        for (change, remarks) in &plan.reports.remarks {
+        Ok(())
+    }
+
+    /// Stores what a workspace should say of changes; part of a pass's transaction.
+    pub(super) async fn write_remarks(
+        &self,
+        write: &mut Transaction<'static, Any>,
+        workspace: &Name,
+        remarks: &[(ChangeId, Vec<String>)],
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let id = workspace.as_str();
+        for (change, remarks) in remarks {
             let change = change.to_string();
             let query = if remarks.is_empty() {
                 sqlx::query("DELETE FROM remarks WHERE workspace = $1 AND change_name = $2")
@@ -279,29 +290,6 @@ impl Ledger {
     /// Everything may be written again.
     pub async fn clear_stops(&self, term: &Term) -> Result<(), LedgerError> {
         self.mark_report(term, sqlx::query("DELETE FROM stops")).await
-    }
-
-    /// Deletes what was wanted before a time: it stays as the forge has it, and a comment is found again
-    /// by its mark.
-    pub(super) async fn prune_reports(
-        &self,
-        write: &mut Transaction<'static, Any>,
-        before: Timestamp,
-    ) -> Result<(), LedgerError> {
-        for statement in [
-            "DELETE FROM statuses WHERE wanted_at < $1",
-            "DELETE FROM stops WHERE ends_at < $1",
-            "DELETE FROM remarks WHERE change_name IN \
-             (SELECT change_name FROM comments WHERE wanted_at < $1)",
-            "DELETE FROM comments WHERE wanted_at < $1",
-        ] {
-            sqlx::query(statement)
-                .bind(before.0)
-                .execute(&mut **write)
-                .await
-                .map_err(self.sql())?;
-        }
-        Ok(())
     }
 
     async fn mark_report<'q>(

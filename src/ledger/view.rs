@@ -13,11 +13,27 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::commit::Touched;
-use super::known::Known;
+use super::known::{self, Known};
+use super::rows::each;
 use super::{Ledger, LedgerError, attempts};
 
 /// Workspaces that are read at once.
 const AT_ONCE: usize = 4;
+
+/// Most of what is recorded of a workspace, and how many rows the rest of it has: each statement costs more
+/// than a row does.
+const WORKSPACE: &str = "SELECT \
+    (SELECT string_agg(concat(length(repository), ':', repository, length(branch), ':', branch), '') \
+    FROM looks WHERE workspace = $1), \
+    (SELECT string_agg(concat(length(change_name), ':', change_name, length(facts), ':', facts), '') \
+    FROM change_facts WHERE workspace = $1), \
+    (SELECT facts FROM mainline_facts WHERE workspace = $1), \
+    (SELECT paused_by FROM pauses WHERE workspace = $1), \
+    (SELECT COUNT(*) FROM attempts WHERE workspace = $1), \
+    (SELECT COUNT(*) FROM approvals WHERE workspace = $1) \
+    + (SELECT COUNT(*) FROM rebuilds WHERE workspace = $1), \
+    (SELECT COUNT(*) FROM statuses WHERE workspace = $1) \
+    + (SELECT COUNT(*) FROM remarks WHERE workspace = $1)";
 
 impl Ledger {
     /// Reads the whole view anew; whoever led meanwhile may have stored other decisions.
@@ -78,27 +94,31 @@ impl Ledger {
         new: &BTreeSet<RequestId>,
     ) -> Result<(), LedgerError> {
         let _reading = self.reading.lock().await;
-        for Touched { plan, queued, subjects } in touched {
+        for Touched { plan, facts, queued, subjects, last } in touched {
             let mut attempts = Vec::new();
             for subject in subjects {
-                attempts.push((subject, self.read_attempts(&plan.id, Some(subject)).await?));
+                attempts.push((subject, self.read_attempts(&plan.id, subject).await?));
             }
             self.change(&plan.id, |part| {
-                // What comes at once and in order takes half the room.
-                if part.looks.is_empty() {
-                    part.looks = plan.looks.iter().cloned().collect();
-                } else {
-                    part.looks.extend(plan.looks.iter().cloned());
+                for facts in facts {
+                    // What comes at once and in order takes half the room.
+                    if part.changes.is_empty() {
+                        part.changes = facts.iter().cloned().collect();
+                    } else {
+                        part.changes.extend(facts.iter().cloned());
+                    }
                 }
-                if part.changes.is_empty() {
-                    part.changes = plan.facts.iter().cloned().collect();
-                } else {
-                    part.changes.extend(plan.facts.iter().cloned());
+                if last {
+                    if part.looks.is_empty() {
+                        part.looks = plan.looks.iter().cloned().collect();
+                    } else {
+                        part.looks.extend(plan.looks.iter().cloned());
+                    }
+                    if let Some(facts) = &plan.mainline {
+                        part.mainline = Some(facts.clone());
+                    }
+                    part.said.take_over(&plan.reports);
                 }
-                if let Some(facts) = &plan.mainline {
-                    part.mainline = Some(facts.clone());
-                }
-                part.said.take_over(&plan.reports);
                 for (subject, attempt) in queued {
                     if !new.contains(&attempt.request_id) {
                         continue;
@@ -142,7 +162,7 @@ impl Ledger {
         subject: &Subject,
     ) -> Result<(), LedgerError> {
         let _reading = self.reading.lock().await;
-        let read = self.read_attempts(workspace, Some(subject)).await?;
+        let read = self.read_attempts(workspace, subject).await?;
         self.change(workspace, |part| {
             part.attempts.remove(subject);
             part.attempts.extend(read);
@@ -157,42 +177,42 @@ impl Ledger {
     }
 
     async fn read_workspace(&self, workspace: &Name) -> Result<WorkspaceLedger, LedgerError> {
-        let id = workspace.as_str();
-        let reader = self.store.reader();
-        let looks = "SELECT string_agg(length(repository) || ':' || repository || \
-             length(branch) || ':' || branch, '') FROM looks WHERE workspace = $1";
-        let looks = self.rows(looks, id).await?;
-        let changes = "SELECT string_agg(length(change_name) || ':' || change_name || \
-             length(facts) || ':' || facts, '') FROM change_facts WHERE workspace = $1";
-        let changes = self.rows(changes, id).await?;
-        let row = sqlx::query("SELECT facts FROM mainline_facts WHERE workspace = $1")
-            .bind(id)
-            .fetch_optional(reader)
-            .await
-            .map_err(self.sql())?;
-        let mainline: Option<MainlineFacts> = match row {
-            Some(row) => Some(self.json(&row.try_get::<String, _>(0).map_err(self.sql())?)?),
-            None => None,
-        };
-        let known = Arc::clone(&self.known);
-        // Beside the threads that everything else runs on: after a start all workspaces are read.
-        let read = tokio::task::spawn_blocking(move || {
+        let (id, reader) = (workspace.as_str(), self.store.reader());
+        let row = sqlx::query(WORKSPACE).bind(id).fetch_one(reader).await.map_err(self.sql())?;
+        let text = |index| row.try_get::<Option<String>, _>(index).map_err(self.sql());
+        let many = |index| row.try_get::<i64, _>(index).map_err(self.sql());
+        let (looks, changes, mainline) = (text(0)?, text(1)?, text(2)?);
+        let attempts = self.attempt_texts(id, many(4)?).await?;
+        let (known, of) = (Arc::clone(&self.known), workspace.clone());
+        let read = self.apart(move || {
+            let attempts = attempts::parse(&known, &of, &attempts)?;
+            let mainline = mainline.as_deref().map(known::mainline).transpose()?;
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             let look = |row: Result<[&str; 2], String>| {
                 row.and_then(|[repository, branch]| known.look(repository, branch))
             };
-            let looks = looks.each().map(look).collect::<Result<_, _>>()?;
+            let looks = each(&looks.unwrap_or_default()).map(look).collect::<Result<_, _>>()?;
             let change = |row: Result<[&str; 2], String>| {
                 row.and_then(|[change, facts]| known.change(change, facts))
             };
-            let changes = changes.each().map(change).collect::<Result<_, _>>()?;
-            let mainline = mainline.map(|mainline| known.mainline(mainline));
-            Ok(WorkspaceLedger { looks, changes, mainline, ..WorkspaceLedger::default() })
-        })
-        .await;
-        let read = read.map_err(|error| self.content(error.to_string()))?;
-        let mut part = read.map_err(|why: String| self.content(why))?;
-        part.attempts = self.read_attempts(id, None).await?;
+            let changes =
+                each(&changes.unwrap_or_default()).map(change).collect::<Result<_, _>>()?;
+            Ok(WorkspaceLedger { looks, changes, mainline, attempts, ..WorkspaceLedger::default() })
+        });
+        let mut part = read.await?;
+        part.paused_by = text(3)?;
+        if many(5)? > 0 {
+            self.read_asked(id, &mut part).await?;
+        }
+        if many(6)? > 0 {
+            part.said = self.read_said(id).await?;
+        }
+        Ok(part)
+    }
+
+    /// What people asked of a workspace.
+    async fn read_asked(&self, id: &str, part: &mut WorkspaceLedger) -> Result<(), LedgerError> {
+        let reader = self.store.reader();
         let rows =
             sqlx::query("SELECT approval FROM approvals WHERE workspace = $1 ORDER BY subject")
                 .bind(id)
@@ -214,17 +234,7 @@ impl Ledger {
             let subject = subject.parse().map_err(|why: String| self.content(why))?;
             part.rebuilds.insert(subject, self.json(&rebuild)?);
         }
-        let row = sqlx::query("SELECT paused_by FROM pauses WHERE workspace = $1")
-            .bind(id)
-            .fetch_optional(reader)
-            .await
-            .map_err(self.sql())?;
-        part.said = self.read_said(id).await?;
-        part.paused_by = match row {
-            Some(row) => Some(row.try_get(0).map_err(self.sql())?),
-            None => None,
-        };
-        Ok(part)
+        Ok(())
     }
 
     pub(super) fn stage(&self, row: &AnyRow, index: usize) -> Result<Stage, LedgerError> {

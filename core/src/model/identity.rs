@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use arcstr::ArcStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -29,9 +30,43 @@ impl Ord for Name {
 }
 
 impl Name {
+    /// A name that many have, wherever they have it from: all of them share one allocation, which is what
+    /// makes comparing them cheap.
+    pub fn shared(text: &str) -> Self {
+        static SHARED: LazyLock<Mutex<Shared>> = LazyLock::new(Mutex::default);
+        SHARED.lock().unwrap_or_else(PoisonError::into_inner).of(text)
+    }
+
     /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Names that are shared. Those that nobody has any more go as soon as there are twice as many as somebody
+/// had when that was looked at last.
+#[derive(Default)]
+struct Shared {
+    #[expect(clippy::disallowed_types, reason = "nothing depends on their order")]
+    names: std::collections::HashSet<Name>,
+    most: usize,
+}
+
+impl Shared {
+    /// So few are not looked at.
+    const FEW: usize = 1_000;
+
+    fn of(&mut self, text: &str) -> Name {
+        if let Some(known) = self.names.get(text) {
+            return known.clone();
+        }
+        if self.names.len() >= self.most.max(Self::FEW) {
+            self.names.retain(|name| ArcStr::strong_count(&name.0) != Some(1));
+            self.most = 2 * self.names.len();
+        }
+        let name = Name::from(text);
+        self.names.insert(name.clone());
+        name
     }
 }
 
@@ -100,9 +135,9 @@ pub struct RepositoryId {
 }
 
 impl RepositoryId {
-    /// From parts that are canonical already.
+    /// From parts that are canonical already; the same parts are the same allocations everywhere.
     pub fn new(forge: impl Into<Name>, path: impl Into<Name>) -> Self {
-        Self { forge: forge.into(), path: path.into() }
+        Self { forge: Name::shared(&forge.into()), path: Name::shared(&path.into()) }
     }
 
     /// The change of this repository with `number`.
@@ -123,7 +158,7 @@ impl FromStr for RepositoryId {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('/') {
             Some((forge, path)) if !forge.is_empty() && !path.is_empty() => {
-                Ok(Self::new(forge, path))
+                Ok(Self { forge: Name::shared(forge), path: Name::shared(path) })
             }
             _ => Err(format!("{text:?} is not a repository such as FORGE/owner/name")),
         }
@@ -318,6 +353,23 @@ text_serde!(RepositoryId, ChangeId, Oid, Subject, Fingerprint);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shared_is_one_allocation_as_long_as_somebody_has_it() {
+        let mut shared = Shared::default();
+        let name = shared.of("kept");
+        assert!(ArcStr::ptr_eq(&name.0, &shared.of("kept").0));
+        for number in 0..3 * Shared::FEW {
+            shared.of(&number.to_string());
+        }
+        assert!(shared.names.len() <= Shared::FEW && shared.names.contains("kept"));
+        assert!(ArcStr::ptr_eq(&name.0, &shared.of("kept").0));
+        let id: RepositoryId = "forge/a/b".parse().expect("an id");
+        let same = RepositoryId::new("forge".to_owned(), Name::from("a/b"));
+        assert!(
+            ArcStr::ptr_eq(&id.path.0, &same.path.0) && ArcStr::ptr_eq(&id.forge.0, &same.forge.0)
+        );
+    }
 
     #[test]
     fn identities_survive_their_own_writing() {

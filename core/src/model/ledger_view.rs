@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::build::{Base, BuildRequest, Cause, PackageHead, RequestId, SetMember, Stage, Verdict};
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
+use super::made_of::MadeOf;
 use super::report::Said;
 use super::time::Timestamp;
 
@@ -203,9 +204,9 @@ pub struct AttemptView {
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// The set that it builds; empty for the mainline.
-    pub set: Vec<SetMember>,
+    pub set: Arc<[SetMember]>,
     /// The parts of its fingerprint.
-    pub parts: Vec<super::plan::FingerprintPart>,
+    pub parts: MadeOf,
     /// Page of the build.
     pub link: Option<String>,
     /// What the CI or the outbox said last about it.
@@ -237,8 +238,8 @@ impl AttemptView {
             stage: Stage::Queued,
             decided_at: request.decided_at,
             ended_at: None,
-            set: request.set.clone(),
-            parts,
+            set: request.set.as_slice().into(),
+            parts: parts.into_iter().collect(),
             link: None,
             note: None,
             cause: request.cause,

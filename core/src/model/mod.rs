@@ -10,6 +10,7 @@ pub mod identity;
 pub mod leap;
 pub mod ledger_view;
 pub mod locator;
+pub mod made_of;
 pub mod manifest;
 pub mod observed;
 pub mod part;

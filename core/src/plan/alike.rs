@@ -155,7 +155,7 @@ impl<'p> Pass<'p> {
         if together || ledger.paused_by.is_some() {
             return Vec::new();
         }
-        let members = ledger.attempts.values().flatten().flat_map(|attempt| &attempt.set);
+        let members = ledger.attempts.values().flatten().flat_map(|attempt| attempt.set.iter());
         let approved = ledger.approvals.iter().flat_map(|approval| &approval.set);
         let subjects = ledger.attempts.keys().chain(ledger.rebuilds.keys());
         let own: BTreeSet<&RepositoryId> = members

@@ -159,9 +159,9 @@ fn one(
                 (before.retried(), "its last build was dropped before it ended".to_owned())
             }
             Some(before) => {
-                let parts = parts();
-                let moved = moved(&before.parts, &parts);
-                let only_epoch = fingerprint::only_epoch(&before.parts, &parts);
+                let (built, parts) = (before.parts.parts(), parts());
+                let moved = moved(&built, &parts);
+                let only_epoch = fingerprint::only_epoch(&built, &parts);
                 let cause = if only_epoch { Cause::Epoch } else { Cause::New };
                 let moved = moved.join("; ");
                 (cause, if moved.is_empty() { "its set moved".to_owned() } else { moved })

@@ -220,7 +220,7 @@ impl<'a> Explainer<'a> {
                 last.ci,
                 last.decided_at
             );
-            return (Some(text), last.parts.clone());
+            return (Some(text), last.parts.parts());
         }
         let facts = self.view.ledger.mainline.as_ref();
         match facts.filter(|facts| subject.subject == Subject::Mainline && facts.recorded != now) {

@@ -9,9 +9,9 @@ use super::look::View;
 use crate::model::build::{PackageHead, SetMember};
 use crate::model::fingerprint::{Leaf, leaf, root};
 use crate::model::identity::{Fingerprint, Name, Oid, RepositoryId};
+use crate::model::made_of;
 use crate::model::plan::FingerprintPart;
 
-const EPOCH: &str = "epoch";
 /// What the part of a queue's head begins with.
 pub(crate) const QUEUE: &str = "merge queue of ";
 
@@ -32,7 +32,7 @@ pub(crate) fn parts_of_set(
     difference: Option<Fingerprint>,
 ) -> Vec<FingerprintPart> {
     let mut parts = workspace_parts(view);
-    parts.extend(set.iter().map(member_part));
+    parts.extend(set.iter().map(made_of::member));
     parts.extend(difference.map(difference_part));
     parts
 }
@@ -66,7 +66,7 @@ pub(crate) fn parts_of_queue(
     let mut parts = workspace_parts(view);
     let what = format!("{QUEUE}{repository} on {base}");
     parts.push(FingerprintPart { what, value: head.to_string() });
-    parts.extend(elsewhere.iter().map(member_part));
+    parts.extend(elsewhere.iter().map(made_of::member));
     parts.extend(difference.map(difference_part));
     parts
 }
@@ -88,13 +88,6 @@ fn differing(
     difference: Option<Fingerprint>,
 ) -> impl Iterator<Item = Leaf> {
     hashes.chain(difference.map(|difference| leaf(&[b"manifest", &difference.0])))
-}
-
-fn member_part(member: &SetMember) -> FingerprintPart {
-    FingerprintPart {
-        what: format!("{} on {}", member.change, member.base),
-        value: member.head.to_string(),
-    }
 }
 
 fn difference_part(difference: Fingerprint) -> FingerprintPart {
@@ -142,16 +135,13 @@ pub(crate) fn parts_of_mainline(
 }
 
 fn workspace_parts(view: &View<'_>) -> Vec<FingerprintPart> {
-    vec![
-        FingerprintPart { what: "workspace id".to_owned(), value: view.settings.id.to_string() },
-        FingerprintPart { what: EPOCH.to_owned(), value: view.settings.epoch.to_string() },
-    ]
+    made_of::workspace(&view.settings.id, view.settings.epoch).to_vec()
 }
 
 /// Whether the epoch moved and nothing else.
 pub(crate) fn only_epoch(before: &[FingerprintPart], now: &[FingerprintPart]) -> bool {
     let others = |parts: &[FingerprintPart]| -> Vec<FingerprintPart> {
-        parts.iter().filter(|part| part.what != EPOCH).cloned().collect()
+        parts.iter().filter(|part| part.what != made_of::EPOCH).cloned().collect()
     };
     before != now && others(before) == others(now)
 }

@@ -256,7 +256,10 @@ fn facts(
     // What was built, for itself or as a member of a candidate's set, stays what it is.
     let adopts = |known: &&ChangeFacts| {
         let built = |attempts: &[AttemptView]| {
-            attempts.iter().flat_map(|attempt| &attempt.set).any(|member| member.change == *change)
+            attempts
+                .iter()
+                .flat_map(|attempt| attempt.set.iter())
+                .any(|member| member.change == *change)
         };
         first_look
             && known.adopted == Adopted::No

@@ -143,7 +143,7 @@ fn recorded(
         // How the mainline stands decides whether failures are tried again.
         dirty.insert(subject.repository()?.clone());
         let attempts = [before, now].into_iter().filter_map(|ledger| ledger.attempts.get(subject));
-        let members = attempts.flatten().flat_map(|attempt| &attempt.set);
+        let members = attempts.flatten().flat_map(|attempt| attempt.set.iter());
         dirty.extend(members.map(|member| member.change.repository.clone()));
     }
     let (said, says) = (&before.said, &now.said);
@@ -166,7 +166,7 @@ fn close(
     }
     let plan = &earlier.planned.plan;
     let sets = view.ledger.attempts.values().flatten().filter(|attempt| attempt.set.len() > 1);
-    let sets: Vec<&[SetMember]> = sets.map(|attempt| attempt.set.as_slice()).collect();
+    let sets: Vec<&[SetMember]> = sets.map(|attempt| &*attempt.set).collect();
     let mut fresh: Vec<RepositoryId> = dirty.iter().cloned().collect();
     while let Some(id) = fresh.pop() {
         let mut tied: Vec<&RepositoryId> =

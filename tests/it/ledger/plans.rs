@@ -9,6 +9,7 @@ use crosswatch_core::model::build::{
 use crosswatch_core::model::fingerprint::Print;
 use crosswatch_core::model::identity::{ChangeId, Fingerprint, Name, Oid, Subject};
 use crosswatch_core::model::ledger_view::{Adopted, ChangeFacts, Look, Seen};
+use crosswatch_core::model::made_of;
 use crosswatch_core::model::part::Part;
 use crosswatch_core::model::plan::{
     Decision, FingerprintPart, Plan, SetPlan, SubjectPlan, Trigger, WorkspacePlan,
@@ -75,13 +76,22 @@ pub(super) fn build(ledger: &str, number: u64) -> SubjectPlan {
             ci: Name::from("main"),
             priority: Priority::Recent,
             request,
-            parts: vec![FingerprintPart { what: "head".to_owned(), value: number.to_string() }],
+            parts: parts(number),
             needs_approval: false,
             approved_as: Vec::new(),
         }]
         .into(),
         superseded: [].into(),
     }
+}
+
+/// Of some the parts follow from the set, of others they do not.
+fn parts(number: u64) -> Vec<FingerprintPart> {
+    if number.is_multiple_of(2) {
+        return vec![FingerprintPart { what: "head".to_owned(), value: number.to_string() }];
+    }
+    let own = made_of::workspace(&Name::from("w"), number);
+    own.into_iter().chain(set(number).iter().map(made_of::member)).collect()
 }
 
 pub(super) fn facts(number: u64) -> (ChangeId, ChangeFacts) {
