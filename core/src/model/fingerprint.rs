@@ -14,6 +14,10 @@ pub type Leaf = [u8; 32];
 
 /// Hashes the fields of a leaf.
 pub fn leaf(fields: &[&[u8]]) -> Leaf {
+    hash(fields.iter().copied())
+}
+
+fn hash<'f>(fields: impl Iterator<Item = &'f [u8]>) -> Leaf {
     /// The same for all, and as much work as a leaf itself.
     static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(ENCODING));
     let mut hasher = blake3::Hasher::new_from_context_key(&KEY);
@@ -27,10 +31,8 @@ pub fn leaf(fields: &[&[u8]]) -> Leaf {
 /// The fingerprint of a workspace's leaves in an epoch; `kind` keeps apart what has the same leaves.
 pub fn root(workspace: &Name, kind: &[u8], epoch: u64, leaves: &[Leaf]) -> Fingerprint {
     let epoch = epoch.to_le_bytes();
-    let mut fields: Vec<&[u8]> = Vec::with_capacity(leaves.len() + 3);
-    fields.extend([kind, workspace.as_bytes(), &epoch]);
-    fields.extend(leaves.iter().map(Leaf::as_slice));
-    Fingerprint(leaf(&fields))
+    let own = [kind, workspace.as_bytes(), &epoch];
+    Fingerprint(hash(own.into_iter().chain(leaves.iter().map(Leaf::as_slice))))
 }
 
 /// The fingerprint of a set with these leaves.

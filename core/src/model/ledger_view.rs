@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::build::{Base, BuildRequest, Cause, PackageHead, RequestId, SetMember, Stage, Verdict};
@@ -26,7 +27,7 @@ pub struct WorkspaceLedger {
     /// (Repository, branch) pairs that were looked at before; the first look adopts.
     pub looks: BTreeSet<Look>,
     /// Facts about changes.
-    pub changes: BTreeMap<ChangeId, ChangeFacts>,
+    pub changes: LiteMap<ChangeId, ChangeFacts>,
     /// Facts about the mainline, once it was recorded.
     pub mainline: Option<MainlineFacts>,
     /// Attempts of each subject, oldest first; at least the last ten and all that are open.
@@ -46,7 +47,7 @@ impl WorkspaceLedger {
     /// The part of a workspace of which nothing is recorded.
     pub const EMPTY: Self = Self {
         looks: BTreeSet::new(),
-        changes: BTreeMap::new(),
+        changes: LiteMap::new_vec(),
         mainline: None,
         attempts: BTreeMap::new(),
         approvals: Vec::new(),

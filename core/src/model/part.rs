@@ -62,6 +62,11 @@ impl Part {
         parts.collect()
     }
 
+    /// The same with other subjects.
+    pub fn with(&self, subjects: Vec<SubjectPlan>) -> Self {
+        Self { acts: subjects.iter().any(SubjectPlan::acts), subjects, ..self.clone() }
+    }
+
     /// Whether something is to be triggered or ended.
     pub fn acts(&self) -> bool {
         self.acts
@@ -90,15 +95,20 @@ pub fn replaced(
     new: Vec<Arc<Part>>,
 ) -> Vec<Arc<Part>> {
     let mut replaced = Vec::with_capacity(parts.len() + new.len());
-    let mut new = new.into_iter().peekable();
+    let (mut new, mut gone) = (new.into_iter().peekable(), gone.iter().peekable());
     for part in parts {
         while let Some(next) = new.next_if(|next| next.repository < part.repository) {
             replaced.push(next);
         }
         match new.next_if(|next| next.repository == part.repository) {
             Some(next) => replaced.push(next),
-            None if part.repository.as_ref().is_some_and(|id| gone.contains(id)) => {}
-            None => replaced.push(Arc::clone(part)),
+            None => {
+                let id = part.repository.as_ref();
+                while gone.next_if(|gone| Some(*gone) < id).is_some() {}
+                if gone.peek().copied() != id {
+                    replaced.push(Arc::clone(part));
+                }
+            }
         }
     }
     replaced.extend(new);

@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use crate::model::build::{Base, Cause, PackageHead, SetMember, Stage, Verdict};
+use crate::model::candidate::Difference;
 use crate::model::identity::{ChangeId, Name, Subject};
 use crate::model::ledger_view::{AttemptView, MainlineFacts};
+use crate::model::manifest::Manifest;
 use crate::model::settings::RebuildOnBase;
 use crate::model::time::Span;
 
@@ -16,6 +18,7 @@ use super::look::{Facts, View};
 use super::mainline;
 use super::openness::Open;
 use super::sets::ChangeSet;
+use super::tracked::Tracked;
 
 /// How often a change is built again at most because the mainline moved.
 const EVERY: Span = Span::hours(24);
@@ -99,20 +102,28 @@ impl Again<'_> {
     }
 }
 
+/// Packages that a build of a set affects by a manifest, which may differ from the mainline's.
+pub(crate) fn affected(
+    tracked: &Tracked,
+    (manifest, difference): (Option<&Manifest>, Option<&Difference>),
+    set: &[SetMember],
+) -> Vec<Name> {
+    let mut changed: BTreeSet<Name> = BTreeSet::new();
+    for member in set {
+        if let Some(repository) = tracked.repositories.get(&member.change.repository) {
+            let packages = repository.overridden(&member.base);
+            changed.extend(packages.map(|used| used.package.clone()));
+        }
+    }
+    let moved = difference.into_iter().flat_map(|d| d.added.iter().chain(&d.changed));
+    changed.extend(moved.cloned());
+    mainline::affected(manifest, &changed)
+}
+
 impl Deciding<'_, '_> {
     /// Packages that a build of the set affects, in build order.
     pub(crate) fn affected(&self, set: &[SetMember]) -> Vec<Name> {
-        let mut changed: BTreeSet<Name> = BTreeSet::new();
-        for member in set {
-            if let Some(repository) = self.tracked.repositories.get(&member.change.repository) {
-                let packages = repository.overridden(&member.base);
-                changed.extend(packages.map(|used| used.package.clone()));
-            }
-        }
-        let difference = self.difference.into_iter();
-        let moved = difference.flat_map(|d| d.added.iter().chain(&d.changed));
-        changed.extend(moved.cloned());
-        mainline::affected(self.manifest, &changed)
+        affected(self.tracked, (self.manifest, self.difference), set)
     }
 
     /// Whether idle time may be spent on the set: not if a new one like it would be held.

@@ -5,8 +5,9 @@
 //! takes over what was decided for that one; its fingerprints are its own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::model::build::PackageHead;
 use crate::model::fingerprint::{Leaf, Print};
 use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{self, Adopted, ChangeFacts, Look};
@@ -14,17 +15,21 @@ use crate::model::part::Part;
 use crate::model::plan::{Decision, Held, SubjectPlan, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::{RebuildOnBase, Settings, WorkspaceSettings};
+use crate::model::snapshot::Snapshot;
 
 use super::decide::Plain;
 use super::look::View;
+use super::once::{Known, Once};
+use super::request;
 use super::ties::Ties;
 use super::tracked::{Tracked, TrackedRepository};
 
 /// What was decided in a pass, of one snapshot and one view of the ledger.
 pub(crate) struct Pass<'p> {
+    pub(crate) once: Once<'p>,
     ties: &'p Ties,
     rules: &'p Rules,
-    decided: Mutex<BTreeMap<Key, Vec<Arc<DecidedCluster>>>>,
+    decided: RwLock<BTreeMap<Key, Vec<DecidedCluster>>>,
 }
 
 /// The number of the rules, and the address of the first repository as it is tracked.
@@ -79,8 +84,8 @@ impl Rules {
 }
 
 impl<'p> Pass<'p> {
-    pub(crate) fn new(ties: &'p Ties, rules: &'p Rules) -> Self {
-        Self { ties, rules, decided: Mutex::default() }
+    pub(crate) fn new(snapshot: &'p Snapshot, ties: &'p Ties, rules: &'p Rules) -> Self {
+        Self { once: Once::new(snapshot, ties), ties, rules, decided: RwLock::default() }
     }
 
     /// Takes over what was decided already and limits the view to the rest, of which those are returned
@@ -89,26 +94,35 @@ impl<'p> Pass<'p> {
         &self,
         view: &mut View<'a>,
         tracked: &'a Tracked,
+        heads: &Arc<[PackageHead]>,
     ) -> (Taken, Vec<Cluster<'a>>) {
         let mut taken = Taken::default();
         let mut missed = Vec::new();
-        let mut done: BTreeSet<&RepositoryId> = BTreeSet::new();
-        for cluster in self.clusters(view, tracked) {
-            match self.find(view, &cluster, &mut taken) {
-                true => done.extend(cluster.0.iter().map(|seen| seen.id)),
-                false => missed.push(cluster),
+        let mut done: Vec<&RepositoryId> = Vec::new();
+        if let Some(rules) = self.rules.0.get(&view.settings.name) {
+            let clusters = self.clusters(view, tracked);
+            let decided = self.decided.read().unwrap_or_else(PoisonError::into_inner);
+            for cluster in clusters {
+                let known = cluster.key(*rules).and_then(|key| decided.get(&key));
+                let found = known.and_then(|all| all.iter().find(|known| known.fits(&cluster)));
+                match found.filter(|known| known.still(view.settings, &cluster)) {
+                    Some(known) => {
+                        known.take(view, (tracked, heads), &cluster, &mut taken);
+                        done.extend(cluster.0.iter().map(|seen| seen.id));
+                    }
+                    None => missed.push(cluster),
+                }
             }
         }
         if !done.is_empty() {
+            done.sort();
+            let rest = |id: &&RepositoryId| done.binary_search(id).is_err();
             // What was built of repositories that are tracked no more is decided on as well.
-            let built = || view.ledger.attempts.keys().filter_map(Subject::repository);
-            let all = || tracked.repositories.keys().chain(built());
-            let rest = |all: &mut dyn Iterator<Item = &RepositoryId>| {
-                all.filter(|id| !done.contains(id)).cloned().collect()
-            };
+            let built = view.ledger.attempts.keys().filter_map(Subject::repository);
+            let all = tracked.repositories.keys().chain(built);
             let rest = match view.scope() {
-                Some(scope) => rest(&mut scope.iter()),
-                None => rest(&mut all()),
+                Some(scope) => scope.iter().filter(rest).cloned().collect(),
+                None => all.filter(rest).cloned().collect(),
             };
             view.limit(rest);
         }
@@ -122,42 +136,15 @@ impl<'p> Pass<'p> {
         clusters: Vec<Cluster<'_>>,
         plan: &WorkspacePlan,
     ) {
-        for cluster in clusters {
-            let Some(key) = self.key(settings, &cluster) else { continue };
-            if let Some(decided) = decided(settings, &cluster, plan) {
-                let mut all = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-                all.entry(key).or_default().push(Arc::new(decided));
-            }
+        let Some(rules) = self.rules.0.get(&settings.name) else { return };
+        let decided = clusters
+            .iter()
+            .filter_map(|cluster| Some((cluster.key(*rules)?, decided(settings, cluster, plan)?)));
+        let decided: Vec<_> = decided.collect();
+        let mut all = self.decided.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, decided) in decided {
+            all.entry(key).or_default().push(decided);
         }
-    }
-
-    fn key(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> Option<Key> {
-        let first = cluster.0.first()?;
-        Some((*self.rules.0.get(&settings.name)?, Arc::as_ptr(first.tracked).addr()))
-    }
-
-    /// Whether a cluster was decided before as this workspace sees it; that is taken over then.
-    fn find(&self, view: &View<'_>, cluster: &Cluster<'_>, taken: &mut Taken) -> bool {
-        let Some(key) = self.key(view.settings, cluster) else { return false };
-        let known = {
-            let all = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
-            let same = |decided: &&Arc<DecidedCluster>| decided.fits(cluster);
-            all.get(&key).and_then(|known| known.iter().find(same)).cloned()
-        };
-        let Some(decided) = known else { return false };
-        let still = decided.held.iter().all(|(id, members, held)| {
-            let Some(Adopted::Held(came_in)) = cluster.adopted(id) else { return false };
-            Plain::of(view.settings, Arc::clone(members)).is(came_in) == *held
-        });
-        if !still {
-            return false;
-        }
-        taken.parts.extend(decided.parts.iter().cloned());
-        taken.facts.extend(decided.facts.iter().map(|(id, adopted, seen)| {
-            let adopted = adopted.or_else(|| cluster.adopted(id)).unwrap_or(Adopted::No);
-            (id.clone(), ChangeFacts { adopted, seen: Arc::clone(seen) })
-        }));
-        true
     }
 
     /// The clusters of a workspace that may be decided as in another one.
@@ -185,32 +172,74 @@ impl<'p> Pass<'p> {
         };
         let mut clusters = Vec::with_capacity(scope.len());
         let mut joined: BTreeSet<&RepositoryId> = BTreeSet::new();
+        let mut facts = Facts { all: view.ledger.changes.as_slice(), from: 0 };
         for (id, repository) in scope {
-            if !self.ties.any(id) {
-                let seen = seen(view, &own, (id, repository));
+            let known = self.once.of(id, repository);
+            let Some(tied) = &known.tied else {
+                let seen = seen(view, &own, &mut facts, (id, repository), &known);
                 clusters.extend(seen.map(|seen| Cluster(vec![seen])));
                 continue;
-            }
-            if !joined.insert(id) {
+            };
+            if joined.contains(id) {
                 continue;
             }
-            let (mut cluster, mut fresh) = (vec![(id, repository)], vec![id]);
-            while let Some(one) = fresh.pop() {
-                for other in self.ties.around(one, all) {
-                    if let Some((other, repository)) = all.get_key_value(other)
-                        && joined.insert(other)
-                    {
-                        cluster.push((other, repository));
-                        fresh.push(other);
-                    }
-                }
-            }
-            cluster.sort_by(|(one, _), (other, _)| one.cmp(other));
-            let seen: Option<Vec<_>> =
-                cluster.into_iter().map(|one| seen(view, &own, one)).collect();
-            clusters.extend(seen.map(Cluster));
+            let whole: Option<Vec<_>> = tied.iter().map(|id| all.get_key_value(id)).collect();
+            let cluster = whole.unwrap_or_else(|| self.around((id, repository), all));
+            joined.extend(cluster.iter().map(|(id, _)| *id));
+            let mut facts = facts;
+            let seen = cluster.into_iter().map(|(id, repository)| {
+                let known = self.once.of(id, repository);
+                seen(view, &own, &mut facts, (id, repository), &known)
+            });
+            clusters.extend(seen.collect::<Option<Vec<_>>>().map(Cluster));
         }
         clusters
+    }
+
+    /// What is tied to a repository among those of a workspace, which lacks some of what is tied to it
+    /// elsewhere.
+    fn around<'a>(
+        &self,
+        (id, repository): (&'a RepositoryId, &'a Arc<TrackedRepository>),
+        all: &'a BTreeMap<RepositoryId, Arc<TrackedRepository>>,
+    ) -> Vec<(&'a RepositoryId, &'a Arc<TrackedRepository>)> {
+        let mut cluster = BTreeMap::from([(id, repository)]);
+        let mut fresh = vec![id];
+        while let Some(one) = fresh.pop() {
+            for other in self.ties.around(one, all) {
+                if let Some((other, repository)) = all.get_key_value(other)
+                    && cluster.insert(other, repository).is_none()
+                {
+                    fresh.push(other);
+                }
+            }
+        }
+        cluster.into_iter().collect()
+    }
+}
+
+/// What the ledger knows of changes, read in their order.
+#[derive(Clone, Copy)]
+struct Facts<'a> {
+    all: &'a [(ChangeId, ChangeFacts)],
+    from: usize,
+}
+
+impl<'a> Facts<'a> {
+    /// Of a repository's changes; the next one asked for comes after it.
+    fn of(&mut self, id: &RepositoryId) -> &'a [(ChangeId, ChangeFacts)] {
+        let rest = self.all.get(self.from..).unwrap_or_default();
+        // Mostly it is the next one or near.
+        let mut near = 1;
+        while rest.get(near).is_some_and(|(change, _)| change.repository < *id) {
+            near *= 2;
+        }
+        let near = rest.get(..near.saturating_add(1)).unwrap_or(rest);
+        let begin = near.partition_point(|(change, _)| change.repository < *id);
+        self.from += begin;
+        let own = rest.get(begin..).unwrap_or_default();
+        let end = own.iter().position(|(change, _)| change.repository != *id);
+        own.get(..end.unwrap_or(own.len())).unwrap_or_default()
     }
 }
 
@@ -218,33 +247,31 @@ impl<'p> Pass<'p> {
 fn seen<'a>(
     view: &View<'a>,
     own: &BTreeSet<&RepositoryId>,
+    facts: &mut Facts<'a>,
     (id, tracked): (&'a RepositoryId, &'a Arc<TrackedRepository>),
+    known: &Known,
 ) -> Option<Seen<'a>> {
-    if own.contains(id) || tracked.open || !view.in_scope(id) {
+    let changes = known.changes.as_ref()?;
+    if own.contains(id) || !view.in_scope(id) {
         return None;
     }
-    let listing = view.repository(id)?.listing.value()?;
-    if listing.queued().next().is_some() {
-        return None;
-    }
-    for used in &tracked.uses {
-        let look = |branch: &Name| Look { repository: id.clone(), branch: branch.clone() };
-        let first = used.branch.as_ref().map(look);
-        let first = first.is_some_and(|look| !view.ledger.looks.contains(&look));
-        if used.definition || first {
+    for branch in tracked.uses.iter().filter_map(|used| used.branch.as_ref()) {
+        let look = Look { repository: id.clone(), branch: branch.clone() };
+        if !view.ledger.looks.contains(&look) {
             return None;
         }
     }
-    let mut known = Vec::with_capacity(listing.changes.len());
-    for listed in &listing.changes {
-        let facts = view.ledger.changes.get(&id.change(listed.number));
+    let mut facts = facts.of(id).iter().peekable();
+    let mut known = Vec::with_capacity(changes.len());
+    for number in changes {
+        while facts.next_if(|(change, _)| change.number < *number).is_some() {}
+        let facts = facts.next_if(|(change, _)| change.number == *number).map(|(_, facts)| facts);
         // Which of these are recent is decided among all of them.
         if facts.is_some_and(|facts| facts.adopted == Adopted::Undecided) {
             return None;
         }
-        known.push((listed.number, facts));
+        known.push((*number, facts));
     }
-    known.sort_by_key(|(number, _)| *number);
     Some(Seen { id, tracked, known })
 }
 
@@ -267,7 +294,7 @@ fn decided(
             let own = |question: &Question| {
                 matches!(question, Question::Fate { .. } | Question::Candidate(_))
             };
-            if part.acts() || part.asked.own || part.asked.consulted.iter().any(own) {
+            if part.asked.own || part.asked.consulted.iter().any(own) {
                 return None;
             }
             for subject in &part.subjects {
@@ -295,6 +322,11 @@ fn decided(
 }
 
 impl Cluster<'_> {
+    /// Under which it is kept.
+    fn key(&self, rules: usize) -> Option<Key> {
+        Some((rules, Arc::as_ptr(self.0.first()?.tracked).addr()))
+    }
+
     /// How a change came in, where the ledger knows it.
     fn adopted(&self, id: &ChangeId) -> Option<Adopted> {
         let seen = self.0.iter().find(|seen| *seen.id == id.repository)?;
@@ -304,6 +336,36 @@ impl Cluster<'_> {
 }
 
 impl DecidedCluster {
+    /// Whether changes are held, or are not, as in the workspace that it was decided for.
+    fn still(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> bool {
+        self.held.iter().all(|(id, members, held)| {
+            let Some(Adopted::Held(came_in)) = cluster.adopted(id) else { return false };
+            Plain::of(settings, Arc::clone(members)).is(came_in) == *held
+        })
+    }
+
+    /// Takes over what was decided.
+    fn take(
+        &self,
+        view: &View<'_>,
+        (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
+        cluster: &Cluster<'_>,
+        taken: &mut Taken,
+    ) {
+        let own = |plan: &SubjectPlan| {
+            let trigger = |other| request::alike(view, tracked, heads, (plan, other));
+            SubjectPlan { triggers: plan.triggers.iter().map(trigger).collect(), ..plan.clone() }
+        };
+        taken.parts.extend(self.parts.iter().map(|part| match part.acts() {
+            false => Arc::clone(part),
+            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
+        }));
+        taken.facts.extend(self.facts.iter().map(|(id, adopted, seen)| {
+            let adopted = adopted.or_else(|| cluster.adopted(id)).unwrap_or(Adopted::No);
+            (id.clone(), ChangeFacts { adopted, seen: Arc::clone(seen) })
+        }));
+    }
+
     /// Whether it is of this cluster, and of the same facts.
     fn fits(&self, cluster: &Cluster<'_>) -> bool {
         let alike = |one: &Option<ChangeFacts>, other: &Option<&ChangeFacts>| match (one, other) {
@@ -336,7 +398,9 @@ fn alike(subject: &SubjectPlan) -> Option<(&ChangeId, &Arc<[Leaf]>)> {
         _ => false,
     };
     match &subject.print {
-        Some(Print::Set(members)) if !own && subject.candidate.is_none() => {
+        Some(Print::Set(members))
+            if !own && subject.candidate.is_none() && subject.superseded.is_empty() =>
+        {
             Some((subject.subject.change()?, members))
         }
         _ => None,

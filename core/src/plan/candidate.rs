@@ -172,7 +172,7 @@ pub(crate) fn candidate<'a>(
             Step::Not(decision) => return walk.open(decision, set),
         };
         walk.plan.rounds += 1;
-        let tracked = of_manifest(view, Some(manifest));
+        let tracked = of_manifest(view, Some(manifest), &[]).0;
         if let Err(decision) = walk.watch(tracked.repositories.iter()) {
             return walk.open(decision, set);
         }

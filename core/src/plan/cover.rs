@@ -41,7 +41,7 @@ impl Deciding<'_, '_> {
             let other = subject.change().filter(|other| *other != id)?;
             let undecided = |plan: &SubjectPlan| matches!(*plan.decision, Decision::Unknown { .. });
             let unread = matches!(self.changes.states.get(other), Some(State::Unknown(_)))
-                || decided.get(other).is_some_and(|plan| undecided(plan))
+                || decided.get(other).is_some_and(undecided)
                 || self.changes.unread.contains_key(&other.repository);
             let last = attempts.last()?;
             // One that was pushed to since may have left it behind.

@@ -196,7 +196,7 @@ impl<'a> Explainer<'a> {
         let digest = difference.and_then(|difference| difference.digest);
         match &subject.subject {
             Subject::Mainline => {
-                let mainline = mainline(&self.view, &self.tracked);
+                let mainline = mainline(&self.view, &self.tracked, None);
                 mainline.map(|mainline| mainline.parts(&self.view)).unwrap_or_default()
             }
             Subject::Change(_) => fingerprint::parts_of_set(&self.view, &subject.set, digest),

@@ -95,24 +95,24 @@ fn difference_part(difference: Fingerprint) -> FingerprintPart {
     FingerprintPart { what, value: difference.to_string() }
 }
 
-/// Of the mainline: workspace id, epoch, and (package, repository, commit) in package order.
+/// A head of the mainline: package, repository, commit.
+pub(crate) fn head(head: &PackageHead) -> Leaf {
+    leaf(&[
+        head.package.as_bytes(),
+        head.repository.forge.as_bytes(),
+        head.repository.path.as_bytes(),
+        head.head.as_bytes(),
+    ])
+}
+
+/// Of the mainline: workspace id, epoch, its heads in package order, and what is pinned.
 pub(crate) fn of_mainline(
     view: &View<'_>,
-    heads: &[PackageHead],
+    heads: impl IntoIterator<Item = Leaf>,
     pins: &[(Name, String)],
 ) -> Fingerprint {
-    let mut hashes = Vec::with_capacity(heads.len() + pins.len());
-    for head in heads {
-        hashes.push(leaf(&[
-            head.package.as_bytes(),
-            head.repository.forge.as_bytes(),
-            head.repository.path.as_bytes(),
-            head.head.as_bytes(),
-        ]));
-    }
-    for (package, pin) in pins {
-        hashes.push(leaf(&[b"pin", package.as_bytes(), pin.as_bytes()]));
-    }
+    let pin = |(package, pin): &(Name, String)| leaf(&[b"pin", package.as_bytes(), pin.as_bytes()]);
+    let hashes: Vec<Leaf> = heads.into_iter().chain(pins.iter().map(pin)).collect();
     root(&view.settings.id, b"mainline", view.settings.epoch, &hashes)
 }
 

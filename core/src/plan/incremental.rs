@@ -68,7 +68,7 @@ impl Planner {
         let named = Named::of(snapshot);
         let ties = Ties::of(&named.snapshot);
         let rules = Rules::of(&snapshot.settings);
-        let pass = Pass::new(&ties, &rules);
+        let pass = Pass::new(&named.snapshot, &ties, &rules);
         let planned = each(&snapshot.settings.workspaces, |settings| {
             workspace::planned(&named.snapshot, settings, ledger, &self.shared, Some(&pass))
         });
@@ -87,13 +87,12 @@ impl Planner {
             return None;
         }
         known.ties.revise(&named.snapshot, &moved);
-        let pass = Pass::new(&known.ties, &known.rules);
-        let mut watching = Vec::new();
+        let pass = Pass::new(&named.snapshot, &known.ties, &known.rules);
         let settings = &snapshot.settings.workspaces;
-        for at in known.watching.touched(&moved, &planned, settings, (before.at, snapshot.at)) {
-            let (Some(settings), Some(planned)) = (settings.get(at), planned.get_mut(at)) else {
-                continue;
-            };
+        let times = (before.at, snapshot.at);
+        let touched = known.watching.touched(&moved, &planned, settings, times);
+        let made = each(&touched, |at| {
+            let (settings, planned) = (settings.get(*at)?, planned.get(*at)?);
             let earlier = Earlier {
                 planned,
                 snapshot: &was.snapshot,
@@ -102,24 +101,21 @@ impl Planner {
                 ties: &known.ties,
             };
             if holds(&earlier, settings, snapshot.at) {
-                continue;
+                return None;
             }
             let (named, shared) = (&named.snapshot, &self.shared);
             let revised = workspace::revised(&earlier, named, settings, ledger, shared, &pass);
-            let now = revised.unwrap_or_else(|| {
-                workspace::planned(named, settings, ledger, shared, Some(&pass))
-            });
-            let before = std::mem::replace(planned, now);
-            if !Arc::ptr_eq(&before.plan.watched, &planned.plan.watched) {
-                watching.push((at, before));
-            }
-        }
+            let whole = || workspace::planned(named, settings, ledger, shared, Some(&pass));
+            Some(revised.unwrap_or_else(whole))
+        });
         drop(pass);
-        for (at, before) in watching {
-            known.watching.forget(at, &before);
-            if let Some(now) = planned.get(at) {
-                known.watching.learn(at, now);
+        for (at, now) in touched.into_iter().zip(made) {
+            let (Some(now), Some(before)) = (now, planned.get_mut(at)) else { continue };
+            if !Arc::ptr_eq(&before.plan.watched, &now.plan.watched) {
+                known.watching.forget(at, before);
+                known.watching.learn(at, &now);
             }
+            *before = now;
         }
         let (snapshot, ledger) = (snapshot.clone(), ledger.clone());
         Some(Last { snapshot, named, ledger, planned, known })
@@ -202,7 +198,7 @@ impl Watching {
         planned: &[Planned],
         settings: &[Arc<WorkspaceSettings>],
         (before, now): (Timestamp, Timestamp),
-    ) -> BTreeSet<usize> {
+    ) -> Vec<usize> {
         // An answer may concern whoever asked, whatever that one watches.
         if before > now || !moved.answers.is_empty() {
             return (0..planned.len()).collect();
@@ -220,7 +216,7 @@ impl Watching {
             let own = settings.iter().enumerate().filter(|(_, settings)| own(settings));
             touched.extend(own.map(|(at, _)| at));
         }
-        touched
+        touched.into_iter().collect()
     }
 }
 
@@ -241,12 +237,12 @@ impl<'a> Moved<'a> {
         (now, ledger): (&'a Snapshot, &'a LedgerView),
     ) -> Self {
         let ledgers = differing(&view.workspaces, &ledger.workspaces, Arc::ptr_eq);
-        let parts = differing(&before.workspaces, &now.workspaces, Arc::ptr_eq);
+        let parts = replaced(&before.workspaces, &now.workspaces, Arc::ptr_eq);
         Self {
             ledgers: ledgers.into_iter().collect(),
             parts: parts.into_iter().collect(),
-            repositories: differing(&before.repositories, &now.repositories, Arc::ptr_eq),
-            answers: differing(&before.answers, &now.answers, |one, other| match (one, other) {
+            repositories: replaced(&before.repositories, &now.repositories, Arc::ptr_eq),
+            answers: replaced(&before.answers, &now.answers, |one, other| match (one, other) {
                 (Observed::Known(one), Observed::Known(other)) => Arc::ptr_eq(one, other),
                 (one, other) => one == other,
             }),
@@ -254,16 +250,13 @@ impl<'a> Moved<'a> {
     }
 }
 
-/// Keys that one of the maps lacks, or under which they have something else.
-pub(crate) fn differing<'a, K: Ord, V>(
-    before: &'a BTreeMap<K, V>,
-    now: &'a BTreeMap<K, V>,
+/// Keys that one of the maps lacks, or under which they have something else; both in their order.
+pub(crate) fn differing<'a, K: Ord + 'a, V: 'a>(
+    before: impl IntoIterator<Item = (&'a K, &'a V)>,
+    now: impl IntoIterator<Item = (&'a K, &'a V)>,
     same: impl Fn(&V, &V) -> bool,
 ) -> Vec<&'a K> {
-    if std::ptr::eq(before, now) {
-        return Vec::new();
-    }
-    let (mut before, mut now) = (before.iter().peekable(), now.iter().peekable());
+    let (mut before, mut now) = (before.into_iter().peekable(), now.into_iter().peekable());
     let mut differing = Vec::new();
     loop {
         match (before.peek(), now.peek()) {
@@ -286,6 +279,15 @@ pub(crate) fn differing<'a, K: Ord, V>(
             (Some(_), None) => return differing,
         }
     }
+}
+
+/// The same of maps that may be one.
+fn replaced<'a, K: Ord, V>(
+    before: &'a Arc<BTreeMap<K, V>>,
+    now: &'a Arc<BTreeMap<K, V>>,
+    same: impl Fn(&V, &V) -> bool,
+) -> Vec<&'a K> {
+    if Arc::ptr_eq(before, now) { Vec::new() } else { differing(&**before, &**now, same) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::build::PackageHead;
-use crate::model::identity::{Fingerprint, Name, Subject};
+use crate::model::fingerprint::Leaf;
+use crate::model::identity::{Fingerprint, Name, Oid, Subject};
 use crate::model::ledger_view::MainlineFacts;
 use crate::model::manifest::{Manifest, Pin, Vcs};
 use crate::model::observed::{NOT_READ_YET, Purpose};
@@ -15,7 +16,8 @@ use crate::model::time::{Span, Timestamp};
 use super::attempts::{self, Standing};
 use super::fingerprint;
 use super::look::View;
-use super::tracked::{Tracked, manifest};
+use super::once::{Known, Once};
+use super::tracked::{Tracked, Use, manifest};
 
 /// The mainline as it would be built now.
 pub(crate) struct Mainline {
@@ -34,7 +36,11 @@ impl Mainline {
 
 /// Heads of all packages: what the last update left, with each tracked head that was taken over since
 /// in its place. A repository that cannot be read keeps its last known head. `Err` says what is missing.
-pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, String> {
+pub(crate) fn mainline(
+    view: &View<'_>,
+    tracked: &Tracked,
+    once: Option<&Once<'_>>,
+) -> Result<Mainline, String> {
     if manifest(view).is_none() {
         let why = view
             .part
@@ -46,6 +52,12 @@ pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, S
     let mut heads = Vec::new();
     let mut pins = Vec::new();
     for (id, repository) in &tracked.repositories {
+        if let Some(once) = once
+            && let Some(known) = listed(view, &once.of(id, repository), checkouts)
+        {
+            heads.extend(known);
+            continue;
+        }
         let listing =
             view.repository(id).and_then(|part| part.listing.last_known(Purpose::ManifestInForce));
         for used in &repository.uses {
@@ -66,11 +78,12 @@ pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, S
                 UpdateOn::Any => checkout.or(head),
             };
             match head {
-                Some(head) => heads.push(PackageHead {
-                    package: used.package.clone(),
-                    repository: id.clone(),
-                    head,
-                }),
+                Some(head) => {
+                    let (package, repository) = (used.package.clone(), id.clone());
+                    let head = PackageHead { package, repository, head };
+                    let leaf = fingerprint::head(&head);
+                    heads.push((head, leaf));
+                }
                 None => {
                     let why = match view.repository(id).map(|part| &part.listing) {
                         None => "it was not read yet".to_owned(),
@@ -87,8 +100,23 @@ pub(crate) fn mainline(view: &View<'_>, tracked: &Tracked) -> Result<Mainline, S
     }
     heads.sort();
     pins.sort();
-    let fingerprint = fingerprint::of_mainline(view, &heads, &pins);
-    Ok(Mainline { heads: heads.into(), fingerprint, pins })
+    let fingerprint = fingerprint::of_mainline(view, heads.iter().map(|(_, leaf)| *leaf), &pins);
+    Ok(Mainline { heads: heads.into_iter().map(|(head, _)| head).collect(), fingerprint, pins })
+}
+
+/// Heads of a repository of which nothing is pinned and no checkout counts.
+fn listed(
+    view: &View<'_>,
+    known: &Known,
+    checkouts: Option<&BTreeMap<Name, Oid>>,
+) -> Option<Vec<(PackageHead, Leaf)>> {
+    let counts = |used: &Use| match view.settings.update_on {
+        UpdateOn::Definitions => true,
+        UpdateOn::Any => checkouts.is_none_or(|checkouts| !checkouts.contains_key(&used.package)),
+    };
+    let uses = &known.tracked.uses;
+    let plain = uses.iter().all(|used| used.pin.is_none() && counts(used));
+    plain.then(|| known.heads.iter().cloned().collect())?
 }
 
 /// Facts of the mainline after this look.

@@ -28,6 +28,7 @@ mod mainline;
 mod matching;
 mod mergeable;
 mod merged;
+mod once;
 mod openness;
 mod overrides;
 mod partly;
@@ -66,7 +67,7 @@ use workspace::Planned;
 /// Questions that one plan may ask; the others are asked by the next.
 pub const MAX_WANTED: usize = 2_000;
 
-/// So many workspaces are worth threads of their own, and so many of these.
+/// So many workspaces are worth threads of their own, and at most so many of these.
 const MANY: usize = 64;
 const THREADS: usize = 4;
 
@@ -76,7 +77,7 @@ pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
     let named = by_first_names(snapshot);
     let ties = Ties::of(&named);
     let rules = Rules::of(&snapshot.settings);
-    let pass = Pass::new(&ties, &rules);
+    let pass = Pass::new(&named, &ties, &rules);
     let workspaces = each(&snapshot.settings.workspaces, |settings| {
         workspace::planned(&named, settings, ledger, &shared, Some(&pass))
     });
@@ -85,12 +86,13 @@ pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
 
 /// What `make` makes of each, in the same order; by several threads where there are many.
 fn each<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
-    if all.len() < MANY {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    if all.len() < MANY || cores == 1 {
         return all.iter().map(make).collect();
     }
     std::thread::scope(|scope| {
         let make = &make;
-        let chunks = all.chunks(all.len().div_ceil(THREADS));
+        let chunks = all.chunks(all.len().div_ceil(cores));
         let threads: Vec<_> = chunks
             .map(|chunk| scope.spawn(move || chunk.iter().map(make).collect::<Vec<M>>()))
             .collect();

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::model::build::{BuildRequest, Cause, Primary, Priority, RequestId};
+use crate::model::build::{BuildRequest, Cause, PackageHead, Primary, Priority, RequestId};
 use crate::model::identity::{ChangeId, Fingerprint, Name, Subject};
-use crate::model::plan::SubjectPlan;
+use crate::model::plan::{SubjectPlan, Trigger};
 use crate::model::time::Timestamp;
 
 use super::again;
 use super::attempts::Due;
 use super::decide::Deciding;
+use super::fingerprint;
 use super::look::View;
 use super::mainline::{self, Mainline};
 use super::openness::Open;
-use super::tracked::manifest;
+use super::tracked::{Tracked, manifest};
 
 /// Of a change and its set, or of an entry of a merge queue that ends with it.
 pub(crate) fn of_change(
@@ -32,7 +33,7 @@ pub(crate) fn of_change(
         .unwrap_or_default();
     let author = open.listed.forge.as_ref().and_then(|forge| forge.author.as_ref());
     BuildRequest {
-        request_id: request_id(view, &plan.subject, fingerprint, due),
+        request_id: request_id(view, (&plan.subject, fingerprint, &due.ci, due.attempt)),
         workspace: view.settings.name.clone(),
         subject: plan.subject.clone(),
         fingerprint,
@@ -61,6 +62,33 @@ pub(crate) fn of_change(
     }
 }
 
+/// The same of a workspace that decides alike, made from that of another one: only what is its own differs.
+pub(crate) fn alike(
+    view: &View<'_>,
+    tracked: &Tracked,
+    heads: &Arc<[PackageHead]>,
+    (plan, other): (&SubjectPlan, &Trigger),
+) -> Trigger {
+    let settings = view.settings;
+    let request = &other.request;
+    let print = plan.print.as_ref().map(|print| print.of(&settings.id, settings.epoch));
+    let fingerprint = print.unwrap_or(request.fingerprint);
+    let attempt = (&plan.subject, fingerprint, &other.ci, request.attempt);
+    let request = BuildRequest {
+        request_id: request_id(view, attempt),
+        workspace: settings.name.clone(),
+        fingerprint,
+        mainline: again::mainline(view, &other.ci),
+        spellings: settings.spellings.clone(),
+        heads: Arc::clone(heads),
+        affected: again::affected(tracked, (manifest(view), None), &plan.set),
+        page: page(view, &plan.subject),
+        ..request.clone()
+    };
+    let parts = fingerprint::parts_of_set(view, &plan.set, None);
+    Trigger { request, parts, ..other.clone() }
+}
+
 /// Of the mainline.
 pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> BuildRequest {
     let subject = Subject::Mainline;
@@ -70,7 +98,7 @@ pub(crate) fn of_mainline(view: &View<'_>, mainline: &Mainline, due: &Due) -> Bu
     let source = view.settings.source.as_ref();
     let decided_at = decided_at(view, &subject, due);
     BuildRequest {
-        request_id: request_id(view, &subject, mainline.fingerprint, due),
+        request_id: request_id(view, (&subject, mainline.fingerprint, &due.ci, due.attempt)),
         workspace: view.settings.name.clone(),
         subject,
         fingerprint: mainline.fingerprint,
@@ -119,12 +147,9 @@ pub(crate) fn priority(cause: Cause, usual: Priority) -> Priority {
 
 fn request_id(
     view: &View<'_>,
-    subject: &Subject,
-    fingerprint: Fingerprint,
-    due: &Due,
+    (subject, fingerprint, ci, attempt): (&Subject, Fingerprint, &Name, u32),
 ) -> RequestId {
-    let workspace = &view.settings.id;
-    RequestId::new(view.ledger_id, workspace, subject, &due.ci, &fingerprint, due.attempt)
+    RequestId::new(view.ledger_id, &view.settings.id, subject, ci, &fingerprint, attempt)
 }
 
 /// Page of a subject, if the daemon has a public address.

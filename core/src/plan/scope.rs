@@ -81,9 +81,9 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     if !std::ptr::eq(before, view.ledger) {
         recorded(before, view.ledger, &mut scope.repositories)?;
     }
-    close(view, earlier, &mut scope.repositories);
-    // Little is saved then.
-    (2 * scope.repositories.len() <= plan.watched.len()).then_some(scope)
+    // Where it is more, little is saved.
+    close(view, earlier, &mut scope.repositories, plan.watched.len() / 2)?;
+    Some(scope)
 }
 
 /// Parts that were decided from one of these answers.
@@ -154,8 +154,16 @@ fn recorded(
     Some(())
 }
 
-/// Adds whatever is tied to something in it, until nothing is.
-fn close(view: &View<'_>, earlier: &Earlier<'_>, dirty: &mut BTreeSet<RepositoryId>) {
+/// Adds whatever is tied to something in it, until nothing is; nothing where that is more than so many.
+fn close(
+    view: &View<'_>,
+    earlier: &Earlier<'_>,
+    dirty: &mut BTreeSet<RepositoryId>,
+    at_most: usize,
+) -> Option<()> {
+    if dirty.len() > at_most {
+        return None;
+    }
     let plan = &earlier.planned.plan;
     let sets = view.ledger.attempts.values().flatten().filter(|attempt| attempt.set.len() > 1);
     let sets: Vec<&[SetMember]> = sets.map(|attempt| &*attempt.set).collect();
@@ -178,5 +186,9 @@ fn close(view: &View<'_>, earlier: &Earlier<'_>, dirty: &mut BTreeSet<Repository
                 fresh.push(other.clone());
             }
         }
+        if dirty.len() > at_most {
+            return None;
+        }
     }
+    Some(())
 }

@@ -14,6 +14,8 @@ use crate::model::snapshot::Snapshot;
 
 use super::alias::by_first_names;
 use super::look::View;
+use super::once::{Alone, Once};
+use super::shared::Shared;
 
 /// Everything that a workspace tracks.
 #[derive(Clone, Default)]
@@ -103,27 +105,68 @@ pub fn watched(snapshot: &Snapshot) -> BTreeMap<RepositoryId, Watched> {
 
 /// Packages and definition repositories of the manifest in force, and the workspace's own source.
 pub(crate) fn tracked(view: &View<'_>) -> Tracked {
-    of_manifest(view, manifest(view))
+    of_manifest(view, manifest(view), &[]).0
 }
 
-/// The same of any manifest, such as that of a candidate.
-pub(crate) fn of_manifest(view: &View<'_>, manifest: Option<&Manifest>) -> Tracked {
-    let mut tracked = Tracked::default();
+/// The same with what workspaces have in common kept once, and worked out once where there is a pass.
+pub(crate) fn shared<'p>(view: &View<'p>, shared: &Shared, once: Option<&Once<'p>>) -> Tracked {
+    let manifest = manifest(view);
+    let packages = manifest.map_or(&[][..], |manifest| &manifest.packages);
+    let alone = once.map(|once| once.alone(packages)).unwrap_or_default();
+    let (mut tracked, new) = of_manifest(view, manifest, &alone);
+    for id in &new {
+        if let Some(repository) = tracked.repositories.get_mut(id) {
+            *repository = shared.repository(id, Arc::clone(repository));
+        }
+    }
+    if let Some(once) = once.filter(|_| !new.is_empty()) {
+        let by_name: BTreeMap<&Name, &Arc<Package>> =
+            packages.iter().map(|package| (&package.name, package)).collect();
+        let learned = new.iter().filter_map(|id| {
+            let repository = tracked.repositories.get(id)?;
+            let [only] = repository.uses.as_slice() else { return None };
+            let other = |(of, ..): &(RepositoryId, Name, Name)| of == id;
+            if only.definition || tracked.renamed.iter().any(other) {
+                return None;
+            }
+            Some((*by_name.get(&only.package)?, (id.clone(), Arc::clone(repository))))
+        });
+        once.learn(learned);
+    }
+    tracked
+}
+
+/// The same of any manifest, such as that of a candidate, with the repositories that are not taken over as
+/// they are from what is known of packages alone.
+pub(crate) fn of_manifest(
+    view: &View<'_>,
+    manifest: Option<&Manifest>,
+    alone: &[Option<Alone>],
+) -> (Tracked, BTreeSet<RepositoryId>) {
+    let (mut tracked, mut new) = (Tracked::default(), BTreeSet::new());
     if let Some(source) = &view.settings.source {
         let vcs = Vcs::Git { url: source.url.clone(), branch: source.branch.clone(), pin: None };
         let name = Name::from("source");
-        add(view, &mut tracked, (&name, &name, None), &vcs, (true, None));
+        new.extend(add(view, &mut tracked, (&name, &name, None), &vcs, (true, None)));
     }
-    let Some(manifest) = manifest else { return tracked };
-    for package in &manifest.packages {
+    let Some(manifest) = manifest else { return (tracked, new) };
+    let alone = alone.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    for (package, alone) in manifest.packages.iter().zip(alone) {
+        if let Some((id, repository)) = alone
+            && !tracked.repositories.contains_key(id)
+        {
+            tracked.repositories.insert(id.clone(), Arc::clone(repository));
+            continue;
+        }
         let names = (&package.name, &package.override_key, package.repeats.as_ref());
-        add(view, &mut tracked, names, &package.vcs, (false, package.path.as_ref()));
+        let (vcs, path) = (&package.vcs, package.path.as_ref());
+        new.extend(add(view, &mut tracked, names, vcs, (false, path)));
     }
     for definition in &manifest.definitions {
         let names = (&definition.name, &definition.override_key, definition.repeats.as_ref());
-        add(view, &mut tracked, names, &definition.vcs, (true, None));
+        new.extend(add(view, &mut tracked, names, &definition.vcs, (true, None)));
     }
-    tracked
+    (tracked, new)
 }
 
 /// The manifest in force: the last good one while an update fails.
@@ -133,25 +176,27 @@ pub(crate) fn manifest<'a>(view: &View<'a>) -> Option<&'a Manifest> {
         .map(|manifest| &**manifest)
 }
 
+/// Adds a use, and says of which repository it is.
 fn add(
     view: &View<'_>,
     tracked: &mut Tracked,
     (package, override_key, repeats): (&Name, &Name, Option<&Arc<Repeats>>),
     vcs: &Vcs,
     (definition, path): (bool, Option<&String>),
-) {
+) -> Option<RepositoryId> {
     let unwatched = |reason: String| Unwatched { package: package.clone(), reason };
     let (url, branch, pin) = match vcs {
         Vcs::Git { url, branch, pin } => (url, branch, pin),
         Vcs::Other { kind, .. } => {
             Arc::make_mut(&mut tracked.unwatched)
                 .push(unwatched(format!("its version control is {kind}, not git")));
-            return;
+            return None;
         }
     };
     match view.snapshot.locate(url) {
         Located::Unwatched { reason } => {
-            Arc::make_mut(&mut tracked.unwatched).push(unwatched(reason))
+            Arc::make_mut(&mut tracked.unwatched).push(unwatched(reason));
+            None
         }
         Located::Repository { id, spelling, url, .. } => {
             let branch = branch.clone().or_else(|| {
@@ -167,7 +212,7 @@ fn add(
             });
             let repository = tracked
                 .repositories
-                .entry(id)
+                .entry(id.clone())
                 .or_insert_with(|| Arc::new(TrackedRepository::bare(spelling, url)));
             Arc::make_mut(repository).uses.push(Use {
                 package: package.clone(),
@@ -178,6 +223,7 @@ fn add(
                 repeats: repeats.cloned(),
                 path: path.cloned(),
             });
+            Some(id)
         }
     }
 }

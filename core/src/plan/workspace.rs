@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thin_vec::ThinVec;
 
-use crate::model::build::Priority;
+use crate::model::build::{PackageHead, Priority};
 use crate::model::fingerprint::Print;
 use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
@@ -61,13 +61,12 @@ pub(crate) fn planned(
 ) -> Planned {
     let own = own(settings, ledger);
     let mut view = View::new(snapshot, settings, own, &ledger.ledger_id);
-    let mut tracked = tracked::tracked(&view);
-    let own = std::mem::take(&mut tracked.repositories).into_iter();
-    let own = own.map(|(id, repository)| (id.clone(), shared.repository(&id, repository)));
-    tracked.repositories = own.collect();
-    let tracked = Arc::new(tracked);
-    let mainline = Arc::new(mainline::mainline(&view, &tracked));
-    let (taken, missed) = pass.map(|pass| pass.take(&mut view, &tracked)).unwrap_or_default();
+    let once = pass.map(|pass| &pass.once);
+    let tracked = Arc::new(tracked::shared(&view, shared, once));
+    let mainline = Arc::new(mainline::mainline(&view, &tracked, once));
+    let heads = heads(&mainline);
+    let taken = pass.map(|pass| pass.take(&mut view, &tracked, &heads));
+    let (taken, missed) = taken.unwrap_or_default();
     let mut beyond = BTreeMap::new();
     let mut turn = turn(&view, &tracked, (*mainline).as_ref(), &beyond, shared);
     let candidates = turn.has_candidates();
@@ -116,7 +115,7 @@ pub(crate) fn revised(
     let scope = scope::scope(&view, earlier)?;
     let last = earlier.planned;
     let mainline = if scope.heads {
-        Arc::new(mainline::mainline(&view, &last.tracked))
+        Arc::new(mainline::mainline(&view, &last.tracked, Some(&pass.once)))
     } else {
         Arc::clone(&last.mainline)
     };
@@ -124,7 +123,7 @@ pub(crate) fn revised(
     view.limit(scope.repositories);
     let tracked = Arc::clone(&last.tracked);
     let scope = view.scope().cloned();
-    let (taken, missed) = pass.take(&mut view, &tracked);
+    let (taken, missed) = pass.take(&mut view, &tracked, &heads(&mainline));
     if let Some(scope) = &scope
         && view.scope().is_some_and(BTreeSet::is_empty)
         && same_mainline(&view, earlier, &mainline)
@@ -149,6 +148,11 @@ pub(crate) fn revised(
 fn own<'a>(settings: &WorkspaceSettings, ledger: &'a LedgerView) -> &'a WorkspaceLedger {
     static EMPTY: WorkspaceLedger = WorkspaceLedger::EMPTY;
     ledger.workspaces.get(&settings.id).map_or(&EMPTY, |ledger| ledger)
+}
+
+/// Heads of a mainline, none where it is not known.
+fn heads(mainline: &Result<Mainline, String>) -> Arc<[PackageHead]> {
+    mainline.as_ref().map(|mainline| Arc::clone(&mainline.heads)).unwrap_or_default()
 }
 
 /// What a workspace watches.

@@ -36,7 +36,7 @@ pub(super) fn together(world: &World) -> (Snapshot, LedgerView) {
                     listing.is_none_or(|listing| listing.change(id.number).is_some())
                 };
                 known.changes.retain(|id, _| open(id));
-                for facts in known.changes.values_mut() {
+                for (_, facts) in known.changes.iter_mut() {
                     let seen = facts.seen_mut();
                     seen.head_moved_at = seen.head_moved_at - Span::hours(1);
                 }
@@ -78,13 +78,13 @@ fn a_workspace_that_sees_the_same_takes_everything_over() {
     let (snapshot, ledger) = together(&world);
     let (shared, ties) = (Shared::default(), Ties::of(&snapshot));
     let rules = Rules::of(&snapshot.settings);
-    let pass = Pass::new(&ties, &rules);
+    let pass = Pass::new(&snapshot, &ties, &rules);
     let rest = |name: &str| {
         let settings = snapshot.settings.workspace(name).expect("it is there");
         let own = ledger.workspaces.get(&settings.id).expect("it is known");
         let planned = workspace::planned(&snapshot, settings, &ledger, &shared, None);
         let mut view = View::new(&snapshot, settings, own, &ledger.ledger_id);
-        drop(pass.take(&mut view, &planned.tracked));
+        drop(pass.take(&mut view, &planned.tracked, &Arc::default()));
         let left = view.scope().cloned();
         workspace::planned(&snapshot, settings, &ledger, &shared, Some(&pass));
         left.map(|left| left.into_iter().map(|id| id.path.to_string()).collect::<Vec<_>>())
