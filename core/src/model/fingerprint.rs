@@ -21,10 +21,24 @@ fn hash<'f>(fields: impl Iterator<Item = &'f [u8]>) -> Leaf {
     /// The same for all, and as much work as a leaf itself.
     static KEY: LazyLock<ContextKey> = LazyLock::new(|| hash_derive_key_context(ENCODING));
     let mut hasher = blake3::Hasher::new_from_context_key(&KEY);
+    // Many small updates cost more than the hash.
+    let (mut block, mut used) = ([0_u8; 256], 0);
     for field in fields {
-        hasher.update(&(field.len() as u64).to_le_bytes());
-        hasher.update(field);
+        for bytes in [&(field.len() as u64).to_le_bytes()[..], field] {
+            if used + bytes.len() > block.len() {
+                hasher.update(block.get(..used).unwrap_or_default());
+                used = 0;
+            }
+            match block.get_mut(used..used + bytes.len()) {
+                Some(room) => {
+                    room.copy_from_slice(bytes);
+                    used += bytes.len();
+                }
+                None => drop(hasher.update(bytes)),
+            }
+        }
     }
+    hasher.update(block.get(..used).unwrap_or_default());
     *hasher.finalize().as_bytes()
 }
 
@@ -56,5 +70,25 @@ impl Print {
             Self::Own(fingerprint) => *fingerprint,
             Self::Set(leaves) => of_set(workspace, epoch, leaves),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_hashed_one_after_the_other_each_after_its_length() {
+        let (long, longer) = ([7_u8; 250], [9_u8; 300]);
+        for fields in [&[&b""[..]][..], &[b"a", b"bc", &long, b"d", &longer, b"", b"e"]] {
+            let mut hasher = blake3::Hasher::new_derive_key("crosswatch fingerprint 1");
+            for field in fields {
+                hasher.update(&(field.len() as u64).to_le_bytes()).update(field);
+            }
+            assert_eq!(leaf(fields), *hasher.finalize().as_bytes());
+        }
+        let [one, other] = ["w", "v"].map(|id| of_set(&id.into(), 0, &[leaf(&[b"a"])]));
+        assert_ne!(one, other, "a fingerprint is its workspace's own");
+        assert_ne!(one, of_set(&"w".into(), 1, &[leaf(&[b"a"])]), "and its epoch's");
     }
 }
