@@ -22,6 +22,7 @@ pub mod report;
 pub mod run;
 pub mod saved;
 pub mod settings;
+mod shown;
 pub mod size;
 pub mod snapshot;
 pub mod time;

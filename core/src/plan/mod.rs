@@ -12,6 +12,7 @@ mod body;
 mod budget;
 mod candidate;
 mod choice;
+mod cluster;
 mod cover;
 mod decide;
 mod decided;

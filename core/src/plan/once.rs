@@ -18,7 +18,7 @@ use super::tracked::TrackedRepository;
 /// Kept for one pass, of one snapshot.
 pub(crate) struct Once<'p> {
     snapshot: &'p Snapshot,
-    ties: &'p Ties,
+    pub(crate) ties: &'p Ties,
     /// By the address of a package, which stays as long as the snapshot.
     packages: RwLock<BTreeMap<usize, Alone>>,
     /// By the address of a repository as it is tracked, which stays as long as it is kept here.

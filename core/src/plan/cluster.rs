@@ -1,0 +1,164 @@
+//! What a workspace sees of repositories that are decided together: nothing ties them to others, and nothing of
+//! them is its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::identity::{ChangeId, RepositoryId, Subject};
+use crate::model::ledger_view::{Adopted, ChangeFacts, Look};
+use crate::model::settings::RebuildOnBase;
+
+use super::look::View;
+use super::once::{Known, Once};
+use super::tracked::{Tracked, TrackedRepository};
+
+/// Repositories that nothing ties to others, as one workspace sees them.
+pub(crate) struct Cluster<'a>(pub(crate) Vec<Seen<'a>>);
+
+/// A repository of it.
+pub(crate) struct Seen<'a> {
+    pub(crate) id: &'a RepositoryId,
+    pub(crate) tracked: &'a Arc<TrackedRepository>,
+    /// The numbers of its open changes, each with what the ledger knows of it.
+    pub(crate) known: Vec<(u64, Option<&'a ChangeFacts>)>,
+}
+
+impl Cluster<'_> {
+    /// How a change came in, where the ledger knows it.
+    pub(crate) fn adopted(&self, id: &ChangeId) -> Option<Adopted> {
+        let seen = self.0.iter().find(|seen| *seen.id == id.repository)?;
+        let at = seen.known.binary_search_by_key(&id.number, |(number, _)| *number).ok()?;
+        seen.known.get(at)?.1.map(|facts| facts.adopted)
+    }
+}
+
+/// The clusters of a workspace that may be decided as in another one.
+pub(crate) fn clusters<'a>(
+    once: &Once<'_>,
+    view: &View<'a>,
+    tracked: &'a Tracked,
+) -> Vec<Cluster<'a>> {
+    let ledger = view.ledger;
+    let rules = &view.settings.changes;
+    let together = rules.branch_matching || rules.rebuild_on_base != RebuildOnBase::None;
+    if together || ledger.paused_by.is_some() {
+        return Vec::new();
+    }
+    let members = ledger.attempts.values().flatten().flat_map(|attempt| attempt.set.iter());
+    let approved = ledger.approvals.iter().flat_map(|approval| &approval.set);
+    let subjects = ledger.attempts.keys().chain(ledger.rebuilds.keys());
+    let own: BTreeSet<&RepositoryId> = members
+        .chain(approved)
+        .map(|member| &member.change.repository)
+        .chain(subjects.filter_map(Subject::repository))
+        .chain(&view.settings.report_to)
+        .filter(|id| view.in_scope(id))
+        .collect();
+    let all = &tracked.repositories;
+    let scope: Vec<_> = match view.scope() {
+        Some(scope) => scope.iter().filter_map(|id| all.get_key_value(id)).collect(),
+        None => all.iter().collect(),
+    };
+    let mut clusters = Vec::with_capacity(scope.len());
+    let mut joined: BTreeSet<&RepositoryId> = BTreeSet::new();
+    let mut facts = Facts { all: view.ledger.changes.as_slice(), from: 0 };
+    for (id, repository) in scope {
+        let known = once.of(id, repository);
+        let Some(tied) = &known.tied else {
+            let seen = seen(view, &own, &mut facts, (id, repository), &known);
+            clusters.extend(seen.map(|seen| Cluster(vec![seen])));
+            continue;
+        };
+        if joined.contains(id) {
+            continue;
+        }
+        let whole: Option<Vec<_>> = tied.iter().map(|id| all.get_key_value(id)).collect();
+        let cluster = whole.unwrap_or_else(|| around(once, (id, repository), all));
+        joined.extend(cluster.iter().map(|(id, _)| *id));
+        let mut facts = facts;
+        let seen = cluster.into_iter().map(|(id, repository)| {
+            let known = once.of(id, repository);
+            seen(view, &own, &mut facts, (id, repository), &known)
+        });
+        clusters.extend(seen.collect::<Option<Vec<_>>>().map(Cluster));
+    }
+    clusters
+}
+
+/// What is tied to a repository among those of a workspace, which lacks some of what is tied to it
+/// elsewhere.
+fn around<'a>(
+    once: &Once<'_>,
+    (id, repository): (&'a RepositoryId, &'a Arc<TrackedRepository>),
+    all: &'a BTreeMap<RepositoryId, Arc<TrackedRepository>>,
+) -> Vec<(&'a RepositoryId, &'a Arc<TrackedRepository>)> {
+    let mut cluster = BTreeMap::from([(id, repository)]);
+    let mut fresh = vec![id];
+    while let Some(one) = fresh.pop() {
+        for other in once.ties.around(one, all) {
+            if let Some((other, repository)) = all.get_key_value(other)
+                && cluster.insert(other, repository).is_none()
+            {
+                fresh.push(other);
+            }
+        }
+    }
+    cluster.into_iter().collect()
+}
+
+/// What the ledger knows of changes, read in their order.
+#[derive(Clone, Copy)]
+struct Facts<'a> {
+    all: &'a [(ChangeId, ChangeFacts)],
+    from: usize,
+}
+
+impl<'a> Facts<'a> {
+    /// Of a repository's changes; the next one asked for comes after it.
+    fn of(&mut self, id: &RepositoryId) -> &'a [(ChangeId, ChangeFacts)] {
+        let rest = self.all.get(self.from..).unwrap_or_default();
+        // Mostly it is the next one or near.
+        let mut near = 1;
+        while rest.get(near).is_some_and(|(change, _)| change.repository < *id) {
+            near *= 2;
+        }
+        let near = rest.get(..near.saturating_add(1)).unwrap_or(rest);
+        let begin = near.partition_point(|(change, _)| change.repository < *id);
+        self.from += begin;
+        let own = rest.get(begin..).unwrap_or_default();
+        let end = own.iter().position(|(change, _)| change.repository != *id);
+        own.get(..end.unwrap_or(own.len())).unwrap_or_default()
+    }
+}
+
+/// Nothing where something of it is the workspace's own.
+fn seen<'a>(
+    view: &View<'a>,
+    own: &BTreeSet<&RepositoryId>,
+    facts: &mut Facts<'a>,
+    (id, tracked): (&'a RepositoryId, &'a Arc<TrackedRepository>),
+    known: &Known,
+) -> Option<Seen<'a>> {
+    let changes = known.changes.as_ref()?;
+    if own.contains(id) || !view.in_scope(id) {
+        return None;
+    }
+    for branch in tracked.uses.iter().filter_map(|used| used.branch.as_ref()) {
+        let look = Look { repository: id.clone(), branch: branch.clone() };
+        if !view.ledger.looks.contains(&look) {
+            return None;
+        }
+    }
+    let mut facts = facts.of(id).iter().peekable();
+    let mut known = Vec::with_capacity(changes.len());
+    for number in changes {
+        while facts.next_if(|(change, _)| change.number < *number).is_some() {}
+        let facts = facts.next_if(|(change, _)| change.number == *number).map(|(_, facts)| facts);
+        // Which of these are recent is decided among all of them.
+        if facts.is_some_and(|facts| facts.adopted == Adopted::Undecided) {
+            return None;
+        }
+        known.push((*number, facts));
+    }
+    Some(Seen { id, tracked, known })
+}
