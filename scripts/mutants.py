@@ -1,7 +1,7 @@
 """Runs cargo-mutants file by file, see scripts/mutants.
 
 Each worker has a tree of its own for each area, with `crosswatch-core` alone in it and only the modules that
-the area's tests need: a mutant then costs seconds to build. The tree's test runner tries the quick tests
+the area's tests need, those below the area in a crate of their own: a mutant then costs seconds to build. The tree's test runner tries the quick tests
 first and ends at the first that fails, so that a mutant which they catch waits for no property test.
 """
 
@@ -22,12 +22,12 @@ TOP = Path(__file__).resolve().parent.parent
 STATE = TOP / "target/mutants"
 PAGE = TOP / "docs/mutants.md"
 OUTCOMES = ("caught", "missed", "timeout", "unviable")
-# Modules that the area's tests do not need, those whose own tests they do not need, and the filters of its
-# tests, quick ones first, with the seconds of one processor after which they count as hung.
+# Modules that the area's tests do not need, those below it, and the filters of its tests, quick ones first, with
+# the seconds of one processor after which they count as hung.
 AREAS = {
     "references": {
         "without": ("control", "manifest", "moving", "plan", "spelling"),
-        "untested": (),
+        "below": (),
         "phases": (
             (10, "references:: --skip hostile --skip torn_bodies"),
             (40, "references::tests::hostile torn_bodies hostile_messages"),
@@ -35,7 +35,7 @@ AREAS = {
     },
     "plan": {
         "without": ("control",),
-        "untested": ("moving", "references", "spelling"),
+        "below": ("manifest", "model", "moving", "references", "spelling"),
         "phases": (
             (20, "plan:: --skip plan::tests::properties --skip flap --skip without_end --skip long_chain"),
             (200, "plan::tests::properties flap without_end long_chain"),
@@ -49,6 +49,10 @@ debug = false
 codegen-units = 2000
 
 [profile.dev.package."*"]
+opt-level = 1
+"""
+BELOW = """
+[profile.dev.package.below]
 opt-level = 1
 """
 # A mutant that loops may ask for memory without end, and must not count as caught for a busy machine's sake:
@@ -89,6 +93,7 @@ def write(path, text):
 def tree(worker, area, quick):
     """Makes or renews the worker's tree; newer than anything that was built of it before."""
     root = STATE / f"tree-{area}-{worker}"
+    shutil.rmtree(root / "below", ignore_errors=True)
     for part in ("core/src", "docs"):
         shutil.rmtree(root / part, ignore_errors=True)
         shutil.copytree(TOP / part, root / part, copy_function=shutil.copyfile)
@@ -96,17 +101,30 @@ def tree(worker, area, quick):
         shutil.copyfile(TOP / part, root / part)
     workspace = (TOP / "Cargo.toml").read_text()
     workspace = workspace[workspace.index("[workspace]") : workspace.index("[package]")]
-    write(root / "Cargo.toml", re.sub(r"members = .*", 'members = ["core"]', workspace) + PROFILE)
+    below = AREAS[area]["below"]
+    members = 'members = ["core", "below"]' if below else 'members = ["core"]'
+    workspace = re.sub(r"members = .*", members, workspace) + PROFILE
+    write(root / "Cargo.toml", workspace + BELOW if below else workspace)
     core = (TOP / "core/Cargo.toml").read_text()
     core = re.sub(r"\[\[bench\]\]\n(.+\n)*|simulation = .*\n", "", core)
+    write(root / "below/Cargo.toml", core.replace("crosswatch-core", "below"))
+    core = core.replace("[dependencies]\n", '[dependencies]\nbelow = { path = "../below" }\n')
     write(root / "core/Cargo.toml", core)
     lib = (TOP / "core/src/lib.rs").read_text()
     for module in AREAS[area]["without"]:
         lib = lib.replace(f"pub mod {module};\n", "")
         shutil.rmtree(root / "core/src" / module)
-    for module in AREAS[area]["untested"]:
-        for tests in (root / "core/src" / module).rglob("tests.rs"):
-            tests.write_text("")
+    if below:
+        # The area is in it too: what is made of the standard library for it is there then, and not again in each
+        # mutant.
+        shutil.copytree(root / "core/src", root / "below/src")
+        for path in (root / "below/src").rglob("*.rs"):
+            path.write_text(re.sub(r"\bpub\((crate|super)\)", "pub", path.read_text()))
+        write(root / "below/src/lib.rs", lib)
+        for module in below:
+            lib = lib.replace(f"pub mod {module};", f"pub use below::{module};")
+            for path in (root / "core/src" / module).rglob("*.rs"):
+                path.unlink()
     write(root / "core/src/lib.rs", lib)
     phases = AREAS[area]["phases"][: 1 if quick else None]
     write(root / "runner", RUNNER.replace("PHASES", repr(phases)))
