@@ -107,8 +107,10 @@ def tree(worker, area, quick):
     write(root / "Cargo.toml", workspace + BELOW if below else workspace)
     core = (TOP / "core/Cargo.toml").read_text()
     core = re.sub(r"\[\[bench\]\]\n(.+\n)*|simulation = .*\n", "", core)
-    write(root / "below/Cargo.toml", core.replace("crosswatch-core", "below"))
-    core = core.replace("[dependencies]\n", '[dependencies]\nbelow = { path = "../below" }\n')
+    if below:
+        named = core.replace("crosswatch-core", "below").replace("[lints]\nworkspace = true", "")
+        write(root / "below/Cargo.toml", named)
+        core = core.replace("[dependencies]\n", '[dependencies]\nbelow = { path = "../below" }\n')
     write(root / "core/Cargo.toml", core)
     lib = (TOP / "core/src/lib.rs").read_text()
     for module in AREAS[area]["without"]:
@@ -147,7 +149,7 @@ def environment(root):
 
 def baseline(root):
     """The tests have to pass where nothing is mutated."""
-    test = ["cargo", "test", "--offline", "--lib"]
+    test = ["cargo", "test", "--offline", "--lib", "--package", "crosswatch-core"]
     subprocess.run(test, cwd=root, env=environment(root), check=True)
 
 

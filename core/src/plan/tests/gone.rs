@@ -68,6 +68,15 @@ fn what_is_not_there_for_two_weeks_counts_as_closed() {
 }
 
 #[test]
+fn a_manifest_that_cannot_be_read_supersedes_nothing() {
+    let mut world = three();
+    let at = world.snapshot.at;
+    world.part(|part| part.manifest = part.manifest.failed("the tool is missing", at));
+    assert_eq!(world.decision("o/b#3"), "unknown");
+    assert!(world.planned("o/b#3").superseded.is_empty());
+}
+
+#[test]
 fn that_it_is_gone_is_seen_in_time_and_explained() {
     let mut world = three();
     let since = world.snapshot.at;

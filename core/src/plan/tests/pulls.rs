@@ -3,6 +3,7 @@
 use super::world::{World, change};
 use crate::model::build::Verdict;
 use crate::model::change::Fate;
+use crate::model::identity::ChangeId;
 use crate::model::manifest::DefinitionRepository;
 use crate::model::observed::Observed;
 use crate::model::question::{Answer, Question};
@@ -92,6 +93,29 @@ fn an_unread_fate_is_unknown_and_has_no_effect() {
     std::sync::Arc::make_mut(&mut world.snapshot.answers)
         .insert(question, Observed::known(Answer::Fate(Fate::Open)));
     assert_eq!(world.decision("o/a#1"), "unknown");
+}
+
+#[test]
+fn what_becomes_unknown_by_a_fate_uncovers_nothing() {
+    let mut world = World::new(&["o/a", "o/b", "o/c"]);
+    world.push("o/b#2", &[]);
+    world.push("o/c#3", &[]);
+    world.push("o/a#1", &["o/b#2", "o/c#3"]);
+    world.run(0);
+    assert_eq!(world.run(90), ["o/a#1"]);
+    world.finish(Verdict::Success);
+    world.merge("o/c#3");
+    let ChangeId { repository, number } = change("o/c#3");
+    let unread = Observed::known(Answer::Fate(Fate::Open)).failed("timed out", world.snapshot.at);
+    std::sync::Arc::make_mut(&mut world.snapshot.answers)
+        .insert(Question::Fate { repository, number }, unread);
+    world.fates.insert(change("o/c#3"), Fate::Open);
+    let planned = world.scratch();
+    let decided = |text: &str| {
+        let subject = super::world::subject(text);
+        planned.workspaces[0].subject(&subject).expect("a plan").decision.word()
+    };
+    assert_eq!((decided("o/a#1"), decided("o/b#2")), ("unknown", "covered"));
 }
 
 #[test]
