@@ -190,6 +190,8 @@ fn a_merged_definition_waits_for_an_update() {
     world.merge("o/defs#2");
     assert_eq!(world.run(60), [""; 0]);
     assert_eq!(world.decision("o/a#1"), "held: Mainline");
+    let reason = world.planned("o/a#1").decision.reason().to_owned();
+    assert!(reason.contains("no update of the workspace with it succeeded yet"), "{reason}");
     let settings = world.snapshot.settings.workspaces[0].clone();
     let inputs = crate::plan::update_inputs(&world.snapshot, &settings).expect("inputs");
     world.part(|part| part.updated = Some(Updated { inputs, ..Updated::default() }));

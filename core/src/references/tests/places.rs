@@ -150,6 +150,8 @@ pub(super) const ROWS: &[Row] = &[
     ("2 ticked box cancels itself alone", GitHub, "Depends on:\n- [x] #2\n  - [ ] #3\n  - #4", "o/r#3 | o/r#4", "", ""),
     ("2 open box with a NBSP", GitHub, "Depends on:\n- [\u{a0}] fix: #2", "o/r#2", "", ""),
     ("2 open box with nothing in it", GitHub, "Depends on:\n- [] the fix #2", "o/r#2", "", ""),
+    ("2 box without a space behind it", GitHub, "Depends on:\n- []#2\n- #3", "o/r#3", "", ""),
+    ("2 box ticked by hand", GitHub, "Depends on:\n- [~] the old one\n  Depends on: #2\n- #3", "o/r#3", "", ""),
     ("2 open box, words first", GitHub, "Depends on:\n- [ ] the parser: a/b#2", "a/b#2", "", ""),
     ("2 open box, words first", GitHub, "Depends on:\n- [ ] the parser (a/b#2)", "a/b#2", "", ""),
     ("2 open box, words first", GitHub, "Depends on:\n* [ ] see https://x.org/d and a/b#2", "a/b#2", "", "not a change's"),
