@@ -25,7 +25,6 @@ pub(super) fn read(body: &str, scope: &mut Scope<'_>) {
     for (event, range) in Parser::new_ext(body, options).into_offset_iter() {
         reader.event(event, range);
     }
-    reader.end_of_text();
 }
 
 struct Reader<'b, 's, 'c> {
@@ -215,10 +214,6 @@ impl<'b, 's, 'c> Reader<'b, 's, 'c> {
             TagEnd::HtmlBlock => self.html_block(),
             _ => self.flush(),
         }
-    }
-
-    fn end_of_text(&mut self) {
-        self.flush();
     }
 
     /// A list begins; it counts if the phrase stands above it or the list around it counts.

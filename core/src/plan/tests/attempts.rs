@@ -34,6 +34,24 @@ fn new_changes_and_pushes_settle_until_next_at() {
 }
 
 #[test]
+fn a_build_names_its_page_where_the_daemon_has_a_public_address() {
+    for public in [None, Some("https://ci.example.org")] {
+        let mut world = World::new(&["a"]);
+        std::sync::Arc::make_mut(&mut world.snapshot.settings).public_url =
+            public.map(str::to_owned);
+        world.push_base("a");
+        world.push("a#1", &[]);
+        world.run(0);
+        world.snapshot.at = world.snapshot.at + Span::minutes(2);
+        for (text, page) in [("mainline", "/workspaces/w"), ("a#1", "/workspaces/w#mirror/a-1")] {
+            let triggers = world.planned(text).triggers.clone();
+            let expected = public.map(|public| format!("{public}{page}"));
+            assert_eq!(triggers[0].request.page, expected, "{text}");
+        }
+    }
+}
+
+#[test]
 fn what_does_not_move_gets_stale_and_a_push_releases_it() {
     let mut world = World::new(&["a"]);
     world.settings(|w| w.paused = true);

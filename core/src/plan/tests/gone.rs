@@ -2,7 +2,7 @@
 
 use super::world::{World, repository};
 use crate::model::build::Verdict;
-use crate::model::observed::Purpose;
+use crate::model::observed::{Observed, Purpose};
 use crate::model::time::{Span, Timestamp};
 
 /// A change that is being built, and one elsewhere that depends on another one of that repository.
@@ -61,10 +61,19 @@ fn what_is_not_there_for_two_weeks_counts_as_closed() {
             .expect("a repository");
         let part = std::sync::Arc::make_mut(part);
         let last = part.listing.last_known(Purpose::Display).expect("read before").clone();
-        part.listing = crate::model::observed::Observed::Known(last);
+        part.listing = Observed::Known(last);
         world.run(0);
         assert_eq!(world.decision("o/a#1"), "unchanged", "{what}");
     }
+}
+
+#[test]
+fn a_manifest_that_was_not_read_yet_supersedes_nothing() {
+    let mut world = three();
+    let at = world.snapshot.at;
+    world.part(|part| part.manifest = Observed::not_read_yet(at));
+    assert_eq!(world.decision("o/b#3"), "unknown");
+    assert!(world.planned("o/b#3").superseded.is_empty());
 }
 
 #[test]

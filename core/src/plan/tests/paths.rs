@@ -135,3 +135,23 @@ fn what_is_held_for_its_paths_covers_nothing_and_is_covered_as_a_member() {
     world.run(0);
     assert_eq!(world.run(100), ["o/b#1"]);
 }
+
+#[test]
+fn a_reason_names_five_watched_folders() {
+    for (packages, ending) in [(5, "libs/4, libs/5)"), (6, "libs/4, libs/5, others)")] {
+        let mut world = World::fresh(&[]);
+        world.repository("o/mono");
+        for number in 1..=packages {
+            let mut package = package(&format!("p{number}"), git("o/mono"));
+            package.path = Some(format!("libs/{number}"));
+            world.packages.push(package);
+        }
+        world.export();
+        world.run(0);
+        let head = world.push("o/mono#1", &[]);
+        world.files.insert(head, files(&["docs/page"]));
+        world.run(0);
+        let reason = world.planned("o/mono#1").decision.reason().to_owned();
+        assert!(reason.contains(&format!("(libs/1, libs/2, libs/3, {ending};")), "{reason}");
+    }
+}

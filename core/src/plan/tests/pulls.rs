@@ -3,6 +3,7 @@
 use super::world::{World, change};
 use crate::model::build::Verdict;
 use crate::model::change::Fate;
+use crate::model::identity::ChangeId;
 use crate::model::manifest::DefinitionRepository;
 use crate::model::observed::Observed;
 use crate::model::question::{Answer, Question};
@@ -99,6 +100,29 @@ fn an_unread_fate_is_unknown_and_has_no_effect() {
 }
 
 #[test]
+fn what_becomes_unknown_by_a_fate_uncovers_nothing() {
+    let mut world = World::new(&["o/a", "o/b", "o/c"]);
+    world.push("o/b#2", &[]);
+    world.push("o/c#3", &[]);
+    world.push("o/a#1", &["o/b#2", "o/c#3"]);
+    world.run(0);
+    assert_eq!(world.run(90), ["o/a#1"]);
+    world.finish(Verdict::Success);
+    world.merge("o/c#3");
+    let ChangeId { repository, number } = change("o/c#3");
+    let unread = Observed::known(Answer::Fate(Fate::Open)).failed("timed out", world.snapshot.at);
+    std::sync::Arc::make_mut(&mut world.snapshot.answers)
+        .insert(Question::Fate { repository, number }, unread);
+    world.fates.insert(change("o/c#3"), Fate::Open);
+    let planned = world.scratch();
+    let decided = |text: &str| {
+        let subject = super::world::subject(text);
+        planned.workspaces[0].subject(&subject).expect("a plan").decision.word()
+    };
+    assert_eq!((decided("o/a#1"), decided("o/b#2")), ("unknown", "covered"));
+}
+
+#[test]
 fn an_open_build_of_a_change_that_is_gone_waits_for_its_fate() {
     for fate in [None, Some(Fate::Missing), Some(Fate::Merged { commit: None, base: None })] {
         let mut world = World::new(&["o/a"]);
@@ -170,6 +194,8 @@ fn a_merged_definition_waits_for_an_update() {
     world.merge("o/defs#2");
     assert_eq!(world.run(60), [""; 0]);
     assert_eq!(world.decision("o/a#1"), "held: Mainline");
+    let reason = world.planned("o/a#1").decision.reason().to_owned();
+    assert!(reason.contains("no update of the workspace with it succeeded yet"), "{reason}");
     let settings = world.snapshot.settings.workspaces[0].clone();
     let inputs = crate::plan::update_inputs(&world.snapshot, &settings).expect("inputs");
     world.part(|part| part.updated = Some(Updated { inputs, ..Updated::default() }));

@@ -11,6 +11,7 @@ pub(super) const RULES: &[Rule] = &[
             "after it failed | a b | a#1>b#2; b#2; ! a#1; end failure; +600; b#2 is covered: a#1",
             "contained in another member | b | b#1; b#2>b#1; in b#1 b#2; ! b#2; b#1 is covered: b#2",
             "not one that left it and then cannot be read | o/a o/b o/c | o/c#3; o/b#2>o/c#3; o/a#1>o/b#2; ! o/a#1; end success; o/a#1; +0 o/b#2; down o/a; +0; o/b#2 is build; o/c#3 is covered: o/b#2",
+            "not a later head of it while that cannot be read | o/a o/b | o/b#2; o/a#1>o/b#2; ! o/a#1; end success; down o/a; o/b#2; !; o/b#2 is unknown",
             "its present head alone | a b | a#1>b#2; b#2; ! a#1; b#2; +0; a#1 is held: Settling; b#2 is held: Settling; +30 a#1; b#2 is covered: a#1",
             "not one that is lost three times | a b | a#1>b#2; b#2; ! a#1; end lost; +120 ~; end lost; +1200 ~; end lost; +1 ~; a#1 is blocked: Ci",
         ],
@@ -214,6 +215,7 @@ pub(super) const RULES: &[Rule] = &[
         rows: &[
             "a push | a | a#1; ! a#1; a#1; +0; a#1 is held: Settling; a#1 cancels 0; +30 a#1",
             "closed | a | a#1; ! a#1; close a#1; a#1 is superseded; +0; a#1 is nothing",
+            "closed, whatever its base contains | a | a#1; ! a#1; base a; mute a#1; close a#1; a#1 is superseded",
             "not while it is unread | a | a#1; ! a#1; down a; +600; a#1 is unknown; a#1 cancels 0",
             "not after it ended | a | a#1; ! a#1; end success; close a#1; a#1 is nothing",
             "what covers it is superseded: it is built | a b | a#1>b#2; b#2; ! a#1; close a#1; +0 b#2",

@@ -109,6 +109,7 @@ pub(super) const RULES: &[Rule] = &[
             "two | a b | a#1>b#2; b#2>a#1; ! a#1; b#2 is covered: a#1; b#2 set a#1 b#2",
             "three | a b c | b#1>c#2; c#2>a#3; a#3>b#1; ! a#3; b#1 is covered: a#3; c#2 is covered: a#3",
             "something above a cycle | a b c | a#1>b#2; b#2>a#1; c#3>a#1; ! c#3; a#1 is covered: c#3; b#2 is covered: c#3",
+            "one that cannot be read | a b | a#1>b#2; b#2>a#1; ! a#1; down a; down b; +600; a#1 is unknown; b#2 is unknown",
             "one that refers to itself is no cycle | a | a#1>a#1; ! a#1; a#1 set a#1",
         ],
     },

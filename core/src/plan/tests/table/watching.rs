@@ -141,6 +141,7 @@ pub(super) const RULES: &[Rule] = &[
         sentence: "`adopt: recent` (default) builds those whose head is younger than 24 h, at most 20, newest first (head age = committer date, or the change's creation if later); `all`, `none`.",
         rows: &[
             "recent | *a | old a#1 23; +0 a#1",
+            "a day old is not younger | *a | old a#1 24; +0; a#1 is held: Adopted",
             "not recent | *a | old a#1 25; +0; a#1 is held: Adopted",
             "a pull request by its creation | *o/a | old o/a#1 23; old o/a#2 25; +0 o/a#1; o/a#2 is held: Adopted",
             "all | *a | use adopt all; old a#1 25; +0 a#1",
