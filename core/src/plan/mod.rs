@@ -51,7 +51,7 @@ mod workspace;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::model::ledger_view::LedgerView;
 use crate::model::plan::Plan;
@@ -87,13 +87,15 @@ pub fn plan(snapshot: &Snapshot, ledger: &LedgerView) -> Plan {
 
 /// What `make` makes of each, in the same order; by several threads where there are many.
 fn each<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
-    if all.len() < MANY || cores == 1 {
+    /// Asked once, since the system looks it up in files.
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(THREADS));
+    if all.len() < MANY || *CORES == 1 {
         return all.iter().map(make).collect();
     }
     std::thread::scope(|scope| {
         let make = &make;
-        let chunks = all.chunks(all.len().div_ceil(cores));
+        let chunks = all.chunks(all.len().div_ceil(*CORES));
         let threads: Vec<_> = chunks
             .map(|chunk| scope.spawn(move || chunk.iter().map(make).collect::<Vec<M>>()))
             .collect();
