@@ -1,6 +1,6 @@
 //! What is done with changes that were open before we watched.
 
-use super::world::{START, World};
+use super::world::{START, World, git, package};
 use crate::model::ledger_view::{Adopted, ChangeFacts};
 use crate::model::settings::Adopt;
 use crate::model::time::Timestamp;
@@ -28,6 +28,22 @@ fn the_first_look_builds_the_twenty_newest_of_many() {
     world.push("a#500", &[]);
     world.run(0);
     assert_eq!(world.run(30), ["a#500"], "a push is compared like any other");
+}
+
+#[test]
+fn twenty_are_taken_in_all_however_many_looks_find_them() {
+    let mut world = World::fresh(&["a"]);
+    for number in 1..=15 {
+        world.push(&format!("a#{number}"), &[]);
+    }
+    assert_eq!(world.run(0).len(), 15);
+    world.packages.push(package("b", git("b")));
+    world.repository("b");
+    world.export();
+    for number in 1..=10 {
+        world.push(&format!("b#{number}"), &[]);
+    }
+    assert_eq!(world.run(1).len(), 5);
 }
 
 #[test]

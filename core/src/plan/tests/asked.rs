@@ -79,6 +79,18 @@ fn a_forge_that_tries_is_waited_for_a_minute_and_its_word_ends_the_wait() {
 }
 
 #[test]
+fn nobody_asks_about_what_did_not_move_for_as_long_as_anything_settles() {
+    let mut world = World::new(&["o/a"]);
+    opened(&mut world, "o/a#1", &[]);
+    world.run(0);
+    // Ten minutes for those of bots, and one for the forge.
+    world.run(659);
+    assert_eq!(wanted(&mut world), ["o/a#1"]);
+    world.run(1);
+    assert!(wanted(&mut world).is_empty());
+}
+
+#[test]
 fn nobody_asks_twice_about_a_head_or_at_all_where_it_does_not_matter() {
     let mut world = World::new(&["o/a", "o/b"]);
     opened(&mut world, "o/a#1", &[]);

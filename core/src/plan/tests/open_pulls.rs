@@ -239,6 +239,8 @@ fn branches_of_one_name_are_joined_where_that_is_wanted() {
         ("made by the forge", ("ann-patch-1", "ann-patch-1"), false, true, 1),
         ("made by the forge", ("patch-12", "patch-12"), false, true, 1),
         ("nearly", ("patch-x", "patch-x"), false, true, 2),
+        ("nearly", ("patch-", "patch-"), false, true, 2),
+        ("nearly", ("dispatch-1", "dispatch-1"), false, true, 2),
         ("a bot's", ("dependabot/npm", "dependabot/npm"), false, true, 1),
     ];
     for (what, (one, other), another, wanted, members) in rows {
@@ -265,6 +267,37 @@ fn branches_of_one_name_are_joined_where_that_is_wanted() {
         assert_eq!(world.run(3600), [""; 0], "{what}");
         let expected = if members == 2 { "unknown" } else { "unchanged" };
         assert_eq!(world.decision("o/a#1"), expected, "{what}");
+    }
+}
+
+#[test]
+fn branches_of_bots_and_of_the_mainline_join_nothing() {
+    let rows: [(&str, usize, fn(&mut World)); 4] = [
+        ("of people", 2, |_| {}),
+        ("of a bot", 1, |world| {
+            world.pull("o/b#2", |forge| forge.author.as_mut().expect("an author").bot = true);
+        }),
+        ("the default one", 1, |world| {
+            world.listing("o/b", |listing| listing.default_branch = Some("feature/x".into()));
+        }),
+        ("a tracked one", 1, |world| {
+            let (url, branch) = (super::world::url("o/b"), Some("feature/x".into()));
+            let vcs = crate::model::manifest::Vcs::Git { url, branch, pin: None };
+            world.packages.push(super::world::package("other", vcs));
+            world.export();
+        }),
+    ];
+    for (what, members, happens) in rows {
+        let mut world = World::new(&["o/a", "o/b"]);
+        world.settings(|w| w.changes.branch_matching = true);
+        for name in ["o/a#1", "o/b#2"] {
+            world.push(name, &[]);
+            world.pull(name, |forge| {
+                forge.source.as_mut().expect("a source").branch = "feature/x".into();
+            });
+        }
+        happens(&mut world);
+        assert_eq!(world.planned("o/a#1").set.len(), members, "{what}");
     }
 }
 

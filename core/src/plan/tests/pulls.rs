@@ -272,4 +272,13 @@ fn a_stack_on_nothing_or_on_itself_matters_to_nobody() {
     world.run(0);
     assert_eq!(world.run(90), ["o/a#5"]);
     assert_eq!(world.planned("o/a#5").set.len(), 1);
+    // Nor where the workspace tracks another branch than the default one, and that one is merged into it.
+    world.listing("o/a", |listing| listing.default_branch = Some("dev".into()));
+    world.push("o/a#6", &[]);
+    world.pull("o/a#6", |forge| forge.source.as_mut().expect("a source").branch = "dev".into());
+    world.push("o/a#7", &[]);
+    world.edit("o/a#7", |listed| listed.base = Some("dev".into()));
+    world.run(0);
+    assert_eq!(world.run(90), ["o/a#6"]);
+    assert_eq!(world.planned("o/a#5").set.len(), 1);
 }

@@ -86,6 +86,8 @@ pub(super) const RULES: &[Rule] = &[
             "an edit | a b | b#2; a#1; ! a#1 b#2; a#1>b#2; +0; +29; +1 a#1",
             "a bot | o/a | o/a#1; author o/a#1 robot bot; +0; +599; +1 o/a#1; o/a#1 was Bot New",
             "a person's rebuild | a | a#1; +0; rebuild a#1; +0 a#1",
+            "of several the first is named | a b | b#2; a#1>b#2; +0; a#1 reason b#2 is new",
+            "nothing else is waited for | a o/b | use settle 0; a#1; o/b#2; +0 a#1 o/b#2",
             "all members settle | a b | a#1>b#2; +0; +60; b#2; +0; +30; a#1 is held: Settling; +60 a#1",
         ],
     },

@@ -80,6 +80,7 @@ pub(super) const RULES: &[Rule] = &[
             "the upper one is built with the lower | o/a | o/a#1; o/a#2; stack o/a#2 1; in o/a#1 o/a#2; ! o/a#2; o/a#2 set o/a#1 o/a#2; o/a#1 is covered: o/a#2; o/a#2 ref /head",
             "three | o/a | o/a#1; o/a#2; o/a#3; stack o/a#2 1; stack o/a#3 2; in o/a#1 o/a#2; in o/a#1 o/a#3; in o/a#2 o/a#3; ! o/a#3; o/a#3 overrides o/a#3",
             "the lower one is closed: nothing is known to stand below | o/a | o/a#1; o/a#2; stack o/a#2 1; in o/a#1 o/a#2; ! o/a#2; close o/a#1; o/a#2 is superseded",
+            "of two with one branch, on the one against a tracked branch | o/a | o/a#1; branch o/a#1 topic-2; on o/a#1 stable; o/a#2; o/a#3; stack o/a#3 2; in o/a#2 o/a#3; ! o/a#3; o/a#3 set o/a#2 o/a#3",
             "on a branch that is no change's | o/a | o/a#2; stack o/a#2 7; !; o/a#2 is nothing",
             "on itself | o/a | o/a#2; stack o/a#2 2; !; o/a#2 is nothing",
             "a change from the default branch carries nothing | o/a | o/a#1; branch o/a#1 main; on o/a#1 stable; o/a#2; ! o/a#2; o/a#2 set o/a#2",
