@@ -272,7 +272,8 @@ fn branches_of_one_name_are_joined_where_that_is_wanted() {
 
 #[test]
 fn branches_of_bots_and_of_the_mainline_join_nothing() {
-    let rows: [(&str, usize, fn(&mut World)); 4] = [
+    type Happens = fn(&mut World);
+    let rows: [(&str, usize, Happens); 4] = [
         ("of people", 2, |_| {}),
         ("of a bot", 1, |world| {
             world.pull("o/b#2", |forge| forge.author.as_mut().expect("an author").bot = true);
