@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::world::World;
+use super::world::{World, subject};
 use crate::model::identity::{ChangeId, Name};
 use crate::model::ledger_view::LedgerView;
 use crate::model::plan::Plan;
@@ -38,7 +38,12 @@ pub(super) fn together(world: &World) -> (Snapshot, LedgerView) {
                 known.changes.retain(|id, _| open(id));
                 for (_, facts) in known.changes.iter_mut() {
                     let seen = facts.seen_mut();
-                    seen.head_moved_at = seen.head_moved_at - Span::hours(1);
+                    let times = [
+                        &mut seen.first_seen,
+                        &mut seen.head_moved_at,
+                        &mut seen.references_moved_at,
+                    ];
+                    times.into_iter().for_each(|time| *time = *time - Span::hours(1));
                 }
             }),
             "z-other" => {
@@ -95,4 +100,21 @@ fn a_workspace_that_sees_the_same_takes_everything_over() {
     let both = plan(&snapshot, &ledger).workspaces;
     let each = apart(&snapshot, &ledger);
     assert_eq!(both, each.iter().map(|plan| Arc::clone(&plan.workspaces[0])).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_the_ledgers_know_otherwise_is_decided_apart() {
+    let mut world = World::new(&["a", "o/b"]);
+    world.push("a#1", &[]);
+    world.run(0);
+    let (snapshot, ledger) = together(&world);
+    let both = plan(&snapshot, &ledger).workspaces;
+    let word = |at: usize| {
+        let planned = both[at].subject(&subject("a#1")).expect("a plan");
+        planned.decision.word()
+    };
+    assert_eq!([word(0), word(1), word(2)], ["held", "held", "build"]);
+    for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
+        assert_eq!(*together, alone.workspaces[0]);
+    }
 }
