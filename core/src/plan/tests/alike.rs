@@ -15,20 +15,20 @@ use crate::plan::shared::Shared;
 use crate::plan::ties::Ties;
 use crate::plan::{plan, workspace};
 
-/// The world with three more workspaces of the same manifest: one with the same ledger, one that
-/// built nothing yet, saw everything earlier and nothing that is closed, and one with another rule.
+/// The world with four more workspaces: one with the same ledger, one that built nothing yet, saw everything
+/// earlier and nothing that is closed, the same with a package less, and one with another rule.
 pub(super) fn together(world: &World) -> (Snapshot, LedgerView) {
     let (mut snapshot, mut ledger) = (world.snapshot.clone(), world.ledger.clone());
     let mut settings = (*snapshot.settings).clone();
     let own = Arc::clone(&settings.workspaces[0]);
     let part = snapshot.workspaces.get(&own.name).cloned();
-    for name in ["x-same", "y-idle", "z-other"] {
+    for name in ["x-same", "y-idle", "y-less", "z-other"] {
         let name = Name::from(name);
         let mut copy =
             WorkspaceSettings { name: name.clone(), id: name.clone(), ..own.as_ref().clone() };
         let mut known = ledger.workspaces.get(&own.id).map(|known| (**known).clone());
         match &*name {
-            "y-idle" => known.iter_mut().for_each(|known| {
+            "y-idle" | "y-less" => known.iter_mut().for_each(|known| {
                 known.attempts.clear();
                 let open = |id: &ChangeId| {
                     let part = snapshot.repositories.get(&id.repository);
@@ -54,7 +54,14 @@ pub(super) fn together(world: &World) -> (Snapshot, LedgerView) {
         }
         ledger.workspaces.extend(known.map(|known| (name.clone(), Arc::new(known))));
         if let Some(part) = &part {
-            let part = WorkspacePart { name: name.clone(), ..(**part).clone() };
+            let mut part = WorkspacePart { name: name.clone(), ..(**part).clone() };
+            if &*name == "y-less" {
+                part.manifest = part.manifest.mapped(|manifest| {
+                    let mut less = manifest.clone();
+                    less.packages.pop();
+                    less
+                });
+            }
             Arc::make_mut(&mut snapshot.workspaces).insert(name, Arc::new(part));
         }
         settings.workspaces.push(Arc::new(copy));
