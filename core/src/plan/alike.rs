@@ -2,7 +2,7 @@
 //!
 //! What is decided of a change follows from its repository and those that texts tie to that, from the rules,
 //! and from what the ledger knows of the changes there. A workspace that sees all of that as one before it
-//! takes over what was decided for that one; its fingerprints are its own.
+//! takes over what was decided for that one; its fingerprints and the requests to build are its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};

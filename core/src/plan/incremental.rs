@@ -121,7 +121,8 @@ impl Planner {
         Some(Last { snapshot, named, ledger, planned, known })
     }
 
-    /// Makes the plan from scratch, each workspace for itself, and compares it with the incremental one; whether they were equal.
+    /// Makes the plan from scratch, each workspace for itself, and compares it with the incremental one;
+    /// whether they were equal.
     /// Where they differ the one from scratch is returned and remembered. Workspace after workspace, so
     /// that no two plans of everything are in memory. The first plan is one from scratch itself.
     pub fn check(&mut self, snapshot: &Snapshot, ledger: &LedgerView) -> (Plan, bool) {
