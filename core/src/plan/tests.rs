@@ -30,4 +30,5 @@ mod table;
 mod tool;
 mod tools;
 mod what_if;
+mod words;
 mod world;

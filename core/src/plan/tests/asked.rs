@@ -263,3 +263,26 @@ fn rights_that_cannot_be_read_again_take_no_cover_and_build_nothing() {
     world.rights.insert("eve".into(), Rights::Write);
     assert_eq!(world.run(60), ["o/a#1"]);
 }
+
+#[test]
+fn what_was_paid_for_and_not_answered_is_paid_for_again_after_an_hour() {
+    let mut world = World::new(&["o/a", "o/b"]);
+    world.push("o/a#1", &["o/b#7"]);
+    let begun = world.snapshot.at;
+    let paid = |world: &mut World| {
+        let asked = world.ledger().changes.get(&change("o/a#1")).and_then(|f| f.asked.clone());
+        asked.and_then(|asked| asked.at.get(&change("o/b#7")).copied())
+    };
+    let hour = Span::hours(1);
+    for (since, expected, again) in [(0, 0, None), (30, 0, Some(hour)), (60, 60, None)] {
+        world.snapshot.at = begun + Span::minutes(since);
+        let made = world.scratch();
+        let asked = |question: &Question| matches!(question, Question::Fate { .. });
+        assert!(made.wanted.iter().any(asked), "after {since} minutes");
+        world.commit(&made);
+        assert_eq!(paid(&mut world), Some(begun + Span::minutes(expected)));
+        if let Some(again) = again {
+            assert_eq!(made.next_at, Some(begun + again), "it is planned again in time");
+        }
+    }
+}

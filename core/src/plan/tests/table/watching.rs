@@ -84,6 +84,7 @@ pub(super) const RULES: &[Rule] = &[
             "on a branch that is no change's | o/a | o/a#2; stack o/a#2 7; !; o/a#2 is nothing",
             "on itself | o/a | o/a#2; stack o/a#2 2; !; o/a#2 is nothing",
             "a change from the default branch carries nothing | o/a | o/a#1; branch o/a#1 main; on o/a#1 stable; o/a#2; ! o/a#2; o/a#2 set o/a#2",
+            "nor where the default branch is not tracked | * o/a | written o/a stable; +0; o/a#1; branch o/a#1 main; on o/a#1 stable; o/a#2; ! o/a#1; o/a#2 is nothing",
         ],
     },
     Rule {
