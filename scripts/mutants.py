@@ -181,7 +181,7 @@ def mutate(path, root, quick, reasons):
     out.mkdir(parents=True, exist_ok=True)
     gather(out, state)
     left = [name for name, outcome in state["outcomes"].items() if outcome in ("missed", "timeout")]
-    if state["whole"] and (quick or not unreasoned(left, reasons)):
+    if state["whole"] and not unreasoned(left, reasons):
         return
     command = ["cargo", "mutants", "--in-place", "--iterate", "--no-shuffle", "--baseline", "skip"]
     command += ["--timeout", "600", "--build-timeout", "600", "--colors", "never"]

@@ -30,5 +30,6 @@ mod table;
 mod tool;
 mod tools;
 mod what_if;
+mod what_if_pulls;
 mod words;
 mod world;
