@@ -148,6 +148,9 @@ fn what_was_open_before_is_asked_about_only_as_a_member_or_to_be_built() {
     assert_eq!(world.run(90), ["o/b#1"]);
     let overrides = world.planned("o/b#1").overrides.clone();
     assert!(overrides.iter().all(|entry| entry.ref_name.ends_with("/merge")), "{overrides:?}");
+    // A push is to be built.
+    opened(&mut world, "o/a#3", &[]);
+    assert_eq!(wanted(&mut world), ["o/a#3"]);
 }
 
 /// A pull request from eve's own fork.

@@ -4,8 +4,10 @@ use super::world::{World, pinned, subject};
 use crate::model::build::Verdict;
 use crate::model::ledger_view::Approval;
 use crate::model::plan::Plan;
+use crate::model::question::Question;
 use crate::model::saved::Saved;
 use crate::model::settings::{Authors, Source};
+use crate::model::time::Span;
 use crate::plan::anonymous::anonymous;
 use crate::plan::plan;
 
@@ -149,6 +151,34 @@ fn no_name_is_left_in_an_anonymous_one_and_what_is_known_stays_known() {
     let (snapshot, ledger) = hidden.thawed();
     let other = plan(&snapshot, &ledger);
     assert_eq!(without_names(&world.scratch()), without_names(&other));
+}
+
+#[test]
+fn what_a_tool_was_run_for_has_no_name_and_its_answer_holds() {
+    let mut world = World::defined(&["acme-types"]);
+    world.unseen("acme-new");
+    world.push("acme-new#1", &[]);
+    world.brings("conf#1", "acme-new");
+    world.push("conf#1", &["acme-new#1"]);
+    world.settings(|w| (w.name, w.id) = ("rover".into(), "rover-id".into()));
+    let part = std::sync::Arc::make_mut(&mut world.snapshot.workspaces).remove("w");
+    let mut part = std::sync::Arc::unwrap_or_clone(part.expect("a part"));
+    part.name = "rover".into();
+    std::sync::Arc::make_mut(&mut world.snapshot.workspaces)
+        .insert("rover".into(), std::sync::Arc::new(part));
+    world.plan();
+    world.snapshot.at = world.snapshot.at + Span::seconds(90);
+    world.plan();
+    let real = world.scratch();
+    let asked = real.workspaces[0].consulted();
+    assert!(asked.into_iter().any(|question| matches!(question, Question::Candidate(_))));
+    let hidden = carried(&anonymous(&saved(&world)));
+    let text = serde_json::to_string(&hidden).expect("json");
+    for name in ["acme", "rover", "mirror/", "\"conf\""] {
+        assert!(!text.contains(name), "{name} in {text}");
+    }
+    let (snapshot, ledger) = hidden.thawed();
+    assert_eq!(without_names(&plan(&snapshot, &ledger)), without_names(&real));
 }
 
 #[test]
