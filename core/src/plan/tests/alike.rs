@@ -125,3 +125,35 @@ fn what_the_ledgers_know_otherwise_is_decided_apart() {
         assert_eq!(*together, alone.workspaces[0]);
     }
 }
+
+#[test]
+fn what_a_text_ties_to_a_package_that_one_lacks_is_decided_apart() {
+    type Happens = fn(&mut World);
+    let rows: [(&str, Happens); 5] = [
+        ("named by another", |world| {
+            world.push("o/b#1", &["o/d#1"]);
+        }),
+        ("names another", |world| {
+            world.push("o/d#1", &["o/b#1"]);
+        }),
+        ("without its owner", |world| world.short("o/b#1", "d", 1)),
+        ("by one that is lacked, without its owner", |world| world.short("o/d#1", "b", 1)),
+        ("by a third", |world| {
+            world.push("o/b#1", &["o/c#1"]);
+            world.push("o/c#1", &["o/d#1"]);
+        }),
+    ];
+    for (what, happens) in rows {
+        let mut world = World::new(&["a", "o/b", "o/c", "o/d"]);
+        for text in ["a#1", "o/b#1", "o/c#1", "o/d#1"] {
+            world.push(text, &[]);
+        }
+        happens(&mut world);
+        world.run(0);
+        let (snapshot, ledger) = together(&world);
+        let both = plan(&snapshot, &ledger).workspaces;
+        for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
+            assert_eq!(*together, alone.workspaces[0], "{what}");
+        }
+    }
+}

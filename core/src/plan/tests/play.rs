@@ -264,7 +264,8 @@ impl World {
             }
             "also" => {
                 let url = word(1).to_owned();
-                let vcs = Vcs::Git { url, branch: Some("main".into()), pin: None };
+                let branch = if word(2).is_empty() { "main" } else { word(2) };
+                let vcs = Vcs::Git { url, branch: Some(branch.into()), pin: None };
                 self.packages.push(super::world::package(one, vcs));
                 self.export();
             }
