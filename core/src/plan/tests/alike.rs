@@ -127,9 +127,10 @@ fn what_the_ledgers_know_otherwise_is_decided_apart() {
 }
 
 #[test]
-fn what_a_text_ties_to_a_package_that_one_lacks_is_decided_apart() {
+fn what_is_tied_to_a_package_that_one_lacks_is_decided_apart() {
     type Happens = fn(&mut World);
-    let rows: [(&str, Happens); 5] = [
+    let rows: [(&str, Happens); 6] = [
+        ("a branch has another name", |world| world.rename("o/b", "main", "trunk")),
         ("named by another", |world| {
             world.push("o/b#1", &["o/d#1"]);
         }),

@@ -167,6 +167,10 @@ impl World {
         let one = word(0);
         match verb {
             "end" => self.finish(Verdict::from_word(one).expect("a verdict")),
+            "ends" => {
+                let verdict = Verdict::from_word(word(1)).expect("a verdict");
+                self.finish_on(one, verdict);
+            }
             "merge" => self.merge(one),
             "close" => self.close(one),
             "base" => drop(self.push_base(one)),

@@ -313,6 +313,7 @@ fn an_explanation_says_what_is_checked_out() {
         "of github.com/o/a#2: o/b#1",
         "for o/a: the branch of the merge queue, with everything that is queued up to it",
         "none: the branch of the merge queue has it",
+        "refs/pull/1/merge for o/b: `ref: auto`, and the forge can merge it",
         "merge queue of github.com/o/a on main = ",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");

@@ -27,6 +27,7 @@ pub(super) const RULES: &[Rule] = &[
             "a person's rebuild | o/a | o/a#1; ! o/a#1; queue o/a#1; +0 o/a@1; end failure; +1; rebuild o/a@1; +0 o/a@1; o/a@1 was Person Person",
             "lost: tried again | o/a | o/a#1; ! o/a#1; end success; queue o/a#1; +0 o/a@1; end lost; +119; o/a@1 is held: Retry; +1 o/a@1",
             "a dependency that was closed | o/a o/b | o/b#2; o/a#1>o/b#2; ! o/a#1; close o/b#2; queue o/a#1; +0; o/a@1 is blocked: DependencyClosed",
+            "short of what its author may look up | o/a o/b | many o/a#1 o/b 1 601; queue o/a#1; +0; o/a@1 is held: ReferenceBudget",
             "it does not settle, and needs no merge ref | o/a | o/a#1; mergeable o/a#1 unsaid; queue o/a#1; +0 o/a@1; o/a#1 is held: Settling",
         ],
     },

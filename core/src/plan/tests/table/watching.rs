@@ -12,6 +12,7 @@ pub(super) const RULES: &[Rule] = &[
             "on plain git | a | a#1; on a#1 main; ! a#1; end success; rename a main trunk; +3600; a#1 is unchanged; base a; +0; +120 mainline",
             "twice | o/a | o/a#1; ! o/a#1; end success; rename o/a main trunk; +60; rename o/a trunk master; +60; o/a#1 is unchanged",
             "and back | o/a | o/a#1; ! o/a#1; end success; rename o/a main trunk; +60; rename o/a trunk main; +60; o/a#1 is unchanged; mainline lacks called",
+            "of a pinned package nothing is said | *o/a | pin o/b; +0; rename o/b main trunk; +60; mainline lacks called",
             "the manifest follows later | o/a | o/a#1; ! o/a#1; end success; rename o/a main trunk; mainline notes is called trunk now; written o/a trunk; +3600; o/a#1 is unchanged; mainline is unchanged; o/a#2; ! o/a#2",
             "a new change for the new name | o/a | rename o/a main trunk; o/a#1; ! o/a#1; o/a#1 base trunk",
             "an approval stays one | o/a | o/a#1; stranger o/a#1; !; approve o/a#1; +0 o/a#1; rename o/a main trunk; +60; o/a#1 is build",
