@@ -23,6 +23,7 @@ mod queues;
 mod readings;
 mod reports;
 mod saved;
+mod saved_pulls;
 mod scope;
 mod sets;
 pub(crate) mod settings;

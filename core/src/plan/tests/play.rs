@@ -16,8 +16,8 @@ use crate::references::{Via, Written};
 /// A row that is being played.
 pub(super) struct Play {
     world: World,
-    /// Of what was triggered last: who is served first, and why.
-    last: BTreeMap<String, (Priority, Cause)>,
+    /// Of what was triggered last: who is served first, and why, also in words.
+    last: BTreeMap<String, (Priority, Cause, String)>,
 }
 
 impl Play {
@@ -70,7 +70,8 @@ impl Play {
         let plan = self.world.plan();
         for planned in plan.workspaces.iter().flat_map(|workspace| workspace.subjects()) {
             for trigger in &planned.triggers {
-                let how = (trigger.priority, trigger.request.cause);
+                let request = &trigger.request;
+                let how = (trigger.priority, request.cause, request.reason.clone());
                 self.last.insert(short(&planned.subject), how);
             }
         }
@@ -132,8 +133,12 @@ impl Play {
             "silent" => (texts(&planned.findings), false),
             "ref" => (self.world.ref_of(name), true),
             "was" => {
-                let (priority, cause) = self.last.get(name).ok_or("it was never triggered")?;
+                let (priority, cause, _) = self.last.get(name).ok_or("it was never triggered")?;
                 (format!("{priority:?} {cause:?}"), false)
+            }
+            "because" => {
+                let (.., reason) = self.last.get(name).ok_or("it was never triggered")?;
+                (reason.clone(), false)
             }
             "rule" | "released" => {
                 let world = &self.world;

@@ -49,6 +49,11 @@ pub(super) const RULES: &[Rule] = &[
             "a reference that leaves | a b | a#1>b#2; b#2; ! a#1; end success; a#1; +0 b#2; +30 a#1",
             "a merged member | a b | a#1>b#2; b#2; ! a#1; end failure; merge b#2; +1 a#1",
             "nothing moved | a b | a#1>b#2; b#2; ! a#1; end success; +86400",
+            "a push is said | a b | a#1>b#2; b#2; ! a#1; a#1 because it was never built; b#2; +0; +30 a#1; a#1 because mirror/b#2 on main moved from 0000000000 to 0000000000",
+            "so is what joins | o/a o/b | o/b#2; o/a#1; ! o/a#1 o/b#2; short o/a#1 b 2; +0; +30 o/a#1; o/a#1 because github.com/o/b#2 on main joined",
+            "and what leaves | a b | a#1>b#2; b#2; ! a#1; end success; merge b#2; +1 a#1; a#1 because mirror/b#2 on main left",
+            "and the epoch | a | a#1; ! a#1; end success; use epoch 1; +0 a#1; a#1 because epoch moved from 0 to 1",
+            "and a head of the mainline | a b | base a; +0; +120 mainline; base b; +0; +120 mainline; mainline because b from mirror/b moved from 0000000000 to 0000000000",
         ],
     },
     Rule {
