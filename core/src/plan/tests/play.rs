@@ -319,7 +319,7 @@ impl World {
     }
 
     /// A change whose author names many changes of a repository at once.
-    fn many(&mut self, name: &str, path: &str, first: &str, count: u64) {
+    pub(super) fn many(&mut self, name: &str, path: &str, first: &str, count: u64) {
         self.push(name, &[]);
         let first: u64 = first.parse().expect("a number");
         self.pull(name, |forge| {
