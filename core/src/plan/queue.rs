@@ -261,7 +261,7 @@ impl Deciding<'_, '_> {
                 }
             }
         };
-        let approved_as = self.approved_as(&set, entry);
+        let approved_as = self.approved_as(queued, &set);
         let mut plan = self.bare_queue(queued, set, candidate, decision);
         plan.superseded = attempts::superseded(
             view,
@@ -341,13 +341,19 @@ impl Deciding<'_, '_> {
     }
 
     fn authors_of(&self, queued: &Queued<'_>, set: &ChangeSet) -> Authors {
-        let complete = set.unknown.is_none() && set.unpaid.is_none() && set.blocked.is_none();
         let built = attempts::had(self.view, queued.subject, &set.members);
-        let worth = || {
-            let wanted = built || !self.adopted(queued);
-            complete && self.view.settings.build_changes && wanted
+        self.writers(&set.members, built, &|| self.worth_asking_queued(queued, set))
+    }
+
+    /// Whether an entry was built, or would be if it were trusted.
+    fn worth_asking_queued(&self, queued: &Queued<'_>, set: &ChangeSet) -> bool {
+        let complete = set.unknown.is_none() && set.unpaid.is_none() && set.blocked.is_none();
+        let wanted = || {
+            !self.adopted(queued)
+                || attempts::rebuild(self.view, queued.subject).is_some()
+                || attempts::had(self.view, queued.subject, &set.members)
         };
-        self.writers(&set.members, built, &worth)
+        complete && self.view.settings.build_changes && wanted()
     }
 
     /// Why code of an entry must not run. What is queued is what was reviewed: an approval of each of its
@@ -360,7 +366,7 @@ impl Deciding<'_, '_> {
             Authors::Trusted => return None,
             Authors::No(why) => why.map(|why| format!(" ({why})")).unwrap_or_default(),
         };
-        if self.approved_as(set, queued.entry).is_some() {
+        if self.approved_as(queued, set).is_some() {
             return None;
         }
         let reason = format!(
@@ -373,15 +379,16 @@ impl Deciding<'_, '_> {
     /// its set that is in none of theirs.
     fn approved_as(
         &self,
+        queued: &Queued<'_>,
         set: &ChangeSet,
-        entry: &Entry,
     ) -> Option<Vec<(Subject, Vec<SetMember>)>> {
+        let worth = || self.worth_asking_queued(queued, set);
         let mut all = Vec::new();
         let mut released: BTreeSet<SetMember> = BTreeSet::new();
-        for id in &entry.changes {
+        for id in &queued.entry.changes {
             let members = self.graph.set(self.view, id).members;
             let subject = Subject::Change(id.clone());
-            if !matches!(self.writers(&members, false, &|| true), Authors::Trusted) {
+            if !matches!(self.writers(&members, false, &worth), Authors::Trusted) {
                 if !self.approved(&subject, &members) {
                     return None;
                 }

@@ -3,7 +3,7 @@
 use super::world::{World, change};
 use crate::model::build::Verdict;
 use crate::model::change::Rights;
-use crate::model::ledger_view::Adopted;
+use crate::model::ledger_view::{Adopted, Asked};
 use crate::model::question::Question;
 use crate::model::settings::{Adopt, OnConflict, RefKind};
 use crate::model::time::Span;
@@ -287,5 +287,65 @@ fn what_was_paid_for_and_not_answered_is_paid_for_again_after_an_hour() {
         if let Some(again) = again {
             assert_eq!(made.next_at, Some(begun + again), "it is planned again in time");
         }
+    }
+}
+
+#[test]
+fn who_wrote_what_is_queued_is_asked_about_only_where_it_is_built_then() {
+    // What is queued was open before we watched, so that nobody asks for the change itself.
+    type Happens = fn(&mut World);
+    let queue: Happens = |world| {
+        world.queue("o/a#1", "main", false);
+    };
+    let rows: [(&str, Happens, Happens, usize); 7] = [
+        ("queued later", |_| {}, queue, 1),
+        ("a person wants it", queue, |world| world.rebuild("o/a@1", false), 1),
+        ("queued before", queue, |_| {}, 0),
+        ("no changes are built", |world| world.settings(|w| w.build_changes = false), queue, 0),
+        (
+            "a member was closed",
+            |_| {},
+            |world| {
+                world.close("o/b#1");
+                world.queue("o/a#1", "main", false);
+            },
+            0,
+        ),
+        (
+            "a member is unread",
+            |_| {},
+            |world| {
+                world.queue("o/a#1", "main", false);
+                world.reachable("o/b", false);
+            },
+            0,
+        ),
+        (
+            "over its budget",
+            |_| {},
+            |world| {
+                world.many("o/a#1", "o/b", "2", 10);
+                world.stranger("o/a#1");
+                world.queue("o/a#1", "main", false);
+                let spent = |n: u64| (change(&format!("o/b#{}", 100 + n)), world.snapshot.at);
+                let asked = Asked { by: "eve".into(), at: (0..60).map(spent).collect() };
+                let facts = world.ledger().changes.get_mut(&change("o/a#1")).expect("facts");
+                facts.seen_mut().asked = Some(Box::new(asked));
+            },
+            0,
+        ),
+    ];
+    for (what, before, after, count) in rows {
+        let mut world = World::fresh(&["o/a", "o/b"]);
+        world.settings(|w| w.changes.adopt = Adopt::None);
+        world.push("o/b#1", &[]);
+        of_eve_needing(&mut world, "o/a#1", "o/b#1");
+        before(&mut world);
+        world.run(0);
+        world.run(0);
+        assert!(wanted(&mut world).is_empty(), "{what}");
+        after(&mut world);
+        let asked = wanted(&mut world).iter().filter(|one| *one == "o/a eve").count();
+        assert_eq!(asked, count, "{what}");
     }
 }

@@ -8,7 +8,7 @@ use crate::model::settings::{Source, UpdateOn};
 use crate::model::snapshot::Updated;
 use crate::model::time::{Span, Timestamp};
 use crate::plan::mainline::affected;
-use crate::plan::update_inputs;
+use crate::plan::{update_inputs, watched};
 
 #[test]
 fn it_is_recorded_and_not_built_and_pushes_gather() {
@@ -212,4 +212,34 @@ fn its_build_names_the_source_or_a_package() {
         assert_eq!(primary.revision, Some(head));
         assert_eq!(planned.triggers[0].request.affected, ["b".into()]);
     }
+}
+
+#[test]
+fn what_is_watched_follows_from_manifests_alone() {
+    let mut world = World::fresh(&["a"]);
+    world.packages.push(pinned("fixed"));
+    world.packages.push(package("far", Vcs::Other { kind: "svn".to_owned(), url: None }));
+    world.definitions = vec![DefinitionRepository {
+        name: "conf".into(),
+        vcs: git("conf"),
+        directory: None,
+        override_key: "conf".into(),
+        repeats: None,
+    }];
+    world.export();
+    world.settings(|settings| {
+        let url = "https://github.com/o/Source.git".to_owned();
+        settings.source = Some(Source { url, branch: None });
+    });
+    let expected = [
+        ("github.com/o/source", "o/Source", "https://github.com/o/Source.git"),
+        ("mirror/a", "a", "https://git.example.org/a.git"),
+        ("mirror/conf", "conf", "https://git.example.org/conf.git"),
+        ("mirror/fixed", "fixed", "https://git.example.org/fixed.git"),
+    ];
+    let watched = watched(&world.snapshot);
+    let all: Vec<_> = watched.iter().map(|(id, one)| (id.to_string(), one)).collect();
+    let all: Vec<_> =
+        all.iter().map(|(id, one)| (id.as_str(), &*one.spelling, &*one.url)).collect();
+    assert_eq!(all, expected);
 }

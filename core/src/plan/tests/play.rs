@@ -195,6 +195,8 @@ impl World {
                 self.silent.insert(head)
             }),
             "down" => self.reachable(one, false),
+            // As after a start: nothing is known of it.
+            "forget" => self.forget(one),
             "up" => self.reachable(one, true),
             "rebuild" => self.rebuild(one, false),
             "alone" => self.rebuild(one, true),

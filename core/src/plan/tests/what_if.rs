@@ -155,6 +155,8 @@ fn what_cannot_be_asked_is_said_clearly() {
         error.contains("mirror/a cannot be read now") && error.contains("timed out"),
         "{error}"
     );
+    let error = ask(&mut world, &["closed:b#1"; 100]).expect_err("it is closed only once");
+    assert!(error.starts_with("closed:b#1: no watched repository"), "{error}");
     let many = vec!["closed:b#1"; 101];
     assert_eq!(ask(&mut world, &many).expect_err("many"), "more than 100 edits at once");
 }

@@ -221,6 +221,15 @@ impl World {
         };
     }
 
+    /// A repository counts as never read.
+    pub(super) fn forget(&mut self, path: &str) {
+        let at = self.snapshot.at;
+        let part = Arc::make_mut(&mut self.snapshot.repositories)
+            .get_mut(&repository(path))
+            .expect("a repository");
+        Arc::make_mut(part).listing = Observed::not_read_yet(at);
+    }
+
     /// Opens a change, or pushes to it, with a commit made now that depends on others.
     pub(super) fn push(&mut self, text: &str, dependencies: &[&str]) -> Oid {
         let head = self.fresh_oid();

@@ -99,6 +99,7 @@ pub(super) const RULES: &[Rule] = &[
             "it removes no cover | a b | a#1>b#2; b#2; ! a#1; down a; +600; b#2 is covered: a#1",
             "before the first build it is waited for | a b | a#1>b#2; b#2; +0; down a; +90; b#2 is unknown; up a; +1 a#1",
             "a cycle below it is waited for too | a b c | a#1>b#2; b#2>c#3; c#3>b#2; +0; down a; +90; b#2 is unknown; c#3 is unknown; up a; +1 a#1",
+            "nor does one that was not read since the start | a b | a#1>b#2; b#2; ! a#1; forget a; +600; b#2 is covered: a#1",
             "it adds none | a b c | b#2; ! b#2; down a; +600; b#2 is build",
             "a read list that lacks it does | a b | a#1>b#2; b#2; ! a#1; close a#1; +1 b#2",
         ],
