@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::world::{World, subject};
+use super::world::{World, git, package, subject};
 use crate::model::identity::{ChangeId, Name};
 use crate::model::ledger_view::LedgerView;
 use crate::model::plan::Plan;
@@ -156,5 +156,29 @@ fn what_is_tied_to_a_package_that_one_lacks_is_decided_apart() {
         for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
             assert_eq!(*together, alone.workspaces[0], "{what}");
         }
+    }
+}
+
+#[test]
+fn a_package_that_is_alone_in_one_workspace_has_company_in_the_next() {
+    let mut world = World::fresh(&["o/b"]);
+    world.packages.push(package("aa", git("o/b")));
+    world.export();
+    world.run(0);
+    world.push("o/b#1", &[]);
+    world.run(0);
+    let (mut snapshot, ledger) = together(&world);
+    let first = Arc::make_mut(&mut snapshot.workspaces).get_mut("w").expect("the first");
+    let first = Arc::make_mut(first);
+    first.manifest = first.manifest.mapped(|manifest| {
+        let mut less = manifest.clone();
+        less.packages.remove(0);
+        less
+    });
+    let both = plan(&snapshot, &ledger).workspaces;
+    let packages = |at: usize| both[at].subject(&subject("o/b#1")).map(|one| one.packages.len());
+    assert_eq!([packages(0), packages(1)], [Some(1), Some(2)]);
+    for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
+        assert_eq!(*together, alone.workspaces[0]);
     }
 }

@@ -71,7 +71,7 @@ pub(super) const RULES: &[Rule] = &[
             "another branch | a | a#1; on a#1 stable; !; a#1 is nothing",
             "another branch on GitHub | o/a | o/a#1; on o/a#1 stable; !; o/a#1 is nothing",
             "a change is retargeted away: its build is superseded | o/a | o/a#1; ! o/a#1; on o/a#1 stable; o/a#1 is superseded; o/a#1 cancels 1",
-            "and back: it is built again, since nothing was | o/a | o/a#1; ! o/a#1; on o/a#1 stable; +0; on o/a#1 main; +0; +30 o/a#1",
+            "and back: it is built again, since nothing was | o/a | o/a#1; ! o/a#1; on o/a#1 stable; +0; on o/a#1 main; +0; +30 o/a#1; o/a#1 because its last build was dropped before it ended",
         ],
     },
     Rule {
