@@ -17,7 +17,7 @@ pub struct Part {
     /// Its subjects, in their order.
     pub subjects: Vec<SubjectPlan>,
     /// What was asked for it; with the mainline what was asked for all changes together.
-    pub asked: Asked,
+    pub asked: Arc<Asked>,
     acts: bool,
 }
 
@@ -56,7 +56,7 @@ impl Part {
             subjects.sort_by(|one, other| one.subject.cmp(&other.subject));
             subjects.shrink_to_fit();
             let acts = subjects.iter().any(SubjectPlan::acts);
-            let asked = asked.remove(&repository).unwrap_or_default();
+            let asked = Arc::new(asked.remove(&repository).unwrap_or_default());
             Arc::new(Self { repository, subjects, asked, acts })
         });
         parts.collect()
@@ -64,7 +64,8 @@ impl Part {
 
     /// The same with other subjects.
     pub fn with(&self, subjects: Vec<SubjectPlan>) -> Self {
-        Self { acts: subjects.iter().any(SubjectPlan::acts), subjects, ..self.clone() }
+        let (repository, asked) = (self.repository.clone(), Arc::clone(&self.asked));
+        Self { acts: subjects.iter().any(SubjectPlan::acts), repository, subjects, asked }
     }
 
     /// Whether something is to be triggered or ended.

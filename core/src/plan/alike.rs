@@ -2,21 +2,24 @@
 //!
 //! What is decided of a change follows from its repository and those that texts tie to that, from the rules,
 //! and from what the ledger knows of the changes there. A workspace that sees all of that as one before it
-//! takes over what was decided for that one; its fingerprints and the requests to build are its own.
+//! takes over what was decided for that one; its fingerprints, the requests to build, and what is said of
+//! builds are its own.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::model::build::PackageHead;
-use crate::model::fingerprint::{Leaf, Print};
-use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
+use crate::model::fingerprint::{Leaf, Print, of_set};
+use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{self, Adopted, ChangeFacts};
 use crate::model::part::Part;
-use crate::model::plan::{Decision, Held, SubjectPlan, WorkspacePlan};
+use crate::model::plan::{Decision, Held, SetPlan, SubjectPlan, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::{Settings, WorkspaceSettings};
 use crate::model::snapshot::Snapshot;
 
+use super::answered::answered;
+use super::attempts;
 use super::cluster::{Cluster, Seen, clusters};
 use super::decide::Plain;
 use super::look::View;
@@ -45,6 +48,8 @@ struct DecidedCluster {
     parts: Vec<Arc<Part>>,
     /// Of changes that came in to be held: whether they still are the set as which they came in.
     held: Vec<(ChangeId, Arc<[Leaf]>, bool)>,
+    /// Changes that were built, each with its set, in their order.
+    built: Vec<(ChangeId, Arc<[Leaf]>, Arc<SetPlan>)>,
     /// Facts that moved; how a change came in where that was not known.
     facts: Vec<(ChangeId, Option<Adopted>, Arc<ledger_view::Seen>)>,
 }
@@ -94,9 +99,12 @@ impl<'p> Pass<'p> {
             for cluster in clusters {
                 let known = key(*rules, &cluster).and_then(|key| decided.get(&key));
                 let found = known.and_then(|all| all.iter().find(|known| known.fits(&cluster)));
-                match found.filter(|known| known.still(view.settings, &cluster)) {
-                    Some(known) => {
-                        known.take(view, (tracked, heads), &cluster, &mut taken);
+                let found = found.filter(|known| known.still(view.settings, &cluster));
+                match found
+                    .and_then(|known| Some((known, known.answered(view.settings, &cluster)?)))
+                {
+                    Some((known, built)) => {
+                        known.take(view, (tracked, heads), (&cluster, &built), &mut taken);
                         done.extend(cluster.0.iter().map(|seen| seen.id));
                     }
                     None => missed.push(cluster),
@@ -153,8 +161,10 @@ fn decided(
         known: known.map(|(_, facts)| facts.cloned()).collect(),
         parts: Vec::new(),
         held: Vec::new(),
+        built: Vec::new(),
         facts: Vec::new(),
     };
+    let mut built = cluster.built().peekable();
     for Seen { id, .. } in &cluster.0 {
         if let Some(part) = plan.part(id) {
             let own = |question: &Question| {
@@ -168,6 +178,10 @@ fn decided(
                 if let Some(Adopted::Held(came_in)) = cluster.adopted(id) {
                     let held = Plain::of(settings, Arc::clone(members)).is(came_in);
                     decided.held.push((id.clone(), Arc::clone(members), held));
+                }
+                if built.next_if(|(change, _)| *change == id).is_some() {
+                    let of = Arc::clone(&subject.of);
+                    decided.built.push((id.clone(), Arc::clone(members), of));
                 }
             }
             decided.parts.push(Arc::clone(part));
@@ -184,10 +198,27 @@ fn decided(
             decided.facts.push((change.clone(), adopted, Arc::clone(&facts.seen)));
         }
     }
-    Some(decided)
+    // What is open no more is decided by how it was built.
+    (built.next().is_none() && decided.answered(settings, cluster).is_some()).then_some(decided)
 }
 
 impl DecidedCluster {
+    /// The fingerprints of what was built, where its builds say the same.
+    fn answered(
+        &self,
+        settings: &WorkspaceSettings,
+        cluster: &Cluster<'_>,
+    ) -> Option<Vec<Fingerprint>> {
+        let mut built = cluster.built();
+        let mut prints = Vec::with_capacity(self.built.len());
+        for (id, members, of) in &self.built {
+            let (_, attempts) = built.next().filter(|(change, _)| *change == id)?;
+            let print = of_set(&settings.id, settings.epoch, members);
+            prints.extend(answered(settings, attempts, print, &of.set).then_some(print));
+        }
+        (built.next().is_none() && prints.len() == self.built.len()).then_some(prints)
+    }
+
     /// Whether changes are held, or are not, as in the workspace that it was decided for.
     fn still(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> bool {
         self.held.iter().all(|(id, members, held)| {
@@ -196,21 +227,35 @@ impl DecidedCluster {
         })
     }
 
-    /// Takes over what was decided.
+    /// Takes over what was decided, with the fingerprints of what was built.
     fn take(
         &self,
         view: &View<'_>,
         (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
-        cluster: &Cluster<'_>,
+        (cluster, built): (&Cluster<'_>, &[Fingerprint]),
         taken: &mut Taken,
     ) {
-        let own = |plan: &SubjectPlan| {
+        let mut built = self.built.iter().map(|(id, ..)| id).zip(built).peekable();
+        let mut own = |plan: &SubjectPlan| {
             let trigger = |other| request::alike(view, tracked, heads, (plan, other));
-            SubjectPlan { triggers: plan.triggers.iter().map(trigger).collect(), ..plan.clone() }
+            let built = built.next_if(|(id, _)| plan.subject.change() == Some(*id));
+            let decision = match built.filter(|_| plan.decision.stands()) {
+                Some((_, print)) => {
+                    let none = || Vec::new();
+                    Arc::new(attempts::standing(view, &plan.subject, *print, &none, None).decision)
+                }
+                None => Arc::clone(&plan.decision),
+            };
+            let triggers = plan.triggers.iter().map(trigger).collect();
+            SubjectPlan { decision, triggers, ..plan.clone() }
         };
-        taken.parts.extend(self.parts.iter().map(|part| match part.acts() {
+        let is_own = |part: &Part| {
+            let of = |(id, ..): &(ChangeId, _, _)| Some(&id.repository) == part.repository.as_ref();
+            part.acts() || self.built.iter().any(of)
+        };
+        taken.parts.extend(self.parts.iter().map(|part| match is_own(part) {
             false => Arc::clone(part),
-            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
+            true => Arc::new(part.with(part.subjects.iter().map(&mut own).collect())),
         }));
         taken.facts.extend(self.facts.iter().map(|(id, adopted, seen)| {
             let adopted = adopted.or_else(|| cluster.adopted(id)).unwrap_or(Adopted::No);

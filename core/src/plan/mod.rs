@@ -7,6 +7,7 @@ mod again;
 mod alias;
 mod alike;
 pub mod anonymous;
+mod answered;
 mod attempts;
 mod body;
 mod budget;
