@@ -163,7 +163,7 @@ pub enum Adopted {
     Undecided,
     /// It was open before we watched and is recent enough to be built.
     Recent,
-    /// It was open before we watched; held while its set has this fingerprint.
+    /// It was open before we watched; held while its set is the one of which this is the [`mark`](super::fingerprint::mark).
     Held(Fingerprint),
 }
 

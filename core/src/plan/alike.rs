@@ -21,7 +21,6 @@ use crate::model::snapshot::Snapshot;
 use super::answered::answered;
 use super::attempts;
 use super::cluster::{Cluster, Seen, clusters};
-use super::decide::Plain;
 use super::look::View;
 use super::once::Once;
 use super::request;
@@ -46,8 +45,6 @@ struct DecidedCluster {
     tracked: Vec<Arc<TrackedRepository>>,
     known: Vec<Option<ChangeFacts>>,
     parts: Vec<Arc<Part>>,
-    /// Of changes that came in to be held: whether they still are the set as which they came in.
-    held: Vec<(ChangeId, Arc<[Leaf]>, bool)>,
     /// Changes that were built, each with its set, in their order.
     built: Vec<(ChangeId, Arc<[Leaf]>, Arc<SetPlan>)>,
     /// Facts that moved; how a change came in where that was not known.
@@ -99,7 +96,6 @@ impl<'p> Pass<'p> {
             for cluster in clusters {
                 let known = key(*rules, &cluster).and_then(|key| decided.get(&key));
                 let found = known.and_then(|all| all.iter().find(|known| known.fits(&cluster)));
-                let found = found.filter(|known| known.still(view.settings, &cluster));
                 match found
                     .and_then(|known| Some((known, known.answered(view.settings, &cluster)?)))
                 {
@@ -160,7 +156,6 @@ fn decided(
         tracked: cluster.0.iter().map(|seen| Arc::clone(seen.tracked)).collect(),
         known: known.map(|(_, facts)| facts.cloned()).collect(),
         parts: Vec::new(),
-        held: Vec::new(),
         built: Vec::new(),
         facts: Vec::new(),
     };
@@ -175,10 +170,6 @@ fn decided(
             }
             for subject in &part.subjects {
                 let (id, members) = alike(subject)?;
-                if let Some(Adopted::Held(came_in)) = cluster.adopted(id) {
-                    let held = Plain::of(settings, Arc::clone(members)).is(came_in);
-                    decided.held.push((id.clone(), Arc::clone(members), held));
-                }
                 if built.next_if(|(change, _)| *change == id).is_some() {
                     let of = Arc::clone(&subject.of);
                     decided.built.push((id.clone(), Arc::clone(members), of));
@@ -217,14 +208,6 @@ impl DecidedCluster {
             prints.extend(answered(settings, attempts, print, &of.set).then_some(print));
         }
         (built.next().is_none() && prints.len() == self.built.len()).then_some(prints)
-    }
-
-    /// Whether changes are held, or are not, as in the workspace that it was decided for.
-    fn still(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> bool {
-        self.held.iter().all(|(id, members, held)| {
-            let Some(Adopted::Held(came_in)) = cluster.adopted(id) else { return false };
-            Plain::of(settings, Arc::clone(members)).is(came_in) == *held
-        })
     }
 
     /// Takes over what was decided, with the fingerprints of what was built.
@@ -269,11 +252,7 @@ impl DecidedCluster {
             (None, None) => true,
             (Some(one), Some(other)) => {
                 let seen = Arc::ptr_eq(&one.seen, &other.seen) || one.seen == other.seen;
-                // As what it is held is the workspace's own.
-                let held = |adopted| matches!(adopted, Adopted::Held(_));
-                let adopted =
-                    one.adopted == other.adopted || (held(one.adopted) && held(other.adopted));
-                seen && adopted
+                seen && one.adopted == other.adopted
             }
             _ => false,
         };

@@ -98,7 +98,7 @@ impl Planner {
                 snapshot: &was.snapshot,
                 ledger: &view,
                 moved: &moved,
-                ties: &known.ties,
+                once: &pass.once,
             };
             if holds(&earlier, settings, snapshot.at) {
                 return None;

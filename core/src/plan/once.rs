@@ -91,15 +91,19 @@ impl<'p> Once<'p> {
             numbers.sort_unstable();
             numbers
         });
-        let tied = self.ties.any(id).then(|| self.tied(id));
+        let tied = self.tied(id);
         Known { tracked: Arc::clone(tracked), heads: heads.collect(), tied, changes }
     }
 
-    /// Worked out once for all of them.
-    fn tied(&self, id: &RepositoryId) -> Arc<[RepositoryId]> {
+    /// All that texts tie to a repository, whoever tracks that, in their order and with itself; nothing
+    /// where it is alone.
+    pub(crate) fn tied(&self, id: &RepositoryId) -> Option<Arc<[RepositoryId]>> {
+        if !self.ties.any(id) {
+            return None;
+        }
         let known = self.tied.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(id) {
-            return Arc::clone(known);
+            return Some(Arc::clone(known));
         }
         drop(known);
         let all = &*self.snapshot.repositories;
@@ -115,6 +119,6 @@ impl<'p> Once<'p> {
         let together: Arc<[RepositoryId]> = joined.into_iter().cloned().collect();
         let mut known = self.tied.write().unwrap_or_else(PoisonError::into_inner);
         known.extend(together.iter().map(|id| (id.clone(), Arc::clone(&together))));
-        together
+        Some(together)
     }
 }

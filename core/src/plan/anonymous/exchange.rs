@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Kind, Names};
+use crate::model::fingerprint::mark;
 use crate::model::identity::{ChangeId, Fingerprint, Name};
 use crate::model::ledger_view::{Adopted, ChangeFacts};
 use crate::model::plan::Plan;
 use crate::model::saved::Saved;
+use crate::plan::fingerprint::members;
 use crate::plan::openness;
 use crate::references::References;
 
@@ -60,7 +62,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The fingerprints that hold now.
+    /// The fingerprints that hold now, and as what sets are held.
     fn known(&self, id: &Name, hidden: &Name) -> BTreeMap<Fingerprint, Fingerprint> {
         let real = self.real.workspaces.iter().find(|plan| plan.id == *id);
         let other = self.other.workspaces.iter().find(|plan| plan.id == *hidden);
@@ -68,8 +70,11 @@ impl Exchange<'_> {
         real.subjects()
             .filter_map(|subject| {
                 let same = other.subject(&self.names.subject(&subject.subject))?;
-                Some((real.fingerprint(subject)?, other.fingerprint(same)?))
+                let [held, as_other] = [subject, same].map(|plan| mark(&members(&plan.set)));
+                let fingerprints = real.fingerprint(subject).zip(other.fingerprint(same));
+                Some(fingerprints.into_iter().chain([(held, as_other)]))
             })
+            .flatten()
             .collect()
     }
 
