@@ -57,7 +57,7 @@ pub(crate) fn clusters<'a>(
     }
     let all = &tracked.repositories;
     let built = built(ledger);
-    let (mut own, together) = apart(once, all, &built);
+    let (mut own, together) = apart(once, &built);
     let approved = ledger.approvals.iter().flat_map(|approval| &approval.set);
     let subjects = ledger.rebuilds.keys().chain(ledger.attempts.keys().filter(is_queued));
     let of_subjects = subjects.filter_map(Subject::repository);
@@ -71,28 +71,34 @@ pub(crate) fn clusters<'a>(
     let mut joined: BTreeSet<&RepositoryId> = BTreeSet::new();
     let facts = Sorted { all: ledger.changes.as_slice(), from: 0 };
     let mut sorted = (facts, Sorted { all: built.as_slice(), from: 0 });
-    for (id, repository) in scope {
-        let known = once.of(id, repository);
+    let reading = once.reading(scope.iter().copied());
+    let find = |id: &RepositoryId| {
+        let at = scope.binary_search_by(|(one, _)| (*one).cmp(id)).ok()?;
+        scope.get(at).copied()
+    };
+    for (id, repository) in &scope {
+        let Some(known) = reading.of(repository) else { continue };
         let Some(tied) = &known.tied else {
-            let seen = seen(view, &own, &mut sorted, (id, repository), &known);
+            let seen = seen(view, &own, &mut sorted, (id, repository), known);
             clusters.extend(seen.map(|seen| Cluster(vec![seen])));
             continue;
         };
         if joined.contains(id) {
             continue;
         }
-        let whole: Option<Vec<_>> = tied.iter().map(|id| all.get_key_value(id)).collect();
+        let whole: Option<Vec<_>> = tied.iter().map(find).collect();
         let parted = whole.is_none();
         let cluster = whole.unwrap_or_else(|| around(once, (id, repository), all));
         joined.extend(cluster.iter().map(|(id, _)| *id));
         // What was built together may be in several of the parts.
-        if parted && cluster.iter().any(|(id, _)| together.contains(id)) {
+        let apart = |id: &RepositoryId| together.contains(id) || find(id).is_none();
+        if parted && cluster.iter().any(|(id, _)| apart(id)) {
             continue;
         }
         let mut sorted = sorted;
         let seen = cluster.into_iter().map(|(id, repository)| {
-            let known = once.of(id, repository);
-            seen(view, &own, &mut sorted, (id, repository), &known)
+            let known = reading.of(repository)?;
+            seen(view, &own, &mut sorted, (id, repository), known)
         });
         clusters.extend(seen.collect::<Option<Vec<_>>>().map(Cluster));
     }
@@ -134,7 +140,6 @@ fn built(ledger: &WorkspaceLedger) -> Vec<Built<'_>> {
 /// something was.
 fn apart<'a>(
     once: &Once<'_>,
-    all: &BTreeMap<RepositoryId, Arc<TrackedRepository>>,
     built: &[Built<'a>],
 ) -> (BTreeSet<&'a RepositoryId>, BTreeSet<&'a RepositoryId>) {
     let (mut apart, mut together) = (BTreeSet::new(), BTreeSet::new());
@@ -144,9 +149,7 @@ fn apart<'a>(
         others.map(|other| (&change.repository, other)).filter(|(own, other)| own != other)
     });
     for (own, other) in members.collect::<BTreeSet<_>>() {
-        let tracked = all.get_key_value(own).map(|(id, tracked)| once.of(id, tracked));
-        let tied = tracked.as_ref().and_then(|known| known.tied.as_ref());
-        let tied = tied.is_some_and(|tied| tied.binary_search(other).is_ok());
+        let tied = once.tied(own).is_some_and(|tied| tied.binary_search(other).is_ok());
         if tied { &mut together } else { &mut apart }.extend([own, other]);
     }
     (apart, together)
@@ -198,7 +201,7 @@ fn seen<'a>(
     known: &Known,
 ) -> Option<Seen<'a>> {
     let changes = known.changes.as_ref()?;
-    if own.contains(id) || !view.in_scope(id) {
+    if own.contains(id) {
         return None;
     }
     for branch in tracked.uses.iter().filter_map(|used| used.branch.as_ref()) {

@@ -91,7 +91,7 @@ impl Planner {
         let settings = &snapshot.settings.workspaces;
         let times = (before.at, snapshot.at);
         let touched = known.watching.touched(&moved, &planned, settings, times);
-        let made = each(&touched, |at| {
+        let make = |at: &usize| {
             let (settings, planned) = (settings.get(*at)?, planned.get(*at)?);
             let earlier = Earlier {
                 planned,
@@ -100,14 +100,14 @@ impl Planner {
                 moved: &moved,
                 once: &pass.once,
             };
-            if holds(&earlier, settings, snapshot.at) {
-                return None;
-            }
             let (named, shared) = (&named.snapshot, &self.shared);
             let revised = workspace::revised(&earlier, named, settings, ledger, shared, &pass);
             let whole = || workspace::planned(named, settings, ledger, shared, Some(&pass));
             Some(revised.unwrap_or_else(whole))
-        });
+        };
+        // What the first one decides the others take over, mostly all of it.
+        let (first, others) = touched.split_at(touched.len().min(1));
+        let made: Vec<_> = first.iter().map(make).chain(each(others, make)).collect();
         drop(pass);
         for (at, now) in touched.into_iter().zip(made) {
             let (Some(now), Some(before)) = (now, planned.get_mut(at)) else { continue };
@@ -144,19 +144,6 @@ impl Planner {
         }
         (assemble(snapshot, &last.planned), equal)
     }
-}
-
-/// Whether nothing that the plan was made from moved.
-fn holds(earlier: &Earlier<'_>, settings: &WorkspaceSettings, now: Timestamp) -> bool {
-    let Earlier { planned, snapshot: before, moved, .. } = earlier;
-    let plan = &planned.plan;
-    planned.settled
-        && before.at <= now
-        && plan.next_at.is_none_or(|next| now < next)
-        && !moved.ledgers.contains(&settings.id)
-        && !moved.parts.contains(&settings.name)
-        && !moved.repositories.iter().any(|id| plan.watched.contains_key(id))
-        && scope::asking(planned, &moved.answers).next().is_none()
 }
 
 /// Which workspaces watch a repository, by their place.
@@ -200,14 +187,18 @@ impl Watching {
         settings: &[Arc<WorkspaceSettings>],
         (before, now): (Timestamp, Timestamp),
     ) -> Vec<usize> {
-        // An answer may concern whoever asked, whatever that one watches.
-        if before > now || !moved.answers.is_empty() {
+        if before > now {
             return (0..planned.len()).collect();
         }
         let due =
             |planned: &Planned| !planned.settled || planned.next_at.is_some_and(|next| next <= now);
-        let mut touched: BTreeSet<usize> =
-            planned.iter().enumerate().filter(|(_, one)| due(one)).map(|(at, _)| at).collect();
+        let due = planned.iter().enumerate().filter(|(_, one)| due(one)).map(|(at, _)| at);
+        let mut touched: BTreeSet<usize> = due.collect();
+        // An answer may concern whoever asked, whatever that one watches.
+        if !moved.answers.is_empty() {
+            let asked = each(planned, |one| scope::asking(one, &moved.answers).next().is_some());
+            touched.extend(asked.iter().enumerate().filter(|(_, asked)| **asked).map(|(at, _)| at));
+        }
         let watchers = moved.repositories.iter().filter_map(|id| self.0.get(*id));
         touched.extend(watchers.flatten());
         if !moved.ledgers.is_empty() || !moved.parts.is_empty() {
@@ -237,7 +228,7 @@ impl<'a> Moved<'a> {
         (before, view): (&'a Snapshot, &'a LedgerView),
         (now, ledger): (&'a Snapshot, &'a LedgerView),
     ) -> Self {
-        let ledgers = differing(&view.workspaces, &ledger.workspaces, Arc::ptr_eq);
+        let ledgers = replaced(&view.workspaces, &ledger.workspaces, Arc::ptr_eq);
         let parts = replaced(&before.workspaces, &now.workspaces, Arc::ptr_eq);
         Self {
             ledgers: ledgers.into_iter().collect(),

@@ -1,7 +1,6 @@
 //! Fingerprints of an anonymous snapshot: they are made of names, and decisions compare them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{Kind, Names};
 use crate::model::fingerprint::mark;
@@ -23,10 +22,9 @@ pub(super) struct Exchange<'a> {
 
 impl Exchange<'_> {
     pub(super) fn exchange(&self, hidden: &mut Saved, saved: &Saved) {
-        for (id, before) in &saved.ledger.workspaces {
+        for (id, before) in &*saved.ledger.workspaces {
             let name = self.names.of(Kind::Workspace, id);
-            let Some(part) = hidden.ledger.workspaces.get_mut(&name) else { continue };
-            let part = Arc::make_mut(part);
+            let part = hidden.ledger.part_mut(&name);
             let known = self.known(id, &name);
             let fingerprint = |old: Fingerprint| {
                 known.get(&old).copied().unwrap_or_else(|| {

@@ -58,7 +58,7 @@ pub(super) fn together(world: &World) -> (Snapshot, LedgerView) {
             }
             _ => {}
         }
-        ledger.workspaces.extend(known.map(|known| (name.clone(), Arc::new(known))));
+        known.into_iter().for_each(|known| *ledger.part_mut(&name) = known);
         if let Some(part) = &part {
             let mut part = WorkspacePart { name: name.clone(), ..(**part).clone() };
             if &*name == "y-less" {
@@ -251,7 +251,7 @@ fn what_was_built_is_decided_once_and_said_for_each() {
     ];
     for (built, edit, left_over) in rows {
         let (snapshot, mut ledger) = together(&world);
-        let known = ledger.workspaces.get_mut("x-same").map(Arc::make_mut).expect("it is known");
+        let known = ledger.part_mut(&"x-same".into());
         for attempt in known.attempts.values_mut().flatten() {
             attempt.stage = Stage::Ended(Verdict::Success);
         }
