@@ -5,7 +5,7 @@
 //! takes over what was decided for that one; its fingerprints, the requests to build, and what is said of
 //! builds are its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::model::build::PackageHead;
@@ -23,15 +23,20 @@ use super::attempts;
 use super::cluster::{Cluster, Seen, clusters};
 use super::look::View;
 use super::once::Once;
+use super::repeat::Repeat;
 use super::request;
+use super::scope::Earlier;
 use super::ties::Ties;
 use super::tracked::{Tracked, TrackedRepository};
+use super::workspace::Planned;
 
 /// What was decided in a pass, of one snapshot and one view of the ledger.
 pub(crate) struct Pass<'p> {
     pub(crate) once: Once<'p>,
     rules: &'p Rules,
     decided: RwLock<BTreeMap<Key, Vec<DecidedCluster>>>,
+    /// By the number of the rules.
+    repeats: RwLock<BTreeMap<usize, Vec<Repeat>>>,
 }
 
 /// The number of the rules, and the address of the first repository as it is tracked.
@@ -56,6 +61,8 @@ struct DecidedCluster {
 pub(crate) struct Taken {
     pub(crate) parts: Vec<Arc<Part>>,
     pub(crate) facts: Vec<(ChangeId, ChangeFacts)>,
+    /// Of how many repositories it is.
+    pub(crate) repositories: usize,
 }
 
 impl Rules {
@@ -76,7 +83,8 @@ impl Rules {
 
 impl<'p> Pass<'p> {
     pub(crate) fn new(snapshot: &'p Snapshot, ties: &'p Ties, rules: &'p Rules) -> Self {
-        Self { once: Once::new(snapshot, ties), rules, decided: RwLock::default() }
+        let (decided, repeats) = (RwLock::default(), RwLock::default());
+        Self { once: Once::new(snapshot, ties), rules, decided, repeats }
     }
 
     /// Takes over what was decided already and limits the view to the rest, of which those are returned
@@ -102,6 +110,7 @@ impl<'p> Pass<'p> {
                     Some((known, built)) => {
                         known.take(view, (tracked, heads), (&cluster, &built), &mut taken);
                         done.extend(cluster.0.iter().map(|seen| seen.id));
+                        taken.repositories = done.len();
                     }
                     None => missed.push(cluster),
                 }
@@ -122,23 +131,70 @@ impl<'p> Pass<'p> {
         (taken, missed)
     }
 
-    /// Keeps what was decided of clusters, where nothing of it is the workspace's own.
+    /// Keeps what was decided of clusters, where nothing of it is the workspace's own; whether that is all of
+    /// them.
     pub(crate) fn keep(
         &self,
         settings: &WorkspaceSettings,
         clusters: Vec<Cluster<'_>>,
         plan: &WorkspacePlan,
-    ) {
-        let Some(rules) = self.rules.0.get(&settings.name) else { return };
+    ) -> bool {
+        let Some(rules) = self.rules.0.get(&settings.name) else { return false };
         let decided = clusters
             .iter()
             .filter_map(|cluster| Some((key(*rules, cluster)?, decided(settings, cluster, plan)?)));
         let decided: Vec<_> = decided.collect();
+        let kept = decided.len() == clusters.len();
         let mut all = self.decided.write().unwrap_or_else(PoisonError::into_inner);
         for (key, decided) in decided {
             all.entry(key).or_default().push(decided);
         }
+        kept
     }
+
+    /// What came of the move in a workspace that is the same where it matters, with the scope of that.
+    pub(crate) fn again(
+        &self,
+        view: &View<'_>,
+        earlier: &Earlier<'_>,
+        heads: &Arc<[PackageHead]>,
+    ) -> Option<(BTreeSet<RepositoryId>, Taken)> {
+        let rules = self.rules.0.get(&view.settings.name)?;
+        let repeats = self.repeats.read().unwrap_or_else(PoisonError::into_inner);
+        let found = repeats.get(rules)?.iter().find(|repeat| repeat.fits(earlier))?;
+        let tracked = &earlier.planned.tracked;
+        let own = |plan: &SubjectPlan| triggered(view, (tracked, heads), plan);
+        let parts = found.parts.iter().map(|part| match part.acts() {
+            false => Arc::clone(part),
+            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
+        });
+        let (parts, repositories) = (parts.collect(), found.scope.len());
+        Some((found.scope.clone(), Taken { parts, facts: found.facts.clone(), repositories }))
+    }
+
+    /// Keeps what came of a move.
+    pub(crate) fn learn(
+        &self,
+        settings: &WorkspaceSettings,
+        earlier: &Earlier<'_>,
+        scope: &BTreeSet<RepositoryId>,
+        planned: &Planned,
+    ) {
+        let Some(rules) = self.rules.0.get(&settings.name) else { return };
+        let Some(repeat) = Repeat::of(earlier, &self.once, scope, planned) else { return };
+        let mut all = self.repeats.write().unwrap_or_else(PoisonError::into_inner);
+        all.entry(*rules).or_default().push(repeat);
+    }
+}
+
+/// The same with requests of the workspace's own.
+fn triggered(
+    view: &View<'_>,
+    (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
+    plan: &SubjectPlan,
+) -> SubjectPlan {
+    let trigger = |other| request::alike(view, tracked, heads, (plan, other));
+    SubjectPlan { triggers: plan.triggers.iter().map(trigger).collect(), ..plan.clone() }
 }
 
 fn key(rules: usize, cluster: &Cluster<'_>) -> Option<Key> {
@@ -220,7 +276,6 @@ impl DecidedCluster {
     ) {
         let mut built = self.built.iter().map(|(id, ..)| id).zip(built).peekable();
         let mut own = |plan: &SubjectPlan| {
-            let trigger = |other| request::alike(view, tracked, heads, (plan, other));
             let built = built.next_if(|(id, _)| plan.subject.change() == Some(*id));
             let decision = match built.filter(|_| plan.decision.stands()) {
                 Some((_, print)) => {
@@ -229,8 +284,7 @@ impl DecidedCluster {
                 }
                 None => Arc::clone(&plan.decision),
             };
-            let triggers = plan.triggers.iter().map(trigger).collect();
-            SubjectPlan { decision, triggers, ..plan.clone() }
+            SubjectPlan { decision, ..triggered(view, (tracked, heads), plan) }
         };
         let is_own = |part: &Part| {
             let of = |(id, ..): &(ChangeId, _, _)| Some(&id.repository) == part.repository.as_ref();

@@ -91,13 +91,14 @@ impl Planner {
         let settings = &snapshot.settings.workspaces;
         let times = (before.at, snapshot.at);
         let touched = known.watching.touched(&moved, &planned, settings, times);
-        let make = |at: &usize| {
+        let make = |(at, why): &(usize, Touched<'_>)| {
             let (settings, planned) = (settings.get(*at)?, planned.get(*at)?);
             let earlier = Earlier {
                 planned,
                 snapshot: &was.snapshot,
                 ledger: &view,
                 moved: &moved,
+                only: (!why.otherwise).then_some(why.repositories.as_slice()),
                 once: &pass.once,
             };
             let (named, shared) = (&named.snapshot, &self.shared);
@@ -109,7 +110,7 @@ impl Planner {
         let (first, others) = touched.split_at(touched.len().min(1));
         let made: Vec<_> = first.iter().map(make).chain(each(others, make)).collect();
         drop(pass);
-        for (at, now) in touched.into_iter().zip(made) {
+        for ((at, _), now) in touched.into_iter().zip(made) {
             let (Some(now), Some(before)) = (now, planned.get_mut(at)) else { continue };
             if !Arc::ptr_eq(&before.plan.watched, &now.plan.watched) {
                 known.watching.forget(at, before);
@@ -179,37 +180,41 @@ impl Watching {
         }
     }
 
-    /// The places of workspaces whose plans may not hold any more.
-    fn touched(
+    /// The places of workspaces whose plans may not hold any more, in their order.
+    fn touched<'m>(
         &self,
-        moved: &Moved<'_>,
+        moved: &Moved<'m>,
         planned: &[Planned],
         settings: &[Arc<WorkspaceSettings>],
         (before, now): (Timestamp, Timestamp),
-    ) -> Vec<usize> {
-        if before > now {
-            return (0..planned.len()).collect();
+    ) -> Vec<(usize, Touched<'m>)> {
+        let mut touched: BTreeMap<usize, Touched<'_>> = BTreeMap::new();
+        for id in &moved.repositories {
+            for at in self.0.get(*id).into_iter().flatten() {
+                touched.entry(*at).or_default().repositories.push(*id);
+            }
         }
-        let due =
-            |planned: &Planned| !planned.settled || planned.next_at.is_some_and(|next| next <= now);
-        let due = planned.iter().enumerate().filter(|(_, one)| due(one)).map(|(at, _)| at);
-        let mut touched: BTreeSet<usize> = due.collect();
         // An answer may concern whoever asked, whatever that one watches.
-        if !moved.answers.is_empty() {
-            let asked = each(planned, |one| scope::asking(one, &moved.answers).next().is_some());
-            touched.extend(asked.iter().enumerate().filter(|(_, asked)| **asked).map(|(at, _)| at));
-        }
-        let watchers = moved.repositories.iter().filter_map(|id| self.0.get(*id));
-        touched.extend(watchers.flatten());
-        if !moved.ledgers.is_empty() || !moved.parts.is_empty() {
-            let own = |settings: &WorkspaceSettings| {
-                moved.ledgers.contains(&settings.id) || moved.parts.contains(&settings.name)
-            };
-            let own = settings.iter().enumerate().filter(|(_, settings)| own(settings));
-            touched.extend(own.map(|(at, _)| at));
+        let asks = |one: &Planned| scope::asking(one, &moved.answers).next().is_some();
+        let asked = if moved.answers.is_empty() { Vec::new() } else { each(planned, asks) };
+        for (at, (one, settings)) in planned.iter().zip(settings).enumerate() {
+            let due = before > now || !one.settled || one.next_at.is_some_and(|next| next <= now);
+            let own = moved.ledgers.contains(&settings.id) || moved.parts.contains(&settings.name);
+            if due || own || asked.get(at).is_some_and(|asked| *asked) {
+                touched.entry(at).or_default().otherwise = true;
+            }
         }
         touched.into_iter().collect()
     }
+}
+
+/// Why a plan may not hold any more.
+#[derive(Default)]
+struct Touched<'m> {
+    /// Repositories that moved and are watched.
+    repositories: Vec<&'m RepositoryId>,
+    /// Whether there is something else.
+    otherwise: bool,
 }
 
 /// What differs between two snapshots, whoever uses it, and two views of the ledger: few things, while there

@@ -35,6 +35,7 @@ mod openness;
 mod overrides;
 mod partly;
 mod queue;
+mod repeat;
 mod report;
 mod request;
 mod rights;

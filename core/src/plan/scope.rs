@@ -27,6 +27,8 @@ pub(crate) struct Earlier<'e> {
     pub(crate) snapshot: &'e Snapshot,
     pub(crate) ledger: &'e LedgerView,
     pub(crate) moved: &'e Moved<'e>,
+    /// The repositories that moved and are watched, where nothing else did that concerns it.
+    pub(crate) only: Option<&'e [&'e RepositoryId]>,
     pub(crate) once: &'e Once<'e>,
 }
 
@@ -70,11 +72,6 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     unsettled(last, &mut scope.repositories);
     let empty = WorkspaceLedger::EMPTY;
     let before = earlier.ledger.workspaces.get(&view.settings.id).map_or(&empty, |ledger| ledger);
-    // Sets that are partly merged concern the mainline, of whichever changes they are, also where only
-    // its own quiet time is over.
-    let partly = |ledger: &WorkspaceLedger| {
-        ledger.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty())
-    };
     if partly(before) || partly(view.ledger) {
         return None;
     }
@@ -84,6 +81,12 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     // Where it is more, little is saved.
     close(view, earlier, &mut scope.repositories, plan.watched.len() / 2)?;
     Some(scope)
+}
+
+/// Whether sets are partly merged: these concern the mainline, of whichever changes they are, also where
+/// only its own quiet time is over.
+pub(crate) fn partly(ledger: &WorkspaceLedger) -> bool {
+    ledger.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty())
 }
 
 /// Parts that were decided from one of these answers.

@@ -26,6 +26,7 @@ mod saved;
 mod scope;
 mod sets;
 pub(crate) mod settings;
+mod several;
 mod table;
 mod tool;
 mod tools;
