@@ -11,12 +11,11 @@
 )]
 #![expect(clippy::disallowed_types, reason = "each size is measured in a process of its own")]
 
-use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crosswatch_core::model::ledger_view::{AttemptView, LedgerView, WorkspaceLedger};
+use crosswatch_core::model::ledger_view::{AttemptView, LedgerView};
 use crosswatch_core::model::plan::{Plan, WorkspacePlan};
 use crosswatch_core::model::settings::Adopt;
 use crosswatch_core::model::snapshot::Snapshot;
@@ -159,7 +158,7 @@ impl Recorded {
     fn new(pairs: usize) -> Self {
         Self {
             world: Large::new(pairs, |rules| rules.adopt = Adopt::None),
-            ledger: LedgerView { ledger_id: "bench".to_owned(), workspaces: BTreeMap::new() },
+            ledger: LedgerView { ledger_id: "bench".to_owned(), workspaces: Arc::default() },
         }
     }
 
@@ -201,8 +200,7 @@ fn replan(planner: &mut Planner, snapshot: &Snapshot, ledger: &LedgerView) -> Pl
 }
 
 fn take_over(ledger: &mut LedgerView, plan: &WorkspacePlan) {
-    let entry = ledger.workspaces.entry(plan.id.clone()).or_default();
-    let part: &mut WorkspaceLedger = Arc::make_mut(entry);
+    let part = ledger.part_mut(&plan.id);
     part.looks.extend(plan.looks.iter().cloned());
     part.changes.extend(plan.facts.iter().cloned());
     if let Some(facts) = &plan.mainline {

@@ -243,7 +243,7 @@ impl Ledger {
     /// Carries what was noted of late along with a clock that ran ahead, in transactions of bounded size.
     /// When it fails between two of them it can be called again.
     pub async fn carry(&self, term: &Term, leap: Leap) -> Result<(), LedgerError> {
-        for (id, part) in &self.view().workspaces {
+        for (id, part) in &*self.view().workspaces {
             let Carried { changes, mut mainline } = leap.of(part);
             let mut chunks = changes.chunks(CHUNK);
             loop {

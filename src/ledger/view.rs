@@ -83,7 +83,7 @@ impl Ledger {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         if view.workspaces.get(workspace).is_none_or(|before| **before != part) {
             let next: &mut LedgerView = Arc::make_mut(&mut view);
-            next.workspaces.insert(workspace.clone(), Arc::new(part));
+            Arc::make_mut(&mut next.workspaces).insert(workspace.clone(), Arc::new(part));
         }
     }
 
@@ -173,7 +173,7 @@ impl Ledger {
     fn change(&self, workspace: &Name, change: impl FnOnce(&mut WorkspaceLedger)) {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         let next: &mut LedgerView = Arc::make_mut(&mut view);
-        change(Arc::make_mut(next.workspaces.entry(workspace.clone()).or_default()));
+        change(next.part_mut(workspace));
     }
 
     async fn read_workspace(&self, workspace: &Name) -> Result<WorkspaceLedger, LedgerError> {

@@ -54,6 +54,12 @@ pub fn of_set(workspace: &Name, epoch: u64, leaves: &[Leaf]) -> Fingerprint {
     root(workspace, b"set", epoch, leaves)
 }
 
+/// What a set with these leaves is in every workspace and epoch: as this it is held if it was open before
+/// the watch began.
+pub fn mark(leaves: &[Leaf]) -> Fingerprint {
+    Fingerprint(hash([&b"adopted"[..]].into_iter().chain(leaves.iter().map(Leaf::as_slice))))
+}
+
 /// A fingerprint, or what it is made of where that is all that workspaces have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Print {

@@ -18,7 +18,15 @@ pub struct LedgerView {
     /// Names the ledger itself; part of request ids.
     pub ledger_id: String,
     /// By workspace id (not name).
-    pub workspaces: BTreeMap<Name, Arc<WorkspaceLedger>>,
+    pub workspaces: Arc<BTreeMap<Name, Arc<WorkspaceLedger>>>,
+}
+
+impl LedgerView {
+    /// The part of a workspace, by its id, to be written over.
+    pub fn part_mut(&mut self, id: &Name) -> &mut WorkspaceLedger {
+        let workspaces = Arc::make_mut(&mut self.workspaces);
+        Arc::make_mut(workspaces.entry(id.clone()).or_default())
+    }
 }
 
 /// The part of one workspace.
@@ -163,7 +171,7 @@ pub enum Adopted {
     Undecided,
     /// It was open before we watched and is recent enough to be built.
     Recent,
-    /// It was open before we watched; held while its set has this fingerprint.
+    /// It was open before we watched; held while its set is the one of which this is the [`mark`](super::fingerprint::mark).
     Held(Fingerprint),
 }
 

@@ -19,13 +19,14 @@ pub struct Part {
     /// What was asked for it; with the mainline what was asked for all changes together.
     pub asked: Asked,
     acts: bool,
+    names: Arc<[RepositoryId]>,
 }
 
 /// What the rules asked, and how long what they say holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// Questions whose answers were used or missed.
-    pub consulted: BTreeSet<Question>,
+    pub consulted: Arc<BTreeSet<Question>>,
     /// Those that somebody should answer.
     pub wanted: BTreeSet<Question>,
     /// When it stops to hold.
@@ -57,14 +58,27 @@ impl Part {
             subjects.shrink_to_fit();
             let acts = subjects.iter().any(SubjectPlan::acts);
             let asked = asked.remove(&repository).unwrap_or_default();
-            Arc::new(Self { repository, subjects, asked, acts })
+            let names = names(repository.as_ref(), &subjects);
+            Arc::new(Self { repository, subjects, asked, acts, names })
         });
         parts.collect()
     }
 
-    /// The same with other subjects.
+    /// The same with other decisions on its subjects, of the same sets.
     pub fn with(&self, subjects: Vec<SubjectPlan>) -> Self {
-        Self { acts: subjects.iter().any(SubjectPlan::acts), subjects, ..self.clone() }
+        let Self { repository, asked, names, .. } = self;
+        Self {
+            acts: subjects.iter().any(SubjectPlan::acts),
+            repository: repository.clone(),
+            subjects,
+            asked: asked.clone(),
+            names: Arc::clone(names),
+        }
+    }
+
+    /// Other repositories that its sets and references name, in their order.
+    pub fn names(&self) -> &[RepositoryId] {
+        &self.names
     }
 
     /// Whether something is to be triggered or ended.
@@ -78,6 +92,15 @@ impl Part {
     }
 }
 
+fn names(own: Option<&RepositoryId>, subjects: &[SubjectPlan]) -> Arc<[RepositoryId]> {
+    let named = subjects.iter().flat_map(|subject| {
+        let members = subject.set.iter().map(|member| &member.change.repository);
+        members.chain(subject.references.iter().map(|written| &written.change.repository))
+    });
+    let others: BTreeSet<&RepositoryId> = named.filter(|id| Some(*id) != own).collect();
+    others.into_iter().cloned().collect()
+}
+
 /// What parts ask of the world.
 pub fn wanted(parts: &[Arc<Part>]) -> BTreeSet<Question> {
     parts.iter().flat_map(|part| &part.asked.wanted).cloned().collect()
@@ -88,30 +111,35 @@ pub fn next_at(parts: &[Arc<Part>]) -> Option<Timestamp> {
     parts.iter().filter_map(|part| part.asked.next_at).min()
 }
 
-/// Puts parts in the place of those of the same repositories and of `gone` ones; both are in their order.
+/// Puts parts in the place of those of the same repositories and of `gone` ones; all are in their order.
 pub fn replaced(
     parts: &[Arc<Part>],
     gone: &BTreeSet<RepositoryId>,
     new: Vec<Arc<Part>>,
 ) -> Vec<Arc<Part>> {
     let mut replaced = Vec::with_capacity(parts.len() + new.len());
-    let (mut new, mut gone) = (new.into_iter().peekable(), gone.iter().peekable());
-    for part in parts {
-        while let Some(next) = new.next_if(|next| next.repository < part.repository) {
-            replaced.push(next);
-        }
-        match new.next_if(|next| next.repository == part.repository) {
-            Some(next) => replaced.push(next),
-            None => {
-                let id = part.repository.as_ref();
-                while gone.next_if(|gone| Some(*gone) < id).is_some() {}
-                if gone.peek().copied() != id {
-                    replaced.push(Arc::clone(part));
-                }
-            }
-        }
+    let (mut new, mut gone) = (new.into_iter().peekable(), gone.iter().map(Some).peekable());
+    let mut rest = parts;
+    // Mostly they are few: what is between two of them is taken over at once.
+    loop {
+        let next = match (new.peek(), gone.peek()) {
+            (None, None) => break,
+            (Some(new), None) => new.repository.as_ref(),
+            (None, Some(gone)) => *gone,
+            (Some(new), Some(gone)) => new.repository.as_ref().min(*gone),
+        };
+        let (before, from) =
+            rest.split_at(rest.partition_point(|part| part.repository.as_ref() < next));
+        replaced.extend_from_slice(before);
+        rest = match from.split_first() {
+            Some((part, after)) if part.repository.as_ref() == next => after,
+            _ => from,
+        };
+        gone.next_if(|gone| *gone == next);
+        let next = next.cloned();
+        replaced.extend(new.next_if(|new| new.repository == next));
     }
-    replaced.extend(new);
+    replaced.extend_from_slice(rest);
     replaced
 }
 

@@ -99,7 +99,7 @@ impl WorkspacePlan {
 
     /// Every question whose answer it used or missed; one may come several times.
     pub fn consulted(&self) -> impl Iterator<Item = &Question> {
-        self.parts.iter().flat_map(|part| &part.asked.consulted)
+        self.parts.iter().flat_map(|part| &*part.asked.consulted)
     }
 }
 

@@ -2,34 +2,41 @@
 //!
 //! What is decided of a change follows from its repository and those that texts tie to that, from the rules,
 //! and from what the ledger knows of the changes there. A workspace that sees all of that as one before it
-//! takes over what was decided for that one; its fingerprints and the requests to build are its own.
+//! takes over what was decided for that one; its fingerprints, the requests to build, and what is said of
+//! builds are its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::model::build::PackageHead;
-use crate::model::fingerprint::{Leaf, Print};
-use crate::model::identity::{ChangeId, Name, RepositoryId, Subject};
+use crate::model::fingerprint::{Leaf, Print, of_set};
+use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::{self, Adopted, ChangeFacts};
 use crate::model::part::Part;
-use crate::model::plan::{Decision, Held, SubjectPlan, WorkspacePlan};
+use crate::model::plan::{Decision, Held, SetPlan, SubjectPlan, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::{Settings, WorkspaceSettings};
 use crate::model::snapshot::Snapshot;
 
+use super::answered::answered;
+use super::attempts;
 use super::cluster::{Cluster, Seen, clusters};
-use super::decide::Plain;
 use super::look::View;
 use super::once::Once;
+use super::repeat::Repeat;
 use super::request;
+use super::scope::Earlier;
 use super::ties::Ties;
 use super::tracked::{Tracked, TrackedRepository};
+use super::workspace::Planned;
 
 /// What was decided in a pass, of one snapshot and one view of the ledger.
 pub(crate) struct Pass<'p> {
     pub(crate) once: Once<'p>,
     rules: &'p Rules,
     decided: RwLock<BTreeMap<Key, Vec<DecidedCluster>>>,
+    /// By the number of the rules.
+    repeats: RwLock<BTreeMap<usize, Vec<Repeat>>>,
 }
 
 /// The number of the rules, and the address of the first repository as it is tracked.
@@ -43,8 +50,8 @@ struct DecidedCluster {
     tracked: Vec<Arc<TrackedRepository>>,
     known: Vec<Option<ChangeFacts>>,
     parts: Vec<Arc<Part>>,
-    /// Of changes that came in to be held: whether they still are the set as which they came in.
-    held: Vec<(ChangeId, Arc<[Leaf]>, bool)>,
+    /// Changes that were built, each with its set, in their order.
+    built: Vec<(ChangeId, Arc<[Leaf]>, Arc<SetPlan>)>,
     /// Facts that moved; how a change came in where that was not known.
     facts: Vec<(ChangeId, Option<Adopted>, Arc<ledger_view::Seen>)>,
 }
@@ -54,6 +61,8 @@ struct DecidedCluster {
 pub(crate) struct Taken {
     pub(crate) parts: Vec<Arc<Part>>,
     pub(crate) facts: Vec<(ChangeId, ChangeFacts)>,
+    /// Of how many repositories it is.
+    pub(crate) repositories: usize,
 }
 
 impl Rules {
@@ -74,7 +83,8 @@ impl Rules {
 
 impl<'p> Pass<'p> {
     pub(crate) fn new(snapshot: &'p Snapshot, ties: &'p Ties, rules: &'p Rules) -> Self {
-        Self { once: Once::new(snapshot, ties), rules, decided: RwLock::default() }
+        let (decided, repeats) = (RwLock::default(), RwLock::default());
+        Self { once: Once::new(snapshot, ties), rules, decided, repeats }
     }
 
     /// Takes over what was decided already and limits the view to the rest, of which those are returned
@@ -94,10 +104,13 @@ impl<'p> Pass<'p> {
             for cluster in clusters {
                 let known = key(*rules, &cluster).and_then(|key| decided.get(&key));
                 let found = known.and_then(|all| all.iter().find(|known| known.fits(&cluster)));
-                match found.filter(|known| known.still(view.settings, &cluster)) {
-                    Some(known) => {
-                        known.take(view, (tracked, heads), &cluster, &mut taken);
+                match found
+                    .and_then(|known| Some((known, known.answered(view.settings, &cluster)?)))
+                {
+                    Some((known, built)) => {
+                        known.take(view, (tracked, heads), (&cluster, &built), &mut taken);
                         done.extend(cluster.0.iter().map(|seen| seen.id));
+                        taken.repositories = done.len();
                     }
                     None => missed.push(cluster),
                 }
@@ -118,23 +131,70 @@ impl<'p> Pass<'p> {
         (taken, missed)
     }
 
-    /// Keeps what was decided of clusters, where nothing of it is the workspace's own.
+    /// Keeps what was decided of clusters, where nothing of it is the workspace's own; whether that is all of
+    /// them.
     pub(crate) fn keep(
         &self,
         settings: &WorkspaceSettings,
         clusters: Vec<Cluster<'_>>,
         plan: &WorkspacePlan,
-    ) {
-        let Some(rules) = self.rules.0.get(&settings.name) else { return };
+    ) -> bool {
+        let Some(rules) = self.rules.0.get(&settings.name) else { return false };
         let decided = clusters
             .iter()
             .filter_map(|cluster| Some((key(*rules, cluster)?, decided(settings, cluster, plan)?)));
         let decided: Vec<_> = decided.collect();
+        let kept = decided.len() == clusters.len();
         let mut all = self.decided.write().unwrap_or_else(PoisonError::into_inner);
         for (key, decided) in decided {
             all.entry(key).or_default().push(decided);
         }
+        kept
     }
+
+    /// What came of the move in a workspace that is the same where it matters, with the scope of that.
+    pub(crate) fn again(
+        &self,
+        view: &View<'_>,
+        earlier: &Earlier<'_>,
+        heads: &Arc<[PackageHead]>,
+    ) -> Option<(BTreeSet<RepositoryId>, Taken)> {
+        let rules = self.rules.0.get(&view.settings.name)?;
+        let repeats = self.repeats.read().unwrap_or_else(PoisonError::into_inner);
+        let found = repeats.get(rules)?.iter().find(|repeat| repeat.fits(earlier))?;
+        let tracked = &earlier.planned.tracked;
+        let own = |plan: &SubjectPlan| triggered(view, (tracked, heads), plan);
+        let parts = found.parts.iter().map(|part| match part.acts() {
+            false => Arc::clone(part),
+            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
+        });
+        let (parts, repositories) = (parts.collect(), found.scope.len());
+        Some((found.scope.clone(), Taken { parts, facts: found.facts.clone(), repositories }))
+    }
+
+    /// Keeps what came of a move.
+    pub(crate) fn learn(
+        &self,
+        settings: &WorkspaceSettings,
+        earlier: &Earlier<'_>,
+        scope: &BTreeSet<RepositoryId>,
+        planned: &Planned,
+    ) {
+        let Some(rules) = self.rules.0.get(&settings.name) else { return };
+        let Some(repeat) = Repeat::of(earlier, &self.once, scope, planned) else { return };
+        let mut all = self.repeats.write().unwrap_or_else(PoisonError::into_inner);
+        all.entry(*rules).or_default().push(repeat);
+    }
+}
+
+/// The same with requests of the workspace's own.
+fn triggered(
+    view: &View<'_>,
+    (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
+    plan: &SubjectPlan,
+) -> SubjectPlan {
+    let trigger = |other| request::alike(view, tracked, heads, (plan, other));
+    SubjectPlan { triggers: plan.triggers.iter().map(trigger).collect(), ..plan.clone() }
 }
 
 fn key(rules: usize, cluster: &Cluster<'_>) -> Option<Key> {
@@ -152,9 +212,10 @@ fn decided(
         tracked: cluster.0.iter().map(|seen| Arc::clone(seen.tracked)).collect(),
         known: known.map(|(_, facts)| facts.cloned()).collect(),
         parts: Vec::new(),
-        held: Vec::new(),
+        built: Vec::new(),
         facts: Vec::new(),
     };
+    let mut built = cluster.built().peekable();
     for Seen { id, .. } in &cluster.0 {
         if let Some(part) = plan.part(id) {
             let own = |question: &Question| {
@@ -165,9 +226,9 @@ fn decided(
             }
             for subject in &part.subjects {
                 let (id, members) = alike(subject)?;
-                if let Some(Adopted::Held(came_in)) = cluster.adopted(id) {
-                    let held = Plain::of(settings, Arc::clone(members)).is(came_in);
-                    decided.held.push((id.clone(), Arc::clone(members), held));
+                if built.next_if(|(change, _)| *change == id).is_some() {
+                    let of = Arc::clone(&subject.of);
+                    decided.built.push((id.clone(), Arc::clone(members), of));
                 }
             }
             decided.parts.push(Arc::clone(part));
@@ -184,33 +245,54 @@ fn decided(
             decided.facts.push((change.clone(), adopted, Arc::clone(&facts.seen)));
         }
     }
-    Some(decided)
+    // What is open no more is decided by how it was built.
+    (built.next().is_none() && decided.answered(settings, cluster).is_some()).then_some(decided)
 }
 
 impl DecidedCluster {
-    /// Whether changes are held, or are not, as in the workspace that it was decided for.
-    fn still(&self, settings: &WorkspaceSettings, cluster: &Cluster<'_>) -> bool {
-        self.held.iter().all(|(id, members, held)| {
-            let Some(Adopted::Held(came_in)) = cluster.adopted(id) else { return false };
-            Plain::of(settings, Arc::clone(members)).is(came_in) == *held
-        })
+    /// The fingerprints of what was built, where its builds say the same.
+    fn answered(
+        &self,
+        settings: &WorkspaceSettings,
+        cluster: &Cluster<'_>,
+    ) -> Option<Vec<Fingerprint>> {
+        let mut built = cluster.built();
+        let mut prints = Vec::with_capacity(self.built.len());
+        for (id, members, of) in &self.built {
+            let (_, attempts) = built.next().filter(|(change, _)| *change == id)?;
+            let print = of_set(&settings.id, settings.epoch, members);
+            prints.extend(answered(settings, attempts, print, &of.set).then_some(print));
+        }
+        (built.next().is_none() && prints.len() == self.built.len()).then_some(prints)
     }
 
-    /// Takes over what was decided.
+    /// Takes over what was decided, with the fingerprints of what was built.
     fn take(
         &self,
         view: &View<'_>,
         (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
-        cluster: &Cluster<'_>,
+        (cluster, built): (&Cluster<'_>, &[Fingerprint]),
         taken: &mut Taken,
     ) {
-        let own = |plan: &SubjectPlan| {
-            let trigger = |other| request::alike(view, tracked, heads, (plan, other));
-            SubjectPlan { triggers: plan.triggers.iter().map(trigger).collect(), ..plan.clone() }
+        let mut built = self.built.iter().map(|(id, ..)| id).zip(built).peekable();
+        let mut own = |plan: &SubjectPlan| {
+            let built = built.next_if(|(id, _)| plan.subject.change() == Some(*id));
+            let decision = match built.filter(|_| plan.decision.stands()) {
+                Some((_, print)) => {
+                    let none = || Vec::new();
+                    Arc::new(attempts::standing(view, &plan.subject, *print, &none, None).decision)
+                }
+                None => Arc::clone(&plan.decision),
+            };
+            SubjectPlan { decision, ..triggered(view, (tracked, heads), plan) }
         };
-        taken.parts.extend(self.parts.iter().map(|part| match part.acts() {
+        let is_own = |part: &Part| {
+            let of = |(id, ..): &(ChangeId, _, _)| Some(&id.repository) == part.repository.as_ref();
+            part.acts() || self.built.iter().any(of)
+        };
+        taken.parts.extend(self.parts.iter().map(|part| match is_own(part) {
             false => Arc::clone(part),
-            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
+            true => Arc::new(part.with(part.subjects.iter().map(&mut own).collect())),
         }));
         taken.facts.extend(self.facts.iter().map(|(id, adopted, seen)| {
             let adopted = adopted.or_else(|| cluster.adopted(id)).unwrap_or(Adopted::No);
@@ -224,11 +306,7 @@ impl DecidedCluster {
             (None, None) => true,
             (Some(one), Some(other)) => {
                 let seen = Arc::ptr_eq(&one.seen, &other.seen) || one.seen == other.seen;
-                // As what it is held is the workspace's own.
-                let held = |adopted| matches!(adopted, Adopted::Held(_));
-                let adopted =
-                    one.adopted == other.adopted || (held(one.adopted) && held(other.adopted));
-                seen && adopted
+                seen && one.adopted == other.adopted
             }
             _ => false,
         };

@@ -198,15 +198,11 @@ impl Names {
             *question = self.question(question);
             *answer = unspoken(answer.mapped(|answer| self.answer(answer)));
         }
-        hidden.ledger = LedgerView {
-            ledger_id: "ledger".to_owned(),
-            workspaces: saved
-                .ledger
-                .workspaces
-                .iter()
-                .map(|(id, part)| (self.of(Kind::Workspace, id), Arc::new(self.ledger(part))))
-                .collect(),
-        };
+        let parts = saved.ledger.workspaces.iter();
+        let parts =
+            parts.map(|(id, part)| (self.of(Kind::Workspace, id), Arc::new(self.ledger(part))));
+        hidden.ledger =
+            LedgerView { ledger_id: "ledger".to_owned(), workspaces: Arc::new(parts.collect()) };
         hidden
     }
 

@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 
 use crate::model::build::{Base, PackageHead, Priority, SetMember};
 use crate::model::candidate::Difference;
-use crate::model::fingerprint::{Leaf, Print, of_set};
+use crate::model::fingerprint::{Leaf, Print, mark, of_set};
 use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
 use crate::model::ledger_view::Adopted;
 use crate::model::manifest::Manifest;
@@ -38,26 +38,25 @@ use super::tracked::{Tracked, TrackedRepository};
 /// A change whose head is younger than this is recent.
 pub(crate) const RECENT: Span = Span::hours(24);
 
-/// What a set is without its candidate, in this epoch and in the first, since an epoch builds again what
-/// was built.
+/// What a set is without its candidate.
 #[derive(Clone)]
 pub(crate) struct Plain {
     members: Arc<[Leaf]>,
     now: Fingerprint,
-    first: Fingerprint,
+    /// As what it is held if it was open before we watched.
+    mark: Fingerprint,
 }
 
 impl Plain {
     /// Of the members of a set.
     pub(crate) fn of(settings: &WorkspaceSettings, members: Arc<[Leaf]>) -> Self {
-        let in_epoch = |epoch| of_set(&settings.id, epoch, &members);
-        let now = in_epoch(settings.epoch);
-        Self { now, first: if settings.epoch == 0 { now } else { in_epoch(0) }, members }
+        let now = of_set(&settings.id, settings.epoch, &members);
+        Self { now, mark: mark(&members), members }
     }
 
     /// Whether a set like this is what was open before we watched and is held as this.
     pub(crate) fn is(&self, held: Fingerprint) -> bool {
-        held == self.now || held == self.first
+        held == self.mark
     }
 }
 
@@ -331,7 +330,7 @@ impl<'a> Deciding<'_, 'a> {
             && set.unpaid.is_none()
             && let Some(facts) = facts.now.get_mut(id)
         {
-            facts.adopted = Adopted::Held(plain.first);
+            facts.adopted = Adopted::Held(plain.mark);
         }
     }
 

@@ -91,25 +91,26 @@ impl Planner {
         let settings = &snapshot.settings.workspaces;
         let times = (before.at, snapshot.at);
         let touched = known.watching.touched(&moved, &planned, settings, times);
-        let made = each(&touched, |at| {
+        let make = |(at, why): &(usize, Touched<'_>)| {
             let (settings, planned) = (settings.get(*at)?, planned.get(*at)?);
             let earlier = Earlier {
                 planned,
                 snapshot: &was.snapshot,
                 ledger: &view,
                 moved: &moved,
-                ties: &known.ties,
+                only: (!why.otherwise).then_some(why.repositories.as_slice()),
+                once: &pass.once,
             };
-            if holds(&earlier, settings, snapshot.at) {
-                return None;
-            }
             let (named, shared) = (&named.snapshot, &self.shared);
             let revised = workspace::revised(&earlier, named, settings, ledger, shared, &pass);
             let whole = || workspace::planned(named, settings, ledger, shared, Some(&pass));
             Some(revised.unwrap_or_else(whole))
-        });
+        };
+        // What the first one decides the others take over, mostly all of it.
+        let (first, others) = touched.split_at(touched.len().min(1));
+        let made: Vec<_> = first.iter().map(make).chain(each(others, make)).collect();
         drop(pass);
-        for (at, now) in touched.into_iter().zip(made) {
+        for ((at, _), now) in touched.into_iter().zip(made) {
             let (Some(now), Some(before)) = (now, planned.get_mut(at)) else { continue };
             if !Arc::ptr_eq(&before.plan.watched, &now.plan.watched) {
                 known.watching.forget(at, before);
@@ -146,19 +147,6 @@ impl Planner {
     }
 }
 
-/// Whether nothing that the plan was made from moved.
-fn holds(earlier: &Earlier<'_>, settings: &WorkspaceSettings, now: Timestamp) -> bool {
-    let Earlier { planned, snapshot: before, moved, .. } = earlier;
-    let plan = &planned.plan;
-    planned.settled
-        && before.at <= now
-        && plan.next_at.is_none_or(|next| now < next)
-        && !moved.ledgers.contains(&settings.id)
-        && !moved.parts.contains(&settings.name)
-        && !moved.repositories.iter().any(|id| plan.watched.contains_key(id))
-        && scope::asking(planned, &moved.answers).next().is_none()
-}
-
 /// Which workspaces watch a repository, by their place.
 #[derive(Default)]
 struct Watching(BTreeMap<RepositoryId, Vec<usize>>);
@@ -192,33 +180,41 @@ impl Watching {
         }
     }
 
-    /// The places of workspaces whose plans may not hold any more.
-    fn touched(
+    /// The places of workspaces whose plans may not hold any more, in their order.
+    fn touched<'m>(
         &self,
-        moved: &Moved<'_>,
+        moved: &Moved<'m>,
         planned: &[Planned],
         settings: &[Arc<WorkspaceSettings>],
         (before, now): (Timestamp, Timestamp),
-    ) -> Vec<usize> {
-        // An answer may concern whoever asked, whatever that one watches.
-        if before > now || !moved.answers.is_empty() {
-            return (0..planned.len()).collect();
+    ) -> Vec<(usize, Touched<'m>)> {
+        let mut touched: BTreeMap<usize, Touched<'_>> = BTreeMap::new();
+        for id in &moved.repositories {
+            for at in self.0.get(*id).into_iter().flatten() {
+                touched.entry(*at).or_default().repositories.push(*id);
+            }
         }
-        let due =
-            |planned: &Planned| !planned.settled || planned.next_at.is_some_and(|next| next <= now);
-        let mut touched: BTreeSet<usize> =
-            planned.iter().enumerate().filter(|(_, one)| due(one)).map(|(at, _)| at).collect();
-        let watchers = moved.repositories.iter().filter_map(|id| self.0.get(*id));
-        touched.extend(watchers.flatten());
-        if !moved.ledgers.is_empty() || !moved.parts.is_empty() {
-            let own = |settings: &WorkspaceSettings| {
-                moved.ledgers.contains(&settings.id) || moved.parts.contains(&settings.name)
-            };
-            let own = settings.iter().enumerate().filter(|(_, settings)| own(settings));
-            touched.extend(own.map(|(at, _)| at));
+        // An answer may concern whoever asked, whatever that one watches.
+        let asks = |one: &Planned| scope::asking(one, &moved.answers).next().is_some();
+        let asked = if moved.answers.is_empty() { Vec::new() } else { each(planned, asks) };
+        for (at, (one, settings)) in planned.iter().zip(settings).enumerate() {
+            let due = before > now || !one.settled || one.next_at.is_some_and(|next| next <= now);
+            let own = moved.ledgers.contains(&settings.id) || moved.parts.contains(&settings.name);
+            if due || own || asked.get(at).is_some_and(|asked| *asked) {
+                touched.entry(at).or_default().otherwise = true;
+            }
         }
         touched.into_iter().collect()
     }
+}
+
+/// Why a plan may not hold any more.
+#[derive(Default)]
+struct Touched<'m> {
+    /// Repositories that moved and are watched.
+    repositories: Vec<&'m RepositoryId>,
+    /// Whether there is something else.
+    otherwise: bool,
 }
 
 /// What differs between two snapshots, whoever uses it, and two views of the ledger: few things, while there
@@ -237,7 +233,7 @@ impl<'a> Moved<'a> {
         (before, view): (&'a Snapshot, &'a LedgerView),
         (now, ledger): (&'a Snapshot, &'a LedgerView),
     ) -> Self {
-        let ledgers = differing(&view.workspaces, &ledger.workspaces, Arc::ptr_eq);
+        let ledgers = replaced(&view.workspaces, &ledger.workspaces, Arc::ptr_eq);
         let parts = replaced(&before.workspaces, &now.workspaces, Arc::ptr_eq);
         Self {
             ledgers: ledgers.into_iter().collect(),

@@ -127,7 +127,7 @@ impl<'a> View<'a> {
     fn consulted(&self, question: &Question) {
         self.note(|asked| {
             if !asked.consulted.contains(question) {
-                asked.consulted.insert(question.clone());
+                Arc::make_mut(&mut asked.consulted).insert(question.clone());
             }
         });
     }

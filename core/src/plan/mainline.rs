@@ -51,9 +51,10 @@ pub(crate) fn mainline(
     let checkouts = view.part.and_then(|part| part.updated.as_ref()).map(|u| &u.checkouts);
     let mut heads = Vec::new();
     let mut pins = Vec::new();
+    let reading = once.map(|once| once.reading(tracked.repositories.iter()));
     for (id, repository) in &tracked.repositories {
-        if let Some(once) = once
-            && let Some(known) = listed(view, &once.of(id, repository), checkouts)
+        if let Some(known) = reading.as_ref().and_then(|reading| reading.of(repository))
+            && let Some(known) = listed(view, known, checkouts)
         {
             heads.extend(known);
             continue;

@@ -7,6 +7,7 @@ mod again;
 mod alias;
 mod alike;
 pub mod anonymous;
+mod answered;
 mod attempts;
 mod body;
 mod budget;
@@ -35,6 +36,7 @@ mod openness;
 mod overrides;
 mod partly;
 mod queue;
+mod repeat;
 mod report;
 mod request;
 mod rights;
@@ -96,15 +98,18 @@ fn each<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
     }
     std::thread::scope(|scope| {
         let make = &make;
-        let chunks = all.chunks(all.len().div_ceil(*CORES));
-        let threads: Vec<_> = chunks
-            .map(|chunk| scope.spawn(move || chunk.iter().map(make).collect::<Vec<M>>()))
-            .collect();
-        let made = threads.into_iter().map(|thread| match thread.join() {
-            Ok(made) => made,
-            Err(broke) => std::panic::resume_unwind(broke),
-        });
-        made.flatten().collect()
+        let make_all = move |chunk: &[T]| chunk.iter().map(make).collect::<Vec<M>>();
+        let (own, others) = all.split_at(all.len().div_ceil(*CORES));
+        let others = others.chunks(own.len());
+        let threads: Vec<_> = others.map(|chunk| scope.spawn(move || make_all(chunk))).collect();
+        let mut made = make_all(own);
+        for thread in threads {
+            match thread.join() {
+                Ok(others) => made.extend(others),
+                Err(broke) => std::panic::resume_unwind(broke),
+            }
+        }
+        made
     })
 }
 

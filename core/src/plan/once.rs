@@ -2,7 +2,7 @@
 //! be known of a repository as it is tracked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::model::build::PackageHead;
 use crate::model::fingerprint::Leaf;
@@ -22,7 +22,7 @@ pub(crate) struct Once<'p> {
     /// By the address of a package, which stays as long as the snapshot.
     packages: RwLock<BTreeMap<usize, Alone>>,
     /// By the address of a repository as it is tracked, which stays as long as it is kept here.
-    repositories: RwLock<BTreeMap<usize, Arc<Known>>>,
+    repositories: RwLock<BTreeMap<usize, Known>>,
     /// What texts tie together, by each of that.
     tied: RwLock<BTreeMap<RepositoryId, Arc<[RepositoryId]>>>,
 }
@@ -40,6 +40,21 @@ pub(crate) struct Known {
     /// The numbers of its open changes in their order, where what is decided of them may be what another
     /// workspace decides: it is read, nothing is queued in it, and it defines nothing.
     pub(crate) changes: Option<Vec<u64>>,
+}
+
+/// What is known of repositories: asked for by one workspace after the other, not for each repository. None of them
+/// may ask for more while it has one.
+pub(crate) struct Reading<'o>(RwLockReadGuard<'o, BTreeMap<usize, Known>>);
+
+impl Reading<'_> {
+    /// Nothing of one that was not asked for.
+    pub(crate) fn of(&self, tracked: &Arc<TrackedRepository>) -> Option<&Known> {
+        self.0.get(&at(tracked))
+    }
+}
+
+fn at(tracked: &Arc<TrackedRepository>) -> usize {
+    Arc::as_ptr(tracked).addr()
 }
 
 impl<'p> Once<'p> {
@@ -60,17 +75,26 @@ impl<'p> Once<'p> {
         known.extend(packages.into_iter().map(|(of, alone)| (Arc::as_ptr(of).addr(), alone)));
     }
 
-    /// What is to be known of a repository.
-    pub(crate) fn of(&self, id: &RepositoryId, tracked: &Arc<TrackedRepository>) -> Arc<Known> {
-        let address = Arc::as_ptr(tracked).addr();
-        let known = self.repositories.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(&address) {
-            return Arc::clone(known);
+    /// What is to be known of these repositories, as they are tracked.
+    pub(crate) fn reading<'t>(
+        &self,
+        repositories: impl Iterator<Item = (&'t RepositoryId, &'t Arc<TrackedRepository>)>,
+    ) -> Reading<'_> {
+        let read = || self.repositories.read().unwrap_or_else(PoisonError::into_inner);
+        let known = read();
+        let new = |(_, tracked): &(_, &Arc<TrackedRepository>)| !known.contains_key(&at(tracked));
+        let new: Vec<_> = repositories.filter(new).collect();
+        if new.is_empty() {
+            return Reading(known);
         }
         drop(known);
-        let known = Arc::new(self.made(id, tracked));
+        let made: Vec<_> = new.iter().map(|(id, one)| (at(one), self.made(id, one))).collect();
         let mut all = self.repositories.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(address).or_insert(known))
+        for (address, known) in made {
+            all.entry(address).or_insert(known);
+        }
+        drop(all);
+        Reading(read())
     }
 
     fn made(&self, id: &RepositoryId, tracked: &Arc<TrackedRepository>) -> Known {
@@ -91,15 +115,19 @@ impl<'p> Once<'p> {
             numbers.sort_unstable();
             numbers
         });
-        let tied = self.ties.any(id).then(|| self.tied(id));
+        let tied = self.tied(id);
         Known { tracked: Arc::clone(tracked), heads: heads.collect(), tied, changes }
     }
 
-    /// Worked out once for all of them.
-    fn tied(&self, id: &RepositoryId) -> Arc<[RepositoryId]> {
+    /// All that texts tie to a repository, whoever tracks that, in their order and with itself; nothing
+    /// where it is alone.
+    pub(crate) fn tied(&self, id: &RepositoryId) -> Option<Arc<[RepositoryId]>> {
+        if !self.ties.any(id) {
+            return None;
+        }
         let known = self.tied.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(id) {
-            return Arc::clone(known);
+            return Some(Arc::clone(known));
         }
         drop(known);
         let all = &*self.snapshot.repositories;
@@ -115,6 +143,6 @@ impl<'p> Once<'p> {
         let together: Arc<[RepositoryId]> = joined.into_iter().cloned().collect();
         let mut known = self.tied.write().unwrap_or_else(PoisonError::into_inner);
         known.extend(together.iter().map(|id| (id.clone(), Arc::clone(&together))));
-        together
+        Some(together)
     }
 }

@@ -70,10 +70,7 @@ pub(crate) fn partly(view: &View<'_>, tracked: &Tracked, changes: &Changes<'_>) 
 
 /// The last attempt with a set of several, if its fingerprint is green on every CI that judged it.
 fn green<'a>(cis: &[Name], attempts: &'a [AttemptView]) -> Option<&'a AttemptView> {
-    let judged = |attempt: &&AttemptView| {
-        matches!(attempt.stage, Stage::Ended(Verdict::Success | Verdict::Failure))
-    };
-    let last = attempts.iter().rev().filter(judged).find(|attempt| attempt.set.len() > 1)?;
+    let last = last_together(attempts)?;
     let same = |ci: &Name| {
         let of =
             |attempt: &&AttemptView| attempt.ci == *ci && attempt.fingerprint == last.fingerprint;
@@ -82,6 +79,15 @@ fn green<'a>(cis: &[Name], attempts: &'a [AttemptView]) -> Option<&'a AttemptVie
     let mut verdicts = cis.iter().filter_map(same).map(|attempt| attempt.stage).peekable();
     verdicts.peek()?;
     verdicts.all(|stage| stage == Stage::Ended(Verdict::Success)).then_some(last)
+}
+
+/// The last attempt with a set of several that was judged.
+pub(crate) fn last_together(attempts: &[AttemptView]) -> Option<&AttemptView> {
+    attempts.iter().rev().filter(judged).find(|attempt| attempt.set.len() > 1)
+}
+
+fn judged(attempt: &&AttemptView) -> bool {
+    matches!(attempt.stage, Stage::Ended(Verdict::Success | Verdict::Failure))
 }
 
 /// The first member that is merged or may be, if another one is still open or may be.

@@ -18,7 +18,7 @@ use crate::model::snapshot::Snapshot;
 
 use super::incremental::{Moved, differing};
 use super::look::View;
-use super::ties::Ties;
+use super::once::Once;
 use super::workspace::Planned;
 
 /// The last plan of a workspace, and what moved since.
@@ -27,7 +27,9 @@ pub(crate) struct Earlier<'e> {
     pub(crate) snapshot: &'e Snapshot,
     pub(crate) ledger: &'e LedgerView,
     pub(crate) moved: &'e Moved<'e>,
-    pub(crate) ties: &'e Ties,
+    /// The repositories that moved and are watched, where nothing else did that concerns it.
+    pub(crate) only: Option<&'e [&'e RepositoryId]>,
+    pub(crate) once: &'e Once<'e>,
 }
 
 /// What has to be decided again.
@@ -70,11 +72,6 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     unsettled(last, &mut scope.repositories);
     let empty = WorkspaceLedger::EMPTY;
     let before = earlier.ledger.workspaces.get(&view.settings.id).map_or(&empty, |ledger| ledger);
-    // Sets that are partly merged concern the mainline, of whichever changes they are, also where only
-    // its own quiet time is over.
-    let partly = |ledger: &WorkspaceLedger| {
-        ledger.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty())
-    };
     if partly(before) || partly(view.ledger) {
         return None;
     }
@@ -84,6 +81,12 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     // Where it is more, little is saved.
     close(view, earlier, &mut scope.repositories, plan.watched.len() / 2)?;
     Some(scope)
+}
+
+/// Whether sets are partly merged: these concern the mainline, of whichever changes they are, also where
+/// only its own quiet time is over.
+pub(crate) fn partly(ledger: &WorkspaceLedger) -> bool {
+    ledger.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty())
 }
 
 /// Parts that were decided from one of these answers.
@@ -161,34 +164,40 @@ fn close(
     dirty: &mut BTreeSet<RepositoryId>,
     at_most: usize,
 ) -> Option<()> {
-    if dirty.len() > at_most {
-        return None;
-    }
     let plan = &earlier.planned.plan;
     let sets = view.ledger.attempts.values().flatten().filter(|attempt| attempt.set.len() > 1);
     let sets: Vec<&[SetMember]> = sets.map(|attempt| &*attempt.set).collect();
     let mut fresh: Vec<RepositoryId> = dirty.iter().cloned().collect();
-    while let Some(id) = fresh.pop() {
-        let mut tied: Vec<&RepositoryId> =
-            earlier.ties.around(&id, &earlier.planned.tracked.repositories).collect();
-        // What its changes were tied to by a text that is another one now. What is queued has the ties of
-        // the changes in it.
-        for subject in plan.part(&id).into_iter().flat_map(|part| &part.subjects) {
-            tied.extend(subject.set.iter().map(|member| &member.change.repository));
-            tied.extend(subject.references.iter().map(|written| &written.change.repository));
+    let mut add = |other: &RepositoryId, fresh: &mut Vec<RepositoryId>| {
+        if !dirty.contains(other) && plan.watched.contains_key(other) {
+            dirty.insert(other.clone());
+            fresh.push(other.clone());
         }
-        let has = |set: &&&[SetMember]| set.iter().any(|member| member.change.repository == id);
-        let built = sets.iter().filter(has).flat_map(|set| set.iter());
-        tied.extend(built.map(|member| &member.change.repository));
-        for other in tied {
-            if plan.watched.contains_key(other) && !dirty.contains(other) {
-                dirty.insert(other.clone());
-                fresh.push(other.clone());
+        dirty.len() <= at_most
+    };
+    let mut tied: Option<Arc<[RepositoryId]>> = None;
+    while let Some(id) = fresh.pop() {
+        let within = |tied: &Option<Arc<[RepositoryId]>>, id: &RepositoryId| {
+            tied.as_ref().is_some_and(|tied| tied.binary_search(id).is_ok())
+        };
+        // What is tied to one of these is what is tied to the others.
+        if !within(&tied, &id) {
+            tied = earlier.once.tied(&id);
+            if !tied.iter().flat_map(|tied| &**tied).all(|other| add(other, &mut fresh)) {
+                return None;
             }
         }
-        if dirty.len() > at_most {
+        // What its changes were tied to by a text that is another one now. What is queued has the ties of
+        // the changes in it.
+        let named = plan.part(&id).map_or(&[][..], |part| part.names());
+        let mut named = named.iter().filter(|other| !within(&tied, other));
+        let has = |set: &&&[SetMember]| set.iter().any(|member| member.change.repository == id);
+        let built = sets.iter().filter(has).flat_map(|set| set.iter());
+        let mut built = built.map(|member| &member.change.repository);
+        if !(named.all(|other| add(other, &mut fresh)) && built.all(|other| add(other, &mut fresh)))
+        {
             return None;
         }
     }
-    Some(())
+    (dirty.len() <= at_most).then_some(())
 }

@@ -3,6 +3,7 @@
 mod adoption;
 mod aliases;
 mod alike;
+mod alike_ties;
 mod asked;
 mod asking;
 mod attempts;
@@ -29,6 +30,7 @@ mod saved_pulls;
 mod scope;
 mod sets;
 pub(crate) mod settings;
+mod several;
 mod table;
 mod tool;
 mod tools;

@@ -187,7 +187,7 @@ pub fn what_if(
 pub fn committed(ledger: &LedgerView, plan: &Plan) -> LedgerView {
     let mut ledger = ledger.clone();
     for made in &plan.workspaces {
-        let part = Arc::make_mut(ledger.workspaces.entry(made.id.clone()).or_default());
+        let part = ledger.part_mut(&made.id);
         part.looks.extend(made.looks.iter().cloned());
         part.changes.extend(made.facts.iter().cloned());
         if let Some(facts) = &made.mainline {

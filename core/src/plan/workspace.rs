@@ -112,23 +112,31 @@ pub(crate) fn revised(
 ) -> Option<Planned> {
     let own = own(settings, ledger);
     let mut view = View::new(snapshot, settings, own, &ledger.ledger_id);
-    let scope = scope::scope(&view, earlier)?;
     let last = earlier.planned;
+    let as_before = same_mainline(&view, earlier, &last.mainline) && !scope::partly(own);
+    if as_before && let Some((scope, taken)) = pass.again(&view, earlier, &heads(&last.mainline)) {
+        return Some(kept(last, &scope, taken));
+    }
+    let scope = scope::scope(&view, earlier)?;
     let mainline = if scope.heads {
         Arc::new(mainline::mainline(&view, &last.tracked, Some(&pass.once)))
     } else {
         Arc::clone(&last.mainline)
     };
     let (Ok(_), Ok(_)) = (&*mainline, &*last.mainline) else { return None };
-    view.limit(scope.repositories);
+    let (heads_moved, scope) = (scope.heads, scope.repositories);
+    view.limit(scope.clone());
     let tracked = Arc::clone(&last.tracked);
-    let scope = view.scope().cloned();
     let (taken, missed) = pass.take(&mut view, &tracked, &heads(&mainline));
-    if let Some(scope) = &scope
-        && view.scope().is_some_and(BTreeSet::is_empty)
-        && same_mainline(&view, earlier, &mainline)
-    {
-        return Some(kept(last, scope, taken));
+    // Whether all that it matters to may be decided as in another workspace.
+    let missing: usize = missed.iter().map(|cluster| cluster.0.len()).sum();
+    let alike = !heads_moved && taken.repositories + missing == scope.len();
+    if view.scope().is_some_and(BTreeSet::is_empty) && same_mainline(&view, earlier, &mainline) {
+        let planned = kept(last, &scope, taken);
+        if alike {
+            pass.learn(settings, earlier, &scope, &planned);
+        }
+        return Some(planned);
     }
     let turn = turn(&view, &tracked, (*mainline).as_ref(), &BTreeMap::new(), shared);
     if turn.has_candidates() {
@@ -138,10 +146,12 @@ pub(crate) fn revised(
         watched: Arc::clone(&last.plan.watched),
         unwatched: Arc::clone(&last.plan.unwatched),
     };
-    let last = scope.map(|scope| (last, scope));
     let parts = (Arc::clone(&tracked), mainline);
+    let last = Some((last, scope.clone()));
     let planned = finish(view, parts, turn, (watched, shared), last, taken, false);
-    pass.keep(settings, missed, &planned.plan);
+    if pass.keep(settings, missed, &planned.plan) && alike {
+        pass.learn(settings, earlier, &scope, &planned);
+    }
     Some(planned)
 }
 

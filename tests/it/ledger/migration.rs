@@ -6,7 +6,7 @@ use crosswatch::clock::Clock;
 use crosswatch::ledger::{BuildFilter, Ledger};
 use crosswatch::store::Store;
 use crosswatch_core::model::identity::{Name, Subject};
-use crosswatch_core::model::ledger_view::AttemptView;
+use crosswatch_core::model::ledger_view::{Adopted, AttemptView};
 use sqlx::migrate::Migrator;
 
 use super::plans::{AT, build, change};
@@ -15,7 +15,13 @@ use crate::support::postgres::Server;
 /// Where attempts still had their requests in the same row.
 const TOGETHER: i64 = 6;
 
-/// An attempt as that version stored it.
+/// What was seen of a change, as it is stored.
+const SEEN: &str = concat!(
+    r#""first_seen":1790000000000,"head":"e3d5003ead1a936380020220637f7b8e1c281299","#,
+    r#""head_moved_at":1790000000000,"references":null,"references_moved_at":1790000000000}"#,
+);
+
+/// An attempt, and facts of changes, as that version stored them.
 async fn stored_together(url: &str) -> AttemptView {
     sqlx::any::install_default_drivers();
     let pool = sqlx::AnyPool::connect(url).await.expect("a database");
@@ -39,6 +45,17 @@ async fn stored_together(url: &str) -> AttemptView {
     .execute(&pool)
     .await
     .expect("an attempt");
+    let held = r#"{"adopted":{"held":""#.to_owned() + &"7b".repeat(32) + r#""},"# + SEEN;
+    for (number, facts) in [(2, held), (3, r#"{"adopted":"recent","#.to_owned() + SEEN)] {
+        sqlx::query(
+            "INSERT INTO change_facts (workspace, change_name, facts) VALUES ('w', $1, $2)",
+        )
+        .bind(change(number).to_string())
+        .bind(facts)
+        .execute(&pool)
+        .await
+        .expect("facts");
+    }
     pool.close().await;
     let attempt = AttemptView::queued(Name::from("main"), &trigger.request, trigger.parts);
     AttemptView { note: Some("said".to_owned()), ..attempt }
@@ -49,6 +66,8 @@ async fn is_read_as_it_was(store: Store, attempt: AttemptView) {
     let term = ledger.lead("a").await.expect("leads");
     let read = &ledger.view().workspaces["w"].attempts[&Subject::Change(change(1))];
     assert_eq!(*read, [attempt]);
+    let adopted = |number| ledger.view().workspaces["w"].changes[&change(number)].adopted;
+    assert_eq!([2, 3].map(adopted), [Adopted::Undecided, Adopted::Recent]);
     let request = build("l", 1).triggers[0].request.clone();
     let open = ledger.outbox().await.expect("rows");
     assert_eq!(open[0].request, request);

@@ -1,13 +1,14 @@
 //! Fingerprints of an anonymous snapshot: they are made of names, and decisions compare them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::{Kind, Names};
+use crate::model::fingerprint::mark;
 use crate::model::identity::{ChangeId, Fingerprint, Name};
 use crate::model::ledger_view::{Adopted, ChangeFacts};
 use crate::model::plan::Plan;
 use crate::model::saved::Saved;
+use crate::plan::fingerprint::members;
 use crate::plan::openness;
 use crate::references::References;
 
@@ -21,10 +22,9 @@ pub(super) struct Exchange<'a> {
 
 impl Exchange<'_> {
     pub(super) fn exchange(&self, hidden: &mut Saved, saved: &Saved) {
-        for (id, before) in &saved.ledger.workspaces {
+        for (id, before) in &*saved.ledger.workspaces {
             let name = self.names.of(Kind::Workspace, id);
-            let Some(part) = hidden.ledger.workspaces.get_mut(&name) else { continue };
-            let part = Arc::make_mut(part);
+            let part = hidden.ledger.part_mut(&name);
             let known = self.known(id, &name);
             let fingerprint = |old: Fingerprint| {
                 known.get(&old).copied().unwrap_or_else(|| {
@@ -60,7 +60,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// The fingerprints that hold now.
+    /// The fingerprints that hold now, and as what sets are held.
     fn known(&self, id: &Name, hidden: &Name) -> BTreeMap<Fingerprint, Fingerprint> {
         let real = self.real.workspaces.iter().find(|plan| plan.id == *id);
         let other = self.other.workspaces.iter().find(|plan| plan.id == *hidden);
@@ -68,8 +68,11 @@ impl Exchange<'_> {
         real.subjects()
             .filter_map(|subject| {
                 let same = other.subject(&self.names.subject(&subject.subject))?;
-                Some((real.fingerprint(subject)?, other.fingerprint(same)?))
+                let [held, as_other] = [subject, same].map(|plan| mark(&members(&plan.set)));
+                let fingerprints = real.fingerprint(subject).zip(other.fingerprint(same));
+                Some(fingerprints.into_iter().chain([(held, as_other)]))
             })
+            .flatten()
             .collect()
     }
 

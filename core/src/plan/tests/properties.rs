@@ -14,11 +14,11 @@ use crate::model::settings::{Drafts, OnConflict, RebuildOnBase};
 use crate::model::snapshot::Updated;
 use crate::plan::incremental::Planner;
 
-const PATHS: [&str; 4] = ["a", "b", "o/c", "o/d"];
+pub(super) const PATHS: [&str; 4] = ["a", "b", "o/c", "o/d"];
 
 /// Something that happens to a world.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Push(usize, u64, Vec<(usize, u64)>),
     Close(usize, u64),
     Merge(usize, u64),
@@ -43,7 +43,7 @@ enum Step {
     Rename(usize),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let path = 0..PATHS.len();
     let change = (0..PATHS.len(), 1..3_u64);
     prop_oneof![
@@ -92,7 +92,7 @@ fn known(world: &World, path: usize) -> bool {
 }
 
 /// Passes are planned incrementally and from scratch, which the world compares.
-fn apply(world: &mut World, step: &Step) {
+pub(super) fn apply(world: &mut World, step: &Step) {
     match step {
         Step::Push(path, number, needs) if known(world, *path) => {
             let needs: Vec<String> = needs.iter().map(|(p, n)| name(*p, *n)).collect();

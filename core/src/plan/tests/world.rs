@@ -112,7 +112,7 @@ impl World {
         let settings = settings();
         let mut world = Self {
             snapshot: Snapshot::unread(Timestamp(START), Arc::new(settings)),
-            ledger: LedgerView { ledger_id: "ledger".to_owned(), workspaces: BTreeMap::new() },
+            ledger: LedgerView { ledger_id: "ledger".to_owned(), workspaces: Arc::default() },
             packages: Vec::new(),
             definitions: Vec::new(),
             commits: BTreeMap::new(),
@@ -189,7 +189,7 @@ impl World {
     }
 
     pub(super) fn ledger(&mut self) -> &mut WorkspaceLedger {
-        Arc::make_mut(self.ledger.workspaces.entry("w".into()).or_default())
+        self.ledger.part_mut(&"w".into())
     }
 
     pub(super) fn fresh_oid(&mut self) -> Oid {

@@ -70,7 +70,7 @@ impl Memory {
     }
 
     fn part(&mut self, workspace: &Name) -> &mut WorkspaceLedger {
-        Arc::make_mut(self.view.workspaces.entry(workspace.clone()).or_default())
+        self.view.part_mut(workspace)
     }
 
     fn stage(&mut self, id: RequestId, stage: Stage, now: Timestamp) {
@@ -95,7 +95,7 @@ impl Ledger for Memory {
     }
 
     fn carry(&mut self, leap: Leap, _: Timestamp) {
-        for part in self.view.workspaces.values_mut() {
+        for part in Arc::make_mut(&mut self.view.workspaces).values_mut() {
             let part = Arc::make_mut(part);
             let Carried { changes, mainline } = leap.of(part);
             part.changes.extend(changes);

@@ -1,0 +1,90 @@
+//! What came of a move in one workspace comes of it in all whose plans were the same there.
+//!
+//! A part of a plan that two workspaces share was decided from the same: they track its repository alike and
+//! knew the same of its changes (see [`super::alike`]), and whatever moves in a ledger has a new part decided.
+//! So where nothing but repositories moved, and every part that this matters to is shared, nothing has to be
+//! compared again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::identity::{ChangeId, RepositoryId};
+use crate::model::ledger_view::ChangeFacts;
+use crate::model::part::Part;
+
+use super::once::Once;
+use super::scope::Earlier;
+use super::tracked::TrackedRepository;
+use super::workspace::Planned;
+
+/// What came of a move.
+pub(crate) struct Repeat {
+    /// The repositories that moved, of those that are watched.
+    moved: Vec<RepositoryId>,
+    /// All to which that mattered, with what was decided of each.
+    before: Vec<(RepositoryId, Before)>,
+    /// To these it would have mattered if they were watched.
+    beyond: BTreeSet<RepositoryId>,
+    pub(crate) scope: BTreeSet<RepositoryId>,
+    pub(crate) parts: Vec<Arc<Part>>,
+    pub(crate) facts: Vec<(ChangeId, ChangeFacts)>,
+}
+
+/// What was decided of a repository.
+enum Before {
+    Part(Arc<Part>),
+    /// Nothing; how it is tracked, if it is.
+    Nothing(Option<Arc<TrackedRepository>>),
+}
+
+impl Repeat {
+    /// Of a workspace in which nothing else mattered than what others see as well. Nothing where more than
+    /// the changes of those repositories came of it.
+    pub(crate) fn of(
+        earlier: &Earlier<'_>,
+        once: &Once<'_>,
+        scope: &BTreeSet<RepositoryId>,
+        planned: &Planned,
+    ) -> Option<Self> {
+        let (last, now) = (earlier.planned, &planned.plan);
+        let more = !now.looks.is_empty() || now.mainline.is_some() || !now.reports.is_empty();
+        let moved = earlier.only.filter(|_| !more)?;
+        let before = scope.iter().map(|id| {
+            let tracked = || last.tracked.repositories.get(id).cloned();
+            let part = last.plan.part(id).map(|part| Before::Part(Arc::clone(part)));
+            (id.clone(), part.unwrap_or_else(|| Before::Nothing(tracked())))
+        });
+        let mut beyond = BTreeSet::new();
+        for id in scope {
+            let tied = once.tied(id);
+            let named = last.plan.part(id).map_or(&[][..], |part| part.names());
+            let all = tied.iter().flat_map(|tied| &**tied).chain(named);
+            beyond.extend(all.filter(|other| !scope.contains(*other)).cloned());
+        }
+        Some(Self {
+            moved: moved.iter().map(|id| (*id).clone()).collect(),
+            before: before.collect(),
+            beyond,
+            scope: scope.clone(),
+            parts: scope.iter().filter_map(|id| now.part(id)).cloned().collect(),
+            facts: now.facts.clone(),
+        })
+    }
+
+    /// Whether it comes of the move in this workspace too, which has the same rules.
+    pub(crate) fn fits(&self, earlier: &Earlier<'_>) -> bool {
+        let Planned { plan, tracked, plain, .. } = earlier.planned;
+        let shared = |(id, before): &(RepositoryId, Before)| match (plan.part(id), before) {
+            (Some(own), Before::Part(part)) => Arc::ptr_eq(own, part),
+            (None, Before::Nothing(other)) => {
+                let own = tracked.repositories.get(id);
+                own.map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
+            }
+            _ => false,
+        };
+        *plain
+            && earlier.only.is_some_and(|moved| moved.iter().copied().eq(&self.moved))
+            && self.before.iter().all(shared)
+            && !self.beyond.iter().any(|id| plan.watched.contains_key(id))
+    }
+}
