@@ -75,6 +75,7 @@ pub(super) const RULES: &[Rule] = &[
             "what was answered once costs nothing | o/a o/b | many o/a#1 o/b 1 10; stranger o/a#1; many o/a#2 o/b 11 10; stranger o/a#2; many o/a#3 o/b 21 10; stranger o/a#3; many o/a#4 o/b 31 10; stranger o/a#4; many o/a#5 o/b 41 10; stranger o/a#5; many o/a#6 o/b 51 10; stranger o/a#6; many o/a#7 o/b 1 10; stranger o/a#7; !; o/a#7 is held: Approval",
             "six hundred of a member | o/a o/b | many o/a#1 o/b 1 600; ! o/a#1",
             "more of a member | o/a o/b | many o/a#1 o/b 1 601; !; o/a#1 is held: ReferenceBudget",
+            "the first that is too many is named | o/a o/b | many o/a#1 o/b 1 602; !; o/a#1 reason o/b#601 of github.com/o/a#1",
             "of what decides the manifest as well | *o/a o/b | definition o/d; +0; many o/d#1 o/b 1 601; !; o/d#1 is held: ReferenceBudget",
             "of a stranger's too | *o/a o/b | definition o/d; +0; many o/a#1 o/b 1 10; stranger o/a#1; many o/a#2 o/b 11 10; stranger o/a#2; many o/a#3 o/b 21 10; stranger o/a#3; many o/a#4 o/b 31 10; stranger o/a#4; many o/a#5 o/b 41 10; stranger o/a#5; many o/a#6 o/b 51 10; stranger o/a#6; many o/d#7 o/b 61 1; stranger o/d#7; !; o/d#7 is held: ReferenceBudget",
             "open changes and those of plain git cost nothing | a b | a#1>b#7; ! a#1; a#1 says b#7 is not a change",
