@@ -181,19 +181,23 @@ fn what_a_tool_was_run_for_has_no_name_and_its_answer_holds() {
 
 #[test]
 fn a_move_that_nobody_recorded_yet_stays_one_without_names() {
-    let mut world = World::new(&["o/a", "o/b"]);
-    let head = world.push("o/a#1", &[]);
-    world.push("o/b#2", &[]);
-    world.run(0);
-    world.run(90);
-    world.finish(Verdict::Success);
-    world.run(3600);
-    let at = world.snapshot.at;
-    world.push_as("o/a#1", head, at, &["o/b#2"]);
-    world.plan();
-    assert_eq!(world.decision("o/a#1"), "held: Settling");
-    let (snapshot, ledger) = anonymous(&saved(&world)).thawed();
-    assert_eq!(without_names(&plan(&snapshot, &ledger)), without_names(&world.scratch()));
+    // What the text named before, and names now.
+    for (before, now) in [(&[][..], &["o/b#2"][..]), (&["o/b#2"], &["o/c#3"])] {
+        let mut world = World::new(&["o/a", "o/b", "o/c"]);
+        let head = world.push("o/a#1", before);
+        world.push("o/b#2", &[]);
+        world.push("o/c#3", &[]);
+        world.run(0);
+        world.run(90);
+        world.finish(Verdict::Success);
+        world.run(3600);
+        let at = world.snapshot.at;
+        world.push_as("o/a#1", head, at, now);
+        world.plan();
+        assert_eq!(world.decision("o/a#1"), "held: Settling");
+        let (snapshot, ledger) = anonymous(&saved(&world)).thawed();
+        assert_eq!(without_names(&plan(&snapshot, &ledger)), without_names(&world.scratch()));
+    }
 }
 
 #[test]

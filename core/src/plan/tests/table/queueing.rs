@@ -64,6 +64,7 @@ pub(super) const RULES: &[Rule] = &[
             "an approval of another head is not | o/a | o/a#1; stranger o/a#1; !; approve o/a#1; +0 o/a#1; o/a#1; queue o/a#1; +0; o/a@1 is held: Approval",
             "of each change in it | o/a | o/a#1; stranger o/a#1; o/a#2; stranger o/a#2; !; approve o/a#2; +0 o/a#2; queue o/a#1; queue o/a#2; +0; o/a@2 is held: Approval; approve o/a#1; +0 o/a#1 o/a@1 o/a@2",
             "with what it depends on | o/a o/b | o/b#2; stranger o/b#2; o/a#1>o/b#2; !; queue o/a#1; +0; o/a@1 is held: Approval; approve o/a#1; +0 o/a#1 o/a@1",
+            "nor one of a set that is cut short, since it is too large | o/a o/b | use max_dependencies 1; o/b#4; o/a#1; o/a#2; o/a#3>o/a#1,o/a#2,o/b#4; in o/a#1 o/a#2; in o/a#1 o/a#3; in o/a#2 o/a#3; stranger o/a#3; +90 ~; o/a#3 is blocked: TooMany; approve o/a#3; queue o/a#1; queue o/a#2; queue o/a#3; +0 o/a@1 o/a@2; o/a@3 is held: Approval",
             "an approval of what it depends on alone is not enough | o/a o/b | o/b#2; stranger o/b#2; o/a#1>o/b#2; !; approve o/b#2; +0 o/b#2; queue o/a#1; +0; o/a@1 is held: Approval",
         ],
     },
