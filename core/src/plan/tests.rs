@@ -15,6 +15,7 @@ mod explain;
 mod gone;
 mod hosted;
 mod mainline;
+mod moves;
 mod moving;
 mod open_pulls;
 mod paths;

@@ -259,6 +259,11 @@ impl World {
             "authors" => {
                 self.authors(if one == "none" { Authors::None } else { Authors::Any });
             }
+            // Its forge is told, as everybody there may read.
+            "report" => {
+                self.settings(|settings| settings.report_to.push(repository(one)));
+                self.listing(one, |listing| listing.public = true);
+            }
             "archive" => self.listing(one, |listing| listing.archived = true),
             // Closed, or merged, as the forge says afterwards.
             "fate" => {

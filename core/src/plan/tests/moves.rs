@@ -1,0 +1,55 @@
+//! What happens in a workspace that is large enough for a move to matter to a part of it alone: each plan is
+//! the one from scratch, which [`super::world::World::plan`] compares.
+
+use super::play::Play;
+
+const PATHS: &str = "o/a o/b o/c o/d o/e o/f o/g o/h";
+
+/// A chain of three and three for themselves, all of which are being built.
+const BEGIN: &str = "o/a#1>o/b#1; o/b#1>o/c#1; o/c#1; o/d#1; o/e#1; o/f#1; +0 ~; +90 ~; +90 ~";
+
+const MOVES: &[&str] = &[
+    "a push | o/e#1; +0 ~; +30 ~; o/c#1; +0 ~; +30 ~",
+    "a text | o/d#1>o/e#1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~; o/d#1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~",
+    "a name without its owner | short o/d#1 e 1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~; o/d#1; +0 ~; +30 ~",
+    "a head of the mainline | base o/e; +0 ~; +120 ~; end success; +0 ~; base o/g; +0 ~; base o/h; +120 ~",
+    "a renamed branch | rename o/e main trunk; +0 ~; o/e#1; +0 ~; +30 ~; rename o/g main trunk; +0 ~",
+    "a renamed repository | call o/e O/New; +0 ~; o/e#1; +0 ~; +30 ~; o/d#1>o/new#1; +0 ~; +30 ~",
+    "an archived one | archive o/d; +0 ~; o/d#1; +0 ~; +30 ~; archive o/g; +0 ~",
+    "an outage | down o/b; +0 ~; o/d#1; +0 ~; +30 ~; up o/b; +0 ~; down o/g; +0 ~; up o/g; +0 ~",
+    "a start | forget o/b; +0 ~; o/d#1; +0 ~; +30 ~",
+    "commits that are not read | o/d#1; mute o/d#1; +0 ~; +30 ~; speak; +0 ~",
+    "verdicts | end failure; +0 ~; base o/h; +0 ~; +120 ~; end failure; +0 ~; o/d#1; +0 ~; +30 ~; end failure; +0 ~; base o/h; +0 ~; +120 ~; end success; +0 ~; +0 ~",
+    "lost builds | end lost; +0 ~; +120 ~; end lost; +0 ~; +1200 ~; end lost; +0 ~",
+    "people | end success; +1 ~; rebuild o/d#1; +0 ~; +1 ~; alone o/c#1; +0 ~; rebuild mainline; +0 ~",
+    "approvals | stranger o/d#1; o/d#1; +0 ~; +30 ~; approve o/d#1; +0 ~; stranger o/c#1; +0 ~; o/c#1; +0 ~; +30 ~; approve o/a#1; +0 ~",
+    "a pause | pause; +0 ~; o/d#1; +0 ~; +30 ~; resume; +0 ~",
+    "merges | end success; +0 ~; merge o/c#1; +0 ~; +120 ~; merge o/b#1; +0 ~; +900 ~; merge o/a#1; +0 ~",
+    "closed ones | close o/c#1; +0 ~; o/c#1; +0 ~; +90 ~; close o/d#1; +0 ~; +0 ~",
+    "queues | queue o/d#1; +0 ~; queue o/e#1; +0 ~; unqueue o/d#1; +0 ~; end success; +0 ~; queue o/a#1; +0 ~; o/c#1; +0 ~; +30 ~",
+    "branches of one name | use branch_matching true; +0 ~; branch o/d#1 x; +0 ~; branch o/e#1 x; +0 ~; +90 ~; branch o/d#1 y; +0 ~; +30 ~",
+    "rebuilds on the base | use rebuild_on_base all; end success; +0 ~; base o/h; +0 ~; +120 ~; end success; +0 ~",
+    "drafts | use drafts hold; draft o/d#1; o/d#1; +0 ~; +30 ~; ready o/d#1; +0 ~",
+    "age | end lost; +10368000 ~; label o/d#1 x; +0 ~; o/d#1; +0 ~; +30 ~",
+    "what can be merged | mergeable o/d#1 no; +0 ~; mergeable o/d#1 unsaid; o/d#1; +0 ~; +30 ~; +60 ~",
+    "a fate | fate o/c#1 gone; +0 ~; +30 ~; fate o/d#1 closed x; +0 ~",
+    "one that is merged too early | fate o/c#1 merged main; +0 ~; +1800 ~; o/d#1; +0 ~; +1800 ~",
+    "another base | on o/d#1 stable; +0 ~; on o/d#1 main; +0 ~; +30 ~; on o/c#1 stable; +0 ~; +30 ~",
+    "a stack | o/e#2; stack o/e#2 1; in o/e#1 o/e#2; +0 ~; +90 ~; o/e#1; in o/e#1 o/e#2; +0 ~; +30 ~; close o/e#1; +0 ~",
+    "a package | also x https://github.com/o/e; +0 ~; o/e#1; +0 ~; +30 ~; pin o/x; +0 ~; o/d#1>o/x#1; +0 ~; o/x#1; +0 ~; +90 ~",
+    "another branch of a package | written o/e next; +0 ~; o/e#2; on o/e#2 next; +0 ~; +90 ~; o/d#1>o/e#2; +0 ~; +30 ~",
+    "budgets | many o/d#1 o/e 100 601; +0 ~; +30 ~; o/f#1; +0 ~; +30 ~; +3600 ~; +60 ~",
+    "updates | broken; +0 ~; base o/e; +0 ~; +120 ~; updated; +0 ~; pending; +0 ~; o/d#1; +0 ~; +30 ~",
+    "statuses | report o/d; report o/b; +0 ~; o/d#1; +0 ~; +30 ~; end failure; +0 ~; o/c#1; +0 ~; +30 ~; end success; +0 ~; o/d#1>o/nothing#1; +0 ~; +30 ~",
+    "bots | author o/d#1 robot bot; o/d#1>o/e#1; +0 ~; +600 ~; o/e#1; +0 ~; +30 ~",
+    "the epoch | end success; +0 ~; use epoch 1; +0 ~; o/d#1; +0 ~; +30 ~",
+];
+
+#[test]
+fn a_move_leads_to_the_plan_from_scratch() {
+    for row in MOVES {
+        let (what, steps) = row.split_once('|').expect("what and steps");
+        let played = Play::row(&format!("{what}| {PATHS} | {BEGIN};{steps}"));
+        assert_eq!(played, Ok(()), "{what}");
+    }
+}
