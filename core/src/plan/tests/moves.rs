@@ -1,7 +1,12 @@
 //! What happens in a workspace that is large enough for a move to matter to a part of it alone: each plan is
-//! the one from scratch, which [`super::world::World::plan`] compares.
+//! the one from scratch, which [`World::plan`] compares.
+
+use std::cell::RefCell;
 
 use super::play::Play;
+use super::several::Several;
+use super::world::World;
+use crate::model::build::Verdict;
 
 const PATHS: &str = "o/a o/b o/c o/d o/e o/f o/g o/h";
 
@@ -45,11 +50,36 @@ const MOVES: &[&str] = &[
     "the epoch | end success; +0 ~; use epoch 1; +0 ~; o/d#1; +0 ~; +30 ~",
 ];
 
+fn play(each: &mut dyn FnMut(&World), first: &mut dyn FnMut()) {
+    for row in MOVES {
+        first();
+        let (what, steps) = row.split_once('|').expect("what and steps");
+        let row = format!("{what}| {PATHS} | {BEGIN};{steps}");
+        assert_eq!(Play::watched(&row, each), Ok(()), "{what}");
+    }
+}
+
 #[test]
 fn a_move_leads_to_the_plan_from_scratch() {
-    for row in MOVES {
-        let (what, steps) = row.split_once('|').expect("what and steps");
-        let played = Play::row(&format!("{what}| {PATHS} | {BEGIN};{steps}"));
-        assert_eq!(played, Ok(()), "{what}");
-    }
+    play(&mut |_| {}, &mut || {});
+}
+
+#[test]
+fn a_move_leads_to_the_plan_from_scratch_in_several_workspaces() {
+    let several = RefCell::new((Several::default(), 0));
+    let mut each = |world: &World| {
+        let (several, passes) = &mut *several.borrow_mut();
+        *passes += 1;
+        match *passes % 7 {
+            3 => several.end("x", Verdict::Success, world),
+            5 => several.end("y", Verdict::Failure, world),
+            _ => {}
+        }
+        for _ in 0..2 {
+            let [made, scratch] = several.plan(world);
+            assert_eq!(made.workspaces, scratch.workspaces);
+            several.commit(&made, None);
+        }
+    };
+    play(&mut each, &mut || *several.borrow_mut() = Default::default());
 }

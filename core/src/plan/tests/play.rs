@@ -14,15 +14,22 @@ use crate::plan::explain::Explainer;
 use crate::references::{Via, Written};
 
 /// A row that is being played.
-pub(super) struct Play {
+pub(super) struct Play<'e> {
     world: World,
+    /// What looks at the world in each pass.
+    each: &'e mut dyn FnMut(&World),
     /// Of what was triggered last: who is served first, and why, also in words.
     last: BTreeMap<String, (Priority, Cause, String)>,
 }
 
-impl Play {
+impl<'e> Play<'e> {
     /// Plays one row; the first step that does not hold, in words.
     pub(super) fn row(row: &str) -> Result<(), String> {
+        Play::watched(row, &mut |_| {})
+    }
+
+    /// The same while somebody looks at the world in each pass.
+    pub(super) fn watched(row: &str, each: &'e mut dyn FnMut(&World)) -> Result<(), String> {
         let mut columns = row.splitn(3, '|').map(str::trim);
         let (Some(_), Some(paths), Some(steps)) = (columns.next(), columns.next(), columns.next())
         else {
@@ -30,7 +37,7 @@ impl Play {
         };
         let names: Vec<&str> = paths.trim_start_matches('*').split_whitespace().collect();
         let world = if paths.starts_with('*') { World::fresh(&names) } else { World::new(&names) };
-        let mut play = Self { world, last: BTreeMap::new() };
+        let mut play = Self { world, each, last: BTreeMap::new() };
         for step in steps.split(';').map(str::trim).filter(|step| !step.is_empty()) {
             play.step(step).map_err(|why| format!("{step}: {why}"))?;
         }
@@ -68,6 +75,7 @@ impl Play {
     fn pass(&mut self, seconds: u64, expected: &str) -> Result<(), String> {
         self.world.snapshot.at = self.world.snapshot.at + Span::seconds(seconds);
         let plan = self.world.plan();
+        (self.each)(&self.world);
         for planned in plan.workspaces.iter().flat_map(|workspace| workspace.subjects()) {
             for trigger in &planned.triggers {
                 let request = &trigger.request;

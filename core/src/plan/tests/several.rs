@@ -21,7 +21,7 @@ const NAMES: [&str; 4] = ["x", "y", "y-less", "z-other"];
 
 /// Their planner, and what is kept as one in memory while it stays the same.
 #[derive(Default)]
-struct Several {
+pub(super) struct Several {
     planner: Planner,
     ledger: LedgerView,
     settings: Option<[Arc<Settings>; 2]>,
@@ -76,14 +76,14 @@ impl Several {
     }
 
     /// The incremental plan, and the one from scratch.
-    fn plan(&mut self, world: &World) -> [Plan; 2] {
+    pub(super) fn plan(&mut self, world: &World) -> [Plan; 2] {
         let snapshot = self.snapshot(world);
         let made = self.planner.plan(&snapshot, &self.ledger);
         [made, crate::plan::plan(&snapshot, &self.ledger)]
     }
 
     /// Commits what a plan says of all but one of them.
-    fn commit(&mut self, plan: &Plan, but: Option<&str>) {
+    pub(super) fn commit(&mut self, plan: &Plan, but: Option<&str>) {
         let next = committed(&self.ledger, plan);
         for (name, part) in &*next.workspaces {
             if Some(name.as_str()) != but {
@@ -93,7 +93,7 @@ impl Several {
     }
 
     /// All builds of one of them end.
-    fn end(&mut self, name: &str, verdict: Verdict, world: &World) {
+    pub(super) fn end(&mut self, name: &str, verdict: Verdict, world: &World) {
         let Some(part) = self.ledger.workspaces.get(name) else { return };
         let mut part = part.as_ref().clone();
         let open = part.attempts.values_mut().flatten().filter(|attempt| attempt.stage.open());
