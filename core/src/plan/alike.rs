@@ -36,7 +36,7 @@ pub(crate) struct Pass<'p> {
     rules: &'p Rules,
     decided: RwLock<BTreeMap<Key, Vec<DecidedCluster>>>,
     /// By the number of the rules.
-    repeats: RwLock<BTreeMap<usize, Vec<Repeat>>>,
+    repeats: RwLock<BTreeMap<usize, Vec<Arc<Repeat>>>>,
 }
 
 /// The number of the rules, and the address of the first repository as it is tracked.
@@ -152,24 +152,15 @@ impl<'p> Pass<'p> {
         kept
     }
 
-    /// What came of the move in a workspace that is the same where it matters, with the scope of that.
-    pub(crate) fn again(
+    /// What came of the move in a workspace that is the same where it matters.
+    pub(crate) fn repeat(
         &self,
-        view: &View<'_>,
+        settings: &WorkspaceSettings,
         earlier: &Earlier<'_>,
-        heads: &Arc<[PackageHead]>,
-    ) -> Option<(BTreeSet<RepositoryId>, Taken)> {
-        let rules = self.rules.0.get(&view.settings.name)?;
+    ) -> Option<Arc<Repeat>> {
+        let rules = self.rules.0.get(&settings.name)?;
         let repeats = self.repeats.read().unwrap_or_else(PoisonError::into_inner);
-        let found = repeats.get(rules)?.iter().find(|repeat| repeat.fits(earlier))?;
-        let tracked = &earlier.planned.tracked;
-        let own = |plan: &SubjectPlan| triggered(view, (tracked, heads), plan);
-        let parts = found.parts.iter().map(|part| match part.acts() {
-            false => Arc::clone(part),
-            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
-        });
-        let (parts, repositories) = (parts.collect(), found.scope.len());
-        Some((found.scope.clone(), Taken { parts, facts: found.facts.clone(), repositories }))
+        repeats.get(rules)?.iter().find(|repeat| repeat.fits(earlier)).cloned()
     }
 
     /// Keeps what came of a move.
@@ -183,12 +174,12 @@ impl<'p> Pass<'p> {
         let Some(rules) = self.rules.0.get(&settings.name) else { return };
         let Some(repeat) = Repeat::of(earlier, &self.once, scope, planned) else { return };
         let mut all = self.repeats.write().unwrap_or_else(PoisonError::into_inner);
-        all.entry(*rules).or_default().push(repeat);
+        all.entry(*rules).or_default().push(Arc::new(repeat));
     }
 }
 
 /// The same with requests of the workspace's own.
-fn triggered(
+pub(crate) fn triggered(
     view: &View<'_>,
     (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
     plan: &SubjectPlan,

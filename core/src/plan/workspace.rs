@@ -100,6 +100,25 @@ pub(crate) fn planned(
     planned
 }
 
+/// The same plan where a move came to the same in another workspace, with what that came to. Nothing where none is the
+/// same where it matters.
+pub(crate) fn repeated(
+    earlier: &Earlier<'_>,
+    snapshot: &Snapshot,
+    settings: &WorkspaceSettings,
+    ledger: &LedgerView,
+    pass: &Pass<'_>,
+) -> Option<Planned> {
+    let last = earlier.planned;
+    let repeat = pass.repeat(settings, earlier)?;
+    let view = View::new(snapshot, settings, own(settings, ledger), &ledger.ledger_id);
+    if !same_mainline(&view, earlier, &last.mainline) || scope::partly(view.ledger) {
+        return None;
+    }
+    let taken = repeat.taken(&view, &last.tracked, &heads(&last.mainline));
+    Some(kept(last, &repeat.scope, taken))
+}
+
 /// The same plan with less work: of the changes that a move can matter to, with those of before where
 /// it cannot. Nothing where all of them may.
 pub(crate) fn revised(
@@ -113,10 +132,6 @@ pub(crate) fn revised(
     let own = own(settings, ledger);
     let mut view = View::new(snapshot, settings, own, &ledger.ledger_id);
     let last = earlier.planned;
-    let as_before = same_mainline(&view, earlier, &last.mainline) && !scope::partly(own);
-    if as_before && let Some((scope, taken)) = pass.again(&view, earlier, &heads(&last.mainline)) {
-        return Some(kept(last, &scope, taken));
-    }
     let scope = scope::scope(&view, earlier)?;
     let mainline = if scope.heads {
         Arc::new(mainline::mainline(&view, &last.tracked, Some(&pass.once)))
