@@ -93,16 +93,19 @@ impl Repeat {
     }
 
     /// What it is in this workspace.
-    pub(crate) fn taken(
+    pub(crate) fn taken<'v>(
         &self,
-        view: &View<'_>,
+        view: &dyn Fn() -> View<'v>,
         tracked: &Tracked,
         heads: &Arc<[PackageHead]>,
     ) -> Taken {
-        let own = |plan: &SubjectPlan| triggered(view, (tracked, heads), plan);
-        let parts = self.parts.iter().map(|part| match part.acts() {
-            false => Arc::clone(part),
-            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
+        let parts = self.parts.iter().map(|part| {
+            if !part.acts() {
+                return Arc::clone(part);
+            }
+            let view = view();
+            let own = |plan: &SubjectPlan| triggered(&view, (tracked, heads), plan);
+            Arc::new(part.with(part.subjects.iter().map(own).collect()))
         });
         let repositories = self.scope.len();
         Taken { parts: parts.collect(), facts: self.facts.clone(), repositories }
