@@ -33,6 +33,11 @@ impl<K: Ord + Clone, V: PartialEq> Common<K, V> {
         value
     }
 
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Forgets keys of which nobody has a value any more.
     pub fn tidy(&mut self) {
         self.0.retain(|_, known| known.iter().any(|known| known.strong_count() > 0));

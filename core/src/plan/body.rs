@@ -37,16 +37,15 @@ pub(crate) fn references<'a>(
             join(counted.to_mut(), change, short, found);
         }
     }
-    if counted.references.len() > UNTRUSTED && !by_author(rules, change, forge) {
+    let first = counted.references.get(UNTRUSTED);
+    if let Some(first) = first.filter(|_| !by_author(rules, change, forge)) {
+        let text = format!(
+            "only the first {UNTRUSTED} references count of an author without rights in this \
+             repository"
+        );
+        let finding = Finding { as_written: first.as_written.clone(), line: first.line, text };
         let counted = counted.to_mut();
-        if let Some(first) = counted.references.get(UNTRUSTED) {
-            let text = format!(
-                "only the first {UNTRUSTED} references count of an author without rights in this \
-                 repository"
-            );
-            let as_written = first.as_written.clone();
-            counted.findings.push(Finding { as_written, line: first.line, text });
-        }
+        counted.findings.push(finding);
         counted.references.truncate(UNTRUSTED);
     }
     counted

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::explain_rules::{released, rule};
 use super::explain_text as words;
 use super::fingerprint;
 use super::look::View;
@@ -164,8 +165,8 @@ impl<'a> Explainer<'a> {
             subject: subject.subject.clone(),
             at: self.view.at(),
             decision: Decision::clone(&subject.decision),
-            rule: words::rule(subject, settings),
-            released: words::released(subject, settings),
+            rule: rule(subject, settings),
+            released: released(subject, settings),
             manifest: self
                 .view
                 .part

@@ -70,7 +70,7 @@ pub(crate) fn joined(view: &View<'_>, tracked: &Tracked, changes: &Changes<'_>) 
             }
         }
     }
-    for group in groups.into_values().filter(|group| group.len() > 1) {
+    for group in groups.into_values() {
         let why = group.values().find_map(|change| match changes.states.get(change) {
             Some(State::Unknown(why)) => Some(why.clone()),
             _ => None,

@@ -19,6 +19,7 @@ mod decide;
 mod decided;
 mod edges;
 pub mod explain;
+mod explain_rules;
 mod explain_text;
 mod fate;
 pub mod fingerprint;

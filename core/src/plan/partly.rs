@@ -115,7 +115,7 @@ fn in_part<'s>(
     let rest = open + either.len();
     match (merged.first(), either.first()) {
         (Some(first), _) if rest > 0 => Some(first),
-        (None, Some(first)) if rest > 1 => Some(first),
+        (None, Some(first)) => Some(first),
         _ => None,
     }
 }

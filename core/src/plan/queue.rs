@@ -4,9 +4,10 @@
 //! change. That branch is what is built, with the changes elsewhere that those in it depend on. It covers
 //! nothing and is covered by nothing, and for everything else it is not there.
 
+mod approval;
 mod entry;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::build::{Priority, SetMember};
@@ -261,7 +262,7 @@ impl Deciding<'_, '_> {
                 }
             }
         };
-        let approved_as = self.approved_as(&set, entry);
+        let approved_as = self.approved_as(queued, &set);
         let mut plan = self.bare_queue(queued, set, candidate, decision);
         plan.superseded = attempts::superseded(
             view,
@@ -338,58 +339,5 @@ impl Deciding<'_, '_> {
         let facts = queued.facts.now.get(&queued.entry.last);
         let recent = facts.is_some_and(|facts| facts.adopted == Adopted::Recent);
         queued.before && !recent
-    }
-
-    fn authors_of(&self, queued: &Queued<'_>, set: &ChangeSet) -> Authors {
-        let complete = set.unknown.is_none() && set.unpaid.is_none() && set.blocked.is_none();
-        let built = attempts::had(self.view, queued.subject, &set.members);
-        let worth = || {
-            let wanted = built || !self.adopted(queued);
-            complete && self.view.settings.build_changes && wanted
-        };
-        self.writers(&set.members, built, &worth)
-    }
-
-    /// Why code of an entry must not run. What is queued is what was reviewed: an approval of each of its
-    /// changes is one of it.
-    fn unapproved(&self, queued: &Queued<'_>, set: &ChangeSet) -> Option<Decision> {
-        if self.approved(queued.subject, &set.members) {
-            return None;
-        }
-        let why = match self.authors_of(queued, set) {
-            Authors::Trusted => return None,
-            Authors::No(why) => why.map(|why| format!(" ({why})")).unwrap_or_default(),
-        };
-        if self.approved_as(set, queued.entry).is_some() {
-            return None;
-        }
-        let reason = format!(
-            "a head of its set is not trusted{why}; `crosswatch approve` releases exactly this set"
-        );
-        Some(Decision::Held { why: Held::Approval, reason, until: None })
-    }
-
-    /// The approvals of the changes in an entry, if all of those have one that need one, and nothing is in
-    /// its set that is in none of theirs.
-    fn approved_as(
-        &self,
-        set: &ChangeSet,
-        entry: &Entry,
-    ) -> Option<Vec<(Subject, Vec<SetMember>)>> {
-        let mut all = Vec::new();
-        let mut released: BTreeSet<SetMember> = BTreeSet::new();
-        for id in &entry.changes {
-            let members = self.graph.set(self.view, id).members;
-            let subject = Subject::Change(id.clone());
-            if !matches!(self.writers(&members, false, &|| true), Authors::Trusted) {
-                if !self.approved(&subject, &members) {
-                    return None;
-                }
-                all.push((subject, members.clone()));
-            }
-            released.extend(members);
-        }
-        let whole = set.members.iter().all(|member| released.contains(member));
-        (whole && !all.is_empty()).then_some(all)
     }
 }

@@ -74,3 +74,47 @@ impl Shared {
 fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::identity::{Name, Oid};
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn what_nobody_has_any_more_is_forgotten() {
+        let shared = Shared::default();
+        let id = RepositoryId::new("github.com", "o/a");
+        let head: Oid = "1".repeat(40).parse().expect("an oid");
+        let at = Timestamp(0);
+        let seen = Seen {
+            first_seen: at,
+            head,
+            head_moved_at: at,
+            references: None,
+            references_moved_at: at,
+            awaited: [].into(),
+            forge: None,
+            asked: None,
+        };
+        let tracked = TrackedRepository::bare(Name::from("o/a"), Name::from("https://x"));
+        let all = (
+            shared.set(&id.change(1), SetPlan::default()),
+            shared.decision(Decision::Unknown { reason: String::new() }),
+            shared.seen(&id.change(1), Arc::new(seen)),
+            shared.repository(&id, Arc::new(tracked)),
+        );
+        let empty = || {
+            shared.tidy();
+            [
+                locked(&shared.sets).is_empty(),
+                locked(&shared.decisions).is_empty(),
+                locked(&shared.seen).is_empty(),
+                locked(&shared.repositories).is_empty(),
+            ]
+        };
+        assert_eq!(empty(), [false; 4]);
+        drop(all);
+        assert_eq!(empty(), [true; 4]);
+    }
+}

@@ -3,7 +3,7 @@
 use super::world::{World, change};
 use crate::model::build::Verdict;
 use crate::model::change::Rights;
-use crate::model::ledger_view::Adopted;
+use crate::model::ledger_view::{Adopted, Asked};
 use crate::model::question::Question;
 use crate::model::settings::{Adopt, OnConflict, RefKind};
 use crate::model::time::Span;
@@ -148,6 +148,9 @@ fn what_was_open_before_is_asked_about_only_as_a_member_or_to_be_built() {
     assert_eq!(world.run(90), ["o/b#1"]);
     let overrides = world.planned("o/b#1").overrides.clone();
     assert!(overrides.iter().all(|entry| entry.ref_name.ends_with("/merge")), "{overrides:?}");
+    // A push is to be built.
+    opened(&mut world, "o/a#3", &[]);
+    assert_eq!(wanted(&mut world), ["o/a#3"]);
 }
 
 /// A pull request from eve's own fork.
@@ -262,4 +265,87 @@ fn rights_that_cannot_be_read_again_take_no_cover_and_build_nothing() {
     assert!(!built.contains(&"o/a#1".to_owned()), "{built:?}");
     world.rights.insert("eve".into(), Rights::Write);
     assert_eq!(world.run(60), ["o/a#1"]);
+}
+
+#[test]
+fn what_was_paid_for_and_not_answered_is_paid_for_again_after_an_hour() {
+    let mut world = World::new(&["o/a", "o/b"]);
+    world.push("o/a#1", &["o/b#7"]);
+    let begun = world.snapshot.at;
+    let paid = |world: &mut World| {
+        let asked = world.ledger().changes.get(&change("o/a#1")).and_then(|f| f.asked.clone());
+        asked.and_then(|asked| asked.at.get(&change("o/b#7")).copied())
+    };
+    let hour = Span::hours(1);
+    for (since, expected, again) in [(0, 0, None), (30, 0, Some(hour)), (60, 60, None)] {
+        world.snapshot.at = begun + Span::minutes(since);
+        let made = world.scratch();
+        let asked = |question: &Question| matches!(question, Question::Fate { .. });
+        assert!(made.wanted.iter().any(asked), "after {since} minutes");
+        world.commit(&made);
+        assert_eq!(paid(&mut world), Some(begun + Span::minutes(expected)));
+        if let Some(again) = again {
+            assert_eq!(made.next_at, Some(begun + again), "it is planned again in time");
+        }
+    }
+}
+
+#[test]
+fn who_wrote_what_is_queued_is_asked_about_only_where_it_is_built_then() {
+    // What is queued was open before we watched, so that nobody asks for the change itself.
+    type Happens = fn(&mut World);
+    let queue: Happens = |world| {
+        world.queue("o/a#1", "main", false);
+    };
+    let rows: [(&str, Happens, Happens, usize); 7] = [
+        ("queued later", |_| {}, queue, 1),
+        ("a person wants it", queue, |world| world.rebuild("o/a@1", false), 1),
+        ("queued before", queue, |_| {}, 0),
+        ("no changes are built", |world| world.settings(|w| w.build_changes = false), queue, 0),
+        (
+            "a member was closed",
+            |_| {},
+            |world| {
+                world.close("o/b#1");
+                world.queue("o/a#1", "main", false);
+            },
+            0,
+        ),
+        (
+            "a member is unread",
+            |_| {},
+            |world| {
+                world.queue("o/a#1", "main", false);
+                world.reachable("o/b", false);
+            },
+            0,
+        ),
+        (
+            "over its budget",
+            |_| {},
+            |world| {
+                world.many("o/a#1", "o/b", "2", 10);
+                world.stranger("o/a#1");
+                world.queue("o/a#1", "main", false);
+                let spent = |n: u64| (change(&format!("o/b#{}", 100 + n)), world.snapshot.at);
+                let asked = Asked { by: "eve".into(), at: (0..60).map(spent).collect() };
+                let facts = world.ledger().changes.get_mut(&change("o/a#1")).expect("facts");
+                facts.seen_mut().asked = Some(Box::new(asked));
+            },
+            0,
+        ),
+    ];
+    for (what, before, after, count) in rows {
+        let mut world = World::fresh(&["o/a", "o/b"]);
+        world.settings(|w| w.changes.adopt = Adopt::None);
+        world.push("o/b#1", &[]);
+        of_eve_needing(&mut world, "o/a#1", "o/b#1");
+        before(&mut world);
+        world.run(0);
+        world.run(0);
+        assert!(wanted(&mut world).is_empty(), "{what}");
+        after(&mut world);
+        let asked = wanted(&mut world).iter().filter(|one| *one == "o/a eve").count();
+        assert_eq!(asked, count, "{what}");
+    }
 }

@@ -94,3 +94,16 @@ fn that_it_is_gone_is_seen_in_time_and_explained() {
     let note = format!("o/b#2 counts as closed: its repository is gone, {said}");
     assert!(notes.iter().any(|seen| seen.text == note), "{notes:?}");
 }
+
+#[test]
+fn on_plain_git_nothing_tells_that_a_repository_is_gone() {
+    let mut world = World::new(&["a", "b"]);
+    world.push("b#2", &[]);
+    world.push("a#1", &["b#2"]);
+    world.run(0);
+    world.run(90);
+    let since = world.snapshot.at;
+    world.snapshot.at = since + Span::days(365);
+    world.absent("b", Some(since));
+    assert_eq!(world.decision("a#1"), "unknown");
+}

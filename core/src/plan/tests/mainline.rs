@@ -1,10 +1,14 @@
 //! The mainline.
 
-use super::world::{World, subject};
+use super::world::{World, git, package, pinned, subject};
 use crate::model::build::Verdict;
+use crate::model::manifest::{DefinitionRepository, Manifest, Vcs};
 use crate::model::observed::Observed;
+use crate::model::settings::{Source, UpdateOn};
 use crate::model::snapshot::Updated;
-use crate::model::time::Timestamp;
+use crate::model::time::{Span, Timestamp};
+use crate::plan::mainline::affected;
+use crate::plan::{update_inputs, watched};
 
 #[test]
 fn it_is_recorded_and_not_built_and_pushes_gather() {
@@ -104,4 +108,138 @@ fn old_checkouts_are_no_heads_while_a_repository_was_never_read() {
     world.run(0);
     assert_eq!(world.decision("mainline"), "unknown");
     assert_eq!(world.run(86_400), [""; 0]);
+}
+
+#[test]
+fn packages_come_in_build_order_and_those_of_a_cycle_by_name() {
+    // Packages with what they depend on, which of them changed, and the order.
+    type Row = (&'static [(&'static str, &'static [&'static str])], &'static [&'static str]);
+    let rows: [(Row, &[&str]); 6] = [
+        ((&[("a", &["b"]), ("b", &["c"]), ("c", &[])], &["c"]), &["c", "b", "a"]),
+        ((&[("a", &["b"]), ("b", &["c"]), ("c", &[])], &["b"]), &["b", "a"]),
+        ((&[("a", &["c"]), ("b", &["c"]), ("c", &[])], &["c"]), &["c", "a", "b"]),
+        ((&[("a", &[]), ("b", &[]), ("c", &["b"])], &["b", "a"]), &["a", "b", "c"]),
+        ((&[("a", &["a", "b"]), ("b", &[])], &["b"]), &["b", "a"]),
+        ((&[("a", &["b"]), ("b", &["a"]), ("c", &["b"])], &["b"]), &["a", "b", "c"]),
+    ];
+    for ((packages, changed), expected) in rows {
+        let all = packages.iter().map(|(name, depends_on)| {
+            let mut package = package(name, git(name));
+            package.depends_on = depends_on.iter().map(|name| (*name).into()).collect();
+            package
+        });
+        let manifest = Manifest::new(all.collect(), Vec::new()).expect("a manifest");
+        let changed = changed.iter().map(|name| (*name).into()).collect();
+        let order = affected(Some(&manifest), &changed);
+        let order: Vec<&str> = order.iter().map(|name| name.as_str()).collect();
+        assert_eq!(order, expected, "{packages:?}");
+    }
+}
+
+#[test]
+fn an_update_has_the_heads_that_it_is_for() {
+    let mut world = World::fresh(&["a"]);
+    let definition = |name: &str, vcs: Vcs| DefinitionRepository {
+        name: name.into(),
+        vcs,
+        directory: None,
+        override_key: name.into(),
+        repeats: None,
+    };
+    for path in ["conf", "held", "fixed"] {
+        world.repository(path);
+    }
+    world.definitions =
+        vec![definition("conf", git("conf")), definition("held", pinned("held").vcs)];
+    world.packages.push(pinned("fixed"));
+    world.export();
+    for (on, expected) in [(UpdateOn::Definitions, &["conf"][..]), (UpdateOn::Any, &["a", "conf"])]
+    {
+        world.settings(|settings| settings.update_on = on);
+        let settings = world.snapshot.settings.workspaces[0].clone();
+        let inputs = update_inputs(&world.snapshot, &settings).expect("all are known");
+        let paths: Vec<&str> = inputs.iter().map(|(look, _)| &*look.repository.path).collect();
+        assert_eq!(paths, expected, "{on:?}");
+    }
+}
+
+#[test]
+fn checkouts_count_where_every_push_is_updated_to() {
+    let mut world = World::new(&["a", "b"]);
+    world.settings(|settings| settings.update_on = UpdateOn::Any);
+    let old = world.fresh_oid();
+    world.part(|part| {
+        part.updated = Some(Updated { checkouts: [("a".into(), old)].into(), inputs: Vec::new() });
+    });
+    world.run(0);
+    let value = |world: &mut World, package: &str| {
+        let parts = world.parts("mainline");
+        let part = parts.iter().find(|part| part.what.starts_with(&format!("{package} from ")));
+        part.map(|part| part.value.clone()).expect("a part")
+    };
+    let head = world.push_base("b");
+    world.push_base("a");
+    assert_eq!(value(&mut world, "a"), old.to_string());
+    assert_eq!(value(&mut world, "b"), head.to_string());
+}
+
+#[test]
+fn its_build_names_the_source_or_a_package() {
+    let source =
+        Source { url: "https://git.example.org/conf.git".to_owned(), branch: Some("next".into()) };
+    for (source, address, branch) in [
+        (Some(source), "https://git.example.org/conf.git", "next"),
+        (None, "https://git.example.org/b.git", "master"),
+    ] {
+        let mut world = World::fresh(&["b"]);
+        world.packages.push(package("a", Vcs::Other { kind: "svn".to_owned(), url: None }));
+        if source.is_some() {
+            world.repository("conf");
+            world.listing("conf", |listing| {
+                let head = listing.branches["main"];
+                listing.branches.insert("next".into(), head);
+            });
+        }
+        world.settings(|settings| settings.source = source);
+        world.export();
+        world.run(0);
+        let head = world.push_base("b");
+        world.run(0);
+        world.snapshot.at = world.snapshot.at + Span::minutes(2);
+        let planned = world.planned("mainline");
+        let primary = &planned.triggers[0].request.primary;
+        assert_eq!((&*primary.repository_url, &*primary.branch), (address, branch));
+        assert_eq!(primary.revision, Some(head));
+        assert_eq!(planned.triggers[0].request.affected, ["b".into()]);
+    }
+}
+
+#[test]
+fn what_is_watched_follows_from_manifests_alone() {
+    let mut world = World::fresh(&["a"]);
+    world.packages.push(pinned("fixed"));
+    world.packages.push(package("far", Vcs::Other { kind: "svn".to_owned(), url: None }));
+    world.definitions = vec![DefinitionRepository {
+        name: "conf".into(),
+        vcs: git("conf"),
+        directory: None,
+        override_key: "conf".into(),
+        repeats: None,
+    }];
+    world.export();
+    world.settings(|settings| {
+        let url = "https://github.com/o/Source.git".to_owned();
+        settings.source = Some(Source { url, branch: None });
+    });
+    let expected = [
+        ("github.com/o/source", "o/Source", "https://github.com/o/Source.git"),
+        ("mirror/a", "a", "https://git.example.org/a.git"),
+        ("mirror/conf", "conf", "https://git.example.org/conf.git"),
+        ("mirror/fixed", "fixed", "https://git.example.org/fixed.git"),
+    ];
+    let watched = watched(&world.snapshot);
+    let all: Vec<_> = watched.iter().map(|(id, one)| (id.to_string(), one)).collect();
+    let all: Vec<_> =
+        all.iter().map(|(id, one)| (id.as_str(), &*one.spelling, &*one.url)).collect();
+    assert_eq!(all, expected);
 }

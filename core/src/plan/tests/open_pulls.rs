@@ -216,6 +216,22 @@ fn a_reference_without_owner_counts_where_one_repository_has_the_name() {
 }
 
 #[test]
+fn a_reference_without_owner_stands_once_and_where_it_was_written() {
+    let mut world = World::new(&["o/a", "o/b", "o/c", "o/d"]);
+    for name in ["o/b#2", "o/c#3", "o/d#4"] {
+        world.push(name, &[]);
+    }
+    // Lines of the others are 1 and 2, and it is on the first as well.
+    for (others, expected) in [(&["o/c#3", "o/d#4"][..], &[3, 2, 4][..]), (&["o/b#2"], &[2])] {
+        world.push("o/a#1", others);
+        world.short("o/a#1", "b", 2);
+        let references = world.planned("o/a#1").references.clone();
+        let numbers: Vec<u64> = references.iter().map(|one| one.change.number).collect();
+        assert_eq!(numbers, expected);
+    }
+}
+
+#[test]
 fn archived_repositories_are_held() {
     let mut world = World::new(&["o/a"]);
     world.push("o/a#1", &[]);

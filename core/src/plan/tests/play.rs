@@ -16,8 +16,8 @@ use crate::references::{Via, Written};
 /// A row that is being played.
 pub(super) struct Play {
     world: World,
-    /// Of what was triggered last: who is served first, and why.
-    last: BTreeMap<String, (Priority, Cause)>,
+    /// Of what was triggered last: who is served first, and why, also in words.
+    last: BTreeMap<String, (Priority, Cause, String)>,
 }
 
 impl Play {
@@ -70,7 +70,8 @@ impl Play {
         let plan = self.world.plan();
         for planned in plan.workspaces.iter().flat_map(|workspace| workspace.subjects()) {
             for trigger in &planned.triggers {
-                let how = (trigger.priority, trigger.request.cause);
+                let request = &trigger.request;
+                let how = (trigger.priority, request.cause, request.reason.clone());
                 self.last.insert(short(&planned.subject), how);
             }
         }
@@ -132,8 +133,12 @@ impl Play {
             "silent" => (texts(&planned.findings), false),
             "ref" => (self.world.ref_of(name), true),
             "was" => {
-                let (priority, cause) = self.last.get(name).ok_or("it was never triggered")?;
+                let (priority, cause, _) = self.last.get(name).ok_or("it was never triggered")?;
                 (format!("{priority:?} {cause:?}"), false)
+            }
+            "because" => {
+                let (.., reason) = self.last.get(name).ok_or("it was never triggered")?;
+                (reason.clone(), false)
             }
             "rule" | "released" => {
                 let world = &self.world;
@@ -167,6 +172,10 @@ impl World {
         let one = word(0);
         match verb {
             "end" => self.finish(Verdict::from_word(one).expect("a verdict")),
+            "ends" => {
+                let verdict = Verdict::from_word(word(1)).expect("a verdict");
+                self.finish_on(one, verdict);
+            }
             "merge" => self.merge(one),
             "close" => self.close(one),
             "base" => drop(self.push_base(one)),
@@ -186,6 +195,8 @@ impl World {
                 self.silent.insert(head)
             }),
             "down" => self.reachable(one, false),
+            // As after a start: nothing is known of it.
+            "forget" => self.forget(one),
             "up" => self.reachable(one, true),
             "rebuild" => self.rebuild(one, false),
             "alone" => self.rebuild(one, true),
@@ -264,7 +275,8 @@ impl World {
             }
             "also" => {
                 let url = word(1).to_owned();
-                let vcs = Vcs::Git { url, branch: Some("main".into()), pin: None };
+                let branch = if word(2).is_empty() { "main" } else { word(2) };
+                let vcs = Vcs::Git { url, branch: Some(branch.into()), pin: None };
                 self.packages.push(super::world::package(one, vcs));
                 self.export();
             }
@@ -309,7 +321,7 @@ impl World {
     }
 
     /// A change whose author names many changes of a repository at once.
-    fn many(&mut self, name: &str, path: &str, first: &str, count: u64) {
+    pub(super) fn many(&mut self, name: &str, path: &str, first: &str, count: u64) {
         self.push(name, &[]);
         let first: u64 = first.parse().expect("a number");
         self.pull(name, |forge| {

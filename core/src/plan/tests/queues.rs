@@ -4,6 +4,7 @@ use super::saved::{carried, saved, without_names};
 use super::world::{World, change, git, oid, repository, subject};
 use crate::model::build::Verdict;
 use crate::model::identity::{ChangeId, Name, Oid, Subject};
+use crate::model::ledger_view::Approval;
 use crate::model::manifest::DefinitionRepository;
 use crate::model::question::Question;
 use crate::model::queue::QueueId;
@@ -313,6 +314,7 @@ fn an_explanation_says_what_is_checked_out() {
         "of github.com/o/a#2: o/b#1",
         "for o/a: the branch of the merge queue, with everything that is queued up to it",
         "none: the branch of the merge queue has it",
+        "refs/pull/1/merge for o/b: `ref: auto`, and the forge can merge it",
         "merge queue of github.com/o/a on main = ",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
@@ -336,4 +338,28 @@ fn an_entry_that_is_trusted_no_more_is_not_tried_again() {
     assert_eq!(world.decision("o/a@1"), "held: Approval");
     world.settings(|w| w.changes.trusted.push("eve".to_owned()));
     assert!(world.run(0).contains(&"o/a@1".to_owned()));
+}
+
+#[test]
+fn an_approval_of_its_changes_goes_with_the_build() {
+    let mut world = World::new(&["o/a"]);
+    for name in ["o/a#1", "o/a#2"] {
+        world.push(name, &[]);
+    }
+    world.stranger("o/a#1");
+    world.run(0);
+    world.run(90);
+    let (set, at) = (world.planned("o/a#1").set.clone(), world.snapshot.at);
+    let (of, by) = (subject("o/a#1"), "ann".to_owned());
+    world.ledger().approvals.push(Approval { subject: of.clone(), set: set.clone(), by, at });
+    world.queue("o/a#1", "main", false);
+    world.queue("o/a#2", "main", true);
+    for (name, needs, expected) in
+        [("o/a@1", true, vec![(of, set.to_vec())]), ("o/a@2", false, Vec::new())]
+    {
+        let planned = world.planned(name);
+        let trigger = &planned.triggers[0];
+        assert_eq!((planned.trusted, trigger.needs_approval), (!needs, needs), "{name}");
+        assert_eq!(trigger.approved_as, expected, "{name}");
+    }
 }

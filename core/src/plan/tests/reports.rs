@@ -7,7 +7,7 @@ use crate::model::settings::{Adopt, Dependencies};
 use crate::references::Finding;
 
 /// A world in which these may be written to, and everything is public.
-fn world(paths: &[&str], to: &[&str]) -> World {
+pub(super) fn world(paths: &[&str], to: &[&str]) -> World {
     let mut world = World::new(paths);
     name(&mut world, to);
     for path in paths {
@@ -22,7 +22,7 @@ fn name(world: &mut World, to: &[&str]) {
 }
 
 /// The status that the present head of a change should have.
-fn said(world: &mut World, text: &str) -> String {
+pub(super) fn said(world: &mut World, text: &str) -> String {
     let head = world.head(text);
     let repository = change(text).repository;
     let all = &world.ledger().said.statuses;
@@ -36,7 +36,7 @@ fn said(world: &mut World, text: &str) -> String {
     )
 }
 
-fn remarks(world: &mut World, text: &str) -> Vec<String> {
+pub(super) fn remarks(world: &mut World, text: &str) -> Vec<String> {
     world.ledger().said.remarks.get(&change(text)).cloned().unwrap_or_default()
 }
 

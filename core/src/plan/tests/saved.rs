@@ -4,6 +4,7 @@ use super::world::{World, pinned, subject};
 use crate::model::build::Verdict;
 use crate::model::ledger_view::Approval;
 use crate::model::plan::Plan;
+use crate::model::question::Question;
 use crate::model::saved::Saved;
 use crate::model::settings::{Authors, Source};
 use crate::plan::anonymous::anonymous;
@@ -149,6 +150,50 @@ fn no_name_is_left_in_an_anonymous_one_and_what_is_known_stays_known() {
     let (snapshot, ledger) = hidden.thawed();
     let other = plan(&snapshot, &ledger);
     assert_eq!(without_names(&world.scratch()), without_names(&other));
+}
+
+#[test]
+fn what_a_tool_was_run_for_has_no_name_and_its_answer_holds() {
+    let mut world = World::defined(&["acme-types"]);
+    world.unseen("acme-new");
+    world.push("acme-new#1", &[]);
+    world.brings("conf#1", "acme-new");
+    world.push("conf#1", &["acme-new#1"]);
+    world.settings(|w| w.name = "rover".into());
+    let part = std::sync::Arc::make_mut(&mut world.snapshot.workspaces).remove("w");
+    let mut part = std::sync::Arc::unwrap_or_clone(part.expect("a part"));
+    part.name = "rover".into();
+    std::sync::Arc::make_mut(&mut world.snapshot.workspaces)
+        .insert("rover".into(), std::sync::Arc::new(part));
+    world.run(0);
+    assert_eq!(world.run(90), ["conf#1"]);
+    let real = world.scratch();
+    let tried = |question: &Question| matches!(question, Question::Candidate(_));
+    assert!(world.snapshot.answers.keys().any(tried));
+    let hidden = carried(&anonymous(&saved(&world)));
+    let text = serde_json::to_string(&hidden).expect("json");
+    for name in ["acme", "rover", "mirror/", "\"conf\""] {
+        assert!(!text.contains(name), "{name} in {text}");
+    }
+    let (snapshot, ledger) = hidden.thawed();
+    assert_eq!(without_names(&plan(&snapshot, &ledger)), without_names(&real));
+}
+
+#[test]
+fn a_move_that_nobody_recorded_yet_stays_one_without_names() {
+    let mut world = World::new(&["o/a", "o/b"]);
+    let head = world.push("o/a#1", &[]);
+    world.push("o/b#2", &[]);
+    world.run(0);
+    world.run(90);
+    world.finish(Verdict::Success);
+    world.run(3600);
+    let at = world.snapshot.at;
+    world.push_as("o/a#1", head, at, &["o/b#2"]);
+    world.plan();
+    assert_eq!(world.decision("o/a#1"), "held: Settling");
+    let (snapshot, ledger) = anonymous(&saved(&world)).thawed();
+    assert_eq!(without_names(&plan(&snapshot, &ledger)), without_names(&world.scratch()));
 }
 
 #[test]

@@ -58,6 +58,28 @@ fn what_a_text_named_before_is_decided_again_with_it() {
 }
 
 #[test]
+fn what_a_text_named_once_is_nothing_to_it_any_more() {
+    let mut world = world();
+    for (text, needs) in [("o/d#1", &["o/e#1"][..]), ("o/d#1", &[])] {
+        world.push(text, needs);
+        world.run(0);
+    }
+    world.push("o/f#1", &[]);
+    world.short("o/f#1", "e", 1);
+    world.run(0);
+    world.push("o/f#1", &[]);
+    for wait in [0, 90, 90] {
+        world.run(wait);
+    }
+    let before = ["o/d#1", "o/f#1"].map(|text| kept(&mut world, text));
+    world.push("o/e#1", &[]);
+    let after = ["o/d#1", "o/f#1"].map(|text| kept(&mut world, text));
+    for (before, after) in before.iter().zip(&after) {
+        assert!(Arc::ptr_eq(before, after));
+    }
+}
+
+#[test]
 fn a_build_of_what_left_the_workspace_ends_without_a_whole_plan() {
     let mut world = world();
     world.packages.retain(|package| &*package.name != "o/f");

@@ -8,6 +8,7 @@
 //! +30 a#1 b#2        30 seconds later one pass triggers exactly these; `+30 ~` triggers whatever it does
 //! ! a#1              the same for a pass now that triggers nothing and one 90 seconds later
 //! a#1 is held: Draft a#1 set c#3 b#2 a#1    a#1 says WORDS    a#1 silent    a#1 reason WORDS
+//! a#1 was Idle Epoch a#1 because WORDS    how it was triggered last, and the whole reason of that
 //! o/a@1              the entry of a merge queue that ends with o/a#1; the same may be asked of it
 //! VERB …             what happens to the world, see `World::happens`
 //! ```

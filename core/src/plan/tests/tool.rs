@@ -21,6 +21,8 @@ pub(super) struct Tool {
     pub(super) fails: BTreeSet<ChangeId>,
     /// Addresses that it cannot read unless they are shown to it.
     private: BTreeSet<String>,
+    /// It stops at the first address that it cannot read.
+    pub(super) one_at_a_time: bool,
     /// It has not come to an end yet.
     pub(super) busy: bool,
     /// What it was run for, in order.
@@ -60,8 +62,9 @@ impl Tool {
         all.retain(|package| !removed.iter().any(|name| ***name == *package.name));
         let shown: BTreeSet<String> = recipe.readable.iter().map(|id| url(&id.path)).collect();
         let urls = all.iter().filter_map(|package| package.vcs.git_url().map(str::to_owned));
-        let missing: BTreeSet<String> =
-            urls.filter(|url| self.private.contains(url) && !shown.contains(url)).collect();
+        let missing = urls.filter(|url| self.private.contains(url) && !shown.contains(url));
+        let at_once = if self.one_at_a_time { 1 } else { usize::MAX };
+        let missing: BTreeSet<String> = missing.take(at_once).collect();
         if !missing.is_empty() {
             return Candidate::Needs(missing);
         }

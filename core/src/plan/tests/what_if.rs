@@ -5,14 +5,14 @@ use crate::model::build::Verdict;
 use crate::model::settings::{Source, UpdateOn};
 use crate::plan::what_if::{Edit, WhatIf, what_if};
 
-fn ask(world: &mut World, edits: &[&str]) -> Result<WhatIf, String> {
+pub(super) fn ask(world: &mut World, edits: &[&str]) -> Result<WhatIf, String> {
     world.plan();
     let edits: Result<Vec<Edit>, String> = edits.iter().map(|edit| edit.parse()).collect();
     what_if(&world.snapshot, &world.ledger, &edits?).map_err(|error| error.to_string())
 }
 
 /// Subjects that would be built, and those whose decision would be another one, as `a#1 word`.
-fn said(found: &WhatIf) -> (Vec<String>, Vec<String>) {
+pub(super) fn said(found: &WhatIf) -> (Vec<String>, Vec<String>) {
     let built = found.differences.iter().filter(|d| !d.builds.is_empty());
     let others = found.differences.iter().filter(|d| d.builds.is_empty()).map(|difference| {
         let then = difference.then.as_deref().unwrap_or("gone");
@@ -21,7 +21,7 @@ fn said(found: &WhatIf) -> (Vec<String>, Vec<String>) {
     (built.map(|difference| short(&difference.subject)).collect(), others.collect())
 }
 
-fn would(world: &mut World, edits: &[&str]) -> (Vec<String>, Vec<String>) {
+pub(super) fn would(world: &mut World, edits: &[&str]) -> (Vec<String>, Vec<String>) {
     said(&ask(world, edits).expect("an answer"))
 }
 
@@ -155,6 +155,8 @@ fn what_cannot_be_asked_is_said_clearly() {
         error.contains("mirror/a cannot be read now") && error.contains("timed out"),
         "{error}"
     );
+    let error = ask(&mut world, &["closed:b#1"; 100]).expect_err("it is closed only once");
+    assert!(error.starts_with("closed:b#1: no watched repository"), "{error}");
     let many = vec!["closed:b#1"; 101];
     assert_eq!(ask(&mut world, &many).expect_err("many"), "more than 100 edits at once");
 }

@@ -221,6 +221,15 @@ impl World {
         };
     }
 
+    /// A repository counts as never read.
+    pub(super) fn forget(&mut self, path: &str) {
+        let at = self.snapshot.at;
+        let part = Arc::make_mut(&mut self.snapshot.repositories)
+            .get_mut(&repository(path))
+            .expect("a repository");
+        Arc::make_mut(part).listing = Observed::not_read_yet(at);
+    }
+
     /// Opens a change, or pushes to it, with a commit made now that depends on others.
     pub(super) fn push(&mut self, text: &str, dependencies: &[&str]) -> Oid {
         let head = self.fresh_oid();
@@ -402,21 +411,27 @@ impl World {
 
     /// Everything that is open ends with a verdict.
     pub(super) fn finish(&mut self, verdict: Verdict) {
-        self.end(verdict, |_| true);
+        self.end(verdict, |_, _| true);
     }
 
     /// Everything of one subject that is open ends with a verdict.
     pub(super) fn finish_of(&mut self, text: &str, verdict: Verdict) {
-        self.end(verdict, |other| *other == subject(text));
+        self.end(verdict, |other, _| *other == subject(text));
     }
 
-    fn end(&mut self, verdict: Verdict, which: impl Fn(&Subject) -> bool) {
+    /// Everything that is open on one CI ends with a verdict.
+    pub(super) fn finish_on(&mut self, ci: &str, verdict: Verdict) {
+        self.end(verdict, |_, on| &**on == ci);
+    }
+
+    fn end(&mut self, verdict: Verdict, which: impl Fn(&Subject, &Name) -> bool) {
         let at = self.snapshot.at;
-        let some = self.ledger().attempts.iter_mut().filter(|(subject, _)| which(subject));
-        for attempt in some.flat_map(|(_, attempts)| attempts) {
-            if attempt.stage.open() {
-                attempt.stage = Stage::Ended(verdict);
-                attempt.ended_at = Some(at);
+        for (subject, attempts) in &mut self.ledger().attempts {
+            for attempt in attempts.iter_mut().filter(|attempt| which(subject, &attempt.ci)) {
+                if attempt.stage.open() {
+                    attempt.stage = Stage::Ended(verdict);
+                    attempt.ended_at = Some(at);
+                }
             }
         }
     }

@@ -113,7 +113,7 @@ impl Edited {
             }
             _ => None,
         });
-        let ancestors: BTreeSet<Oid> = known.chain(others).collect();
+        let ancestors: BTreeSet<Oid> = known.chain(others).chain([tip]).collect();
         for ancestor in ancestors {
             let contained = [tip, open.head]
                 .iter()
@@ -123,7 +123,6 @@ impl Edited {
         listing.branches.insert(base.clone(), commit);
         if open.forge.is_some() {
             listing.changes.retain(|listed| listed.number != id.number);
-            self.answer(repository, commit, commit, true);
             self.fate(id, Fate::Merged { commit: Some(commit), base: Some(base) });
         }
         self.put(repository, listing);

@@ -40,6 +40,12 @@ pub(super) const RULES: &[Rule] = &[
         rows: &[
             "held | o/a o/b | o/a#1>o/b#2; o/b#2; ! o/a#1; fate o/b#2 merged main; +1; o/a#1 is held: Mainline; +3598",
             "then built, with a finding | o/a o/b | o/a#1>o/b#2; o/b#2; ! o/a#1; fate o/b#2 merged main; +1; +3600 o/a#1; o/a#1 says for 1h no tracked head contains it yet",
+            "of several the last is named | o/a o/b o/c | o/a#1>o/b#2,o/c#3; o/b#2; o/c#3; ! o/a#1; fate o/b#2 merged main; +0 ~; +600; fate o/c#3 merged main; +0; o/a#1 reason o/c#3 is merged",
+            "in whichever order | o/a o/b o/c | o/a#1>o/b#2,o/c#3; o/b#2; o/c#3; ! o/a#1; fate o/c#3 merged main; +0 ~; +600; fate o/b#2 merged main; +0; o/a#1 reason o/b#2 is merged",
+            "of several at once the first | o/a o/b o/c | o/a#1>o/b#2,o/c#3; o/b#2; o/c#3; ! o/a#1; fate o/b#2 merged main; fate o/c#3 merged main; +0; o/a#1 reason o/b#2 is merged",
+            "what a member waits for counts | o/a o/b o/c o/d | o/a#1>o/b#2,o/d#4; o/b#2>o/c#3; o/c#3; o/d#4; ! o/a#1; fate o/d#4 merged main; +0 ~; +600; fate o/c#3 merged main; +0; o/a#1 reason o/c#3 is merged",
+            "as much as its own | o/a o/b o/c o/d | o/a#1>o/b#2,o/d#4; o/b#2>o/c#3; o/c#3; o/d#4; ! o/a#1; fate o/c#3 merged main; +0 ~; +600; fate o/d#4 merged main; +0; o/a#1 reason o/d#4 is merged",
+            "of both at once its own | o/a o/b o/c o/d | o/a#1>o/b#2,o/d#4; o/b#2>o/c#3; o/c#3; o/d#4; ! o/a#1; fate o/d#4 merged main; fate o/c#3 merged main; +0; o/a#1 reason o/d#4 is merged",
             "an outage does not begin it anew | o/a o/b | o/a#1>o/b#2; o/b#2; ! o/a#1; fate o/b#2 merged main; +1; down o/b; +1800; up o/b; +1800 o/a#1",
         ],
     },
@@ -48,7 +54,8 @@ pub(super) const RULES: &[Rule] = &[
         sentence: "Merged elsewhere → finding, left out.",
         rows: &[
             "into a branch that is not tracked | o/a o/b | o/a#1>o/b#2; o/b#2; ! o/a#1; fate o/b#2 merged stable; +1 o/a#1; o/a#1 says it was merged into stable",
-            "into the branch of another change, which takes its place | o/a o/b | o/a#1>o/b#2; o/b#2; o/b#3; ! o/a#1 o/b#3; fate o/b#2 merged topic-3; +1 o/a#1; o/a#1 set o/b#3 o/a#1",
+            "into the branch of another change, which takes its place | o/a o/b | o/a#1>o/b#2; o/b#2; o/b#3; ! o/a#1 o/b#3; fate o/b#2 merged topic-3; +1 o/a#1; o/a#1 set o/b#3 o/a#1; o/a#1 notes o/b#2 is merged into github.com/o/b#3, which takes its place; o/a#1 silent",
+            "into its own branch | o/a | o/a#2; o/a#1>o/a#2; in o/a#2 o/a#1; ! o/a#1; fate o/a#2 merged topic-1; +1 o/a#1; o/a#1 notes o/a#2 is merged into it; o/a#1 set o/a#1",
         ],
     },
     Rule {
@@ -97,7 +104,11 @@ pub(super) const RULES: &[Rule] = &[
         sentence: "Whether somebody depends on a change is taken from last known lists; an unread list adds and removes nothing.",
         rows: &[
             "it removes no cover | a b | a#1>b#2; b#2; ! a#1; down a; +600; b#2 is covered: a#1",
+            "with `each` nobody waits | a b | use dependencies each; a#1>b#2; b#2; +0; down a; +90 b#2",
+            "nor who builds it alone | a b | a#1>b#2; b#2; +0; down a; +90; alone b#2; +0 b#2",
             "before the first build it is waited for | a b | a#1>b#2; b#2; +0; down a; +90; b#2 is unknown; up a; +1 a#1",
+            "a cycle below it is waited for too | a b c | a#1>b#2; b#2>c#3; c#3>b#2; +0; down a; +90; b#2 is unknown; c#3 is unknown; up a; +1 a#1",
+            "nor does one that was not read since the start | a b | a#1>b#2; b#2; ! a#1; forget a; +600; b#2 is covered: a#1",
             "it adds none | a b c | b#2; ! b#2; down a; +600; b#2 is build",
             "a read list that lacks it does | a b | a#1>b#2; b#2; ! a#1; close a#1; +1 b#2",
         ],

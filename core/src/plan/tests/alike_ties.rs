@@ -1,0 +1,64 @@
+//! What ties repositories together where workspaces differ in packages.
+
+use std::sync::Arc;
+
+use super::alike::{apart, together};
+use super::world::{World, git, package, subject};
+use crate::plan::plan;
+
+#[test]
+fn what_is_tied_to_a_package_that_one_lacks_is_decided_apart() {
+    type Happens = fn(&mut World);
+    let rows: [(&str, Happens); 6] = [
+        ("a branch has another name", |world| world.rename("o/b", "main", "trunk")),
+        ("named by another", |world| {
+            world.push("o/b#1", &["o/d#1"]);
+        }),
+        ("names another", |world| {
+            world.push("o/d#1", &["o/b#1"]);
+        }),
+        ("without its owner", |world| world.short("o/b#1", "d", 1)),
+        ("by one that is lacked, without its owner", |world| world.short("o/d#1", "b", 1)),
+        ("by a third", |world| {
+            world.push("o/b#1", &["o/c#1"]);
+            world.push("o/c#1", &["o/d#1"]);
+        }),
+    ];
+    for (what, happens) in rows {
+        let mut world = World::new(&["a", "o/b", "o/c", "o/d"]);
+        for text in ["a#1", "o/b#1", "o/c#1", "o/d#1"] {
+            world.push(text, &[]);
+        }
+        happens(&mut world);
+        world.run(0);
+        let (snapshot, ledger) = together(&world);
+        let both = plan(&snapshot, &ledger).workspaces;
+        for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
+            assert_eq!(*together, alone.workspaces[0], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_package_that_is_alone_in_one_workspace_has_company_in_the_next() {
+    let mut world = World::fresh(&["o/b"]);
+    world.packages.push(package("aa", git("o/b")));
+    world.export();
+    world.run(0);
+    world.push("o/b#1", &[]);
+    world.run(0);
+    let (mut snapshot, ledger) = together(&world);
+    let first = Arc::make_mut(&mut snapshot.workspaces).get_mut("w").expect("the first");
+    let first = Arc::make_mut(first);
+    first.manifest = first.manifest.mapped(|manifest| {
+        let mut less = manifest.clone();
+        less.packages.remove(0);
+        less
+    });
+    let both = plan(&snapshot, &ledger).workspaces;
+    let packages = |at: usize| both[at].subject(&subject("o/b#1")).map(|one| one.packages.len());
+    assert_eq!([packages(0), packages(1)], [Some(1), Some(2)]);
+    for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
+        assert_eq!(*together, alone.workspaces[0]);
+    }
+}
