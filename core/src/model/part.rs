@@ -103,7 +103,9 @@ fn names(own: Option<&RepositoryId>, subjects: &[SubjectPlan]) -> Arc<[Repositor
 
 /// What parts ask of the world.
 pub fn wanted(parts: &[Arc<Part>]) -> BTreeSet<Question> {
-    parts.iter().flat_map(|part| &part.asked.wanted).cloned().collect()
+    // Mostly there is none.
+    let some = parts.iter().filter(|part| !part.asked.wanted.is_empty());
+    some.flat_map(|part| &part.asked.wanted).cloned().collect()
 }
 
 /// When one of them stops to hold.

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::model::build::PackageHead;
 use crate::model::fingerprint::{Leaf, Print, of_set};
-use crate::model::identity::{ChangeId, Fingerprint, Name, RepositoryId, Subject};
+use crate::model::identity::{ChangeId, Fingerprint, RepositoryId, Subject};
 use crate::model::ledger_view::{self, Adopted, ChangeFacts};
 use crate::model::part::Part;
 use crate::model::plan::{Decision, Held, SetPlan, SubjectPlan, WorkspacePlan};
@@ -36,14 +36,14 @@ pub(crate) struct Pass<'p> {
     rules: &'p Rules,
     decided: RwLock<BTreeMap<Key, Vec<DecidedCluster>>>,
     /// By the number of the rules.
-    repeats: RwLock<BTreeMap<usize, Vec<Repeat>>>,
+    repeats: RwLock<BTreeMap<usize, Vec<Arc<Repeat>>>>,
 }
 
 /// The number of the rules, and the address of the first repository as it is tracked.
 type Key = (usize, usize);
 
-/// Which workspaces have the same rules.
-pub(crate) struct Rules(BTreeMap<Name, usize>);
+/// Which workspaces have the same rules, by the address of their settings, which stay as long as this.
+pub(crate) struct Rules(BTreeMap<usize, usize>);
 
 /// What a cluster was decided from beside the snapshot, and what was decided.
 struct DecidedCluster {
@@ -75,10 +75,18 @@ impl Rules {
             if known.is_none() {
                 kinds.push(settings);
             }
-            rules.insert(settings.name.clone(), known.unwrap_or(kinds.len() - 1));
+            rules.insert(at(settings), known.unwrap_or(kinds.len() - 1));
         }
         Self(rules)
     }
+
+    fn of_one(&self, settings: &WorkspaceSettings) -> Option<usize> {
+        self.0.get(&at(settings)).copied()
+    }
+}
+
+fn at(settings: &WorkspaceSettings) -> usize {
+    std::ptr::from_ref(settings).addr()
 }
 
 impl<'p> Pass<'p> {
@@ -98,11 +106,11 @@ impl<'p> Pass<'p> {
         let mut taken = Taken::default();
         let mut missed = Vec::new();
         let mut done: Vec<&RepositoryId> = Vec::new();
-        if let Some(rules) = self.rules.0.get(&view.settings.name) {
+        if let Some(rules) = self.rules.of_one(view.settings) {
             let clusters = clusters(&self.once, view, tracked);
             let decided = self.decided.read().unwrap_or_else(PoisonError::into_inner);
             for cluster in clusters {
-                let known = key(*rules, &cluster).and_then(|key| decided.get(&key));
+                let known = key(rules, &cluster).and_then(|key| decided.get(&key));
                 let found = known.and_then(|all| all.iter().find(|known| known.fits(&cluster)));
                 match found
                     .and_then(|known| Some((known, known.answered(view.settings, &cluster)?)))
@@ -139,10 +147,10 @@ impl<'p> Pass<'p> {
         clusters: Vec<Cluster<'_>>,
         plan: &WorkspacePlan,
     ) -> bool {
-        let Some(rules) = self.rules.0.get(&settings.name) else { return false };
+        let Some(rules) = self.rules.of_one(settings) else { return false };
         let decided = clusters
             .iter()
-            .filter_map(|cluster| Some((key(*rules, cluster)?, decided(settings, cluster, plan)?)));
+            .filter_map(|cluster| Some((key(rules, cluster)?, decided(settings, cluster, plan)?)));
         let decided: Vec<_> = decided.collect();
         let kept = decided.len() == clusters.len();
         let mut all = self.decided.write().unwrap_or_else(PoisonError::into_inner);
@@ -152,24 +160,15 @@ impl<'p> Pass<'p> {
         kept
     }
 
-    /// What came of the move in a workspace that is the same where it matters, with the scope of that.
-    pub(crate) fn again(
+    /// What came of the move in a workspace that is the same where it matters.
+    pub(crate) fn repeat(
         &self,
-        view: &View<'_>,
+        settings: &WorkspaceSettings,
         earlier: &Earlier<'_>,
-        heads: &Arc<[PackageHead]>,
-    ) -> Option<(BTreeSet<RepositoryId>, Taken)> {
-        let rules = self.rules.0.get(&view.settings.name)?;
+    ) -> Option<Arc<Repeat>> {
+        let rules = self.rules.of_one(settings)?;
         let repeats = self.repeats.read().unwrap_or_else(PoisonError::into_inner);
-        let found = repeats.get(rules)?.iter().find(|repeat| repeat.fits(earlier))?;
-        let tracked = &earlier.planned.tracked;
-        let own = |plan: &SubjectPlan| triggered(view, (tracked, heads), plan);
-        let parts = found.parts.iter().map(|part| match part.acts() {
-            false => Arc::clone(part),
-            true => Arc::new(part.with(part.subjects.iter().map(own).collect())),
-        });
-        let (parts, repositories) = (parts.collect(), found.scope.len());
-        Some((found.scope.clone(), Taken { parts, facts: found.facts.clone(), repositories }))
+        repeats.get(&rules)?.iter().find(|repeat| repeat.fits(earlier)).cloned()
     }
 
     /// Keeps what came of a move.
@@ -180,15 +179,15 @@ impl<'p> Pass<'p> {
         scope: &BTreeSet<RepositoryId>,
         planned: &Planned,
     ) {
-        let Some(rules) = self.rules.0.get(&settings.name) else { return };
+        let Some(rules) = self.rules.of_one(settings) else { return };
         let Some(repeat) = Repeat::of(earlier, &self.once, scope, planned) else { return };
         let mut all = self.repeats.write().unwrap_or_else(PoisonError::into_inner);
-        all.entry(*rules).or_default().push(repeat);
+        all.entry(rules).or_default().push(Arc::new(repeat));
     }
 }
 
 /// The same with requests of the workspace's own.
-fn triggered(
+pub(crate) fn triggered(
     view: &View<'_>,
     (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
     plan: &SubjectPlan,

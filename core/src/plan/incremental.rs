@@ -91,27 +91,41 @@ impl Planner {
         let settings = &snapshot.settings.workspaces;
         let times = (before.at, snapshot.at);
         let touched = known.watching.touched(&moved, &planned, settings, times);
-        let make = |(at, why): &(usize, Touched<'_>)| {
-            let (settings, planned) = (settings.get(*at)?, planned.get(*at)?);
+        let (now, shared) = (&named.snapshot, &self.shared);
+        let work = touched.iter().filter_map(|(at, why)| {
             let earlier = Earlier {
-                planned,
+                planned: planned.get(*at)?,
                 snapshot: &was.snapshot,
                 ledger: &view,
                 moved: &moved,
                 only: (!why.otherwise).then_some(why.repositories.as_slice()),
                 once: &pass.once,
             };
-            let (named, shared) = (&named.snapshot, &self.shared);
-            let revised = workspace::revised(&earlier, named, settings, ledger, shared, &pass);
-            let whole = || workspace::planned(named, settings, ledger, shared, Some(&pass));
-            Some(revised.unwrap_or_else(whole))
+            Some((*at, settings.get(*at)?, earlier))
+        });
+        let work: Vec<_> = work.collect();
+        type Work<'w> = (usize, &'w Arc<WorkspaceSettings>, Earlier<'w>);
+        let make = |(at, settings, earlier): &Work<'_>| {
+            let revised = workspace::revised(earlier, now, settings, ledger, shared, &pass);
+            let whole = || workspace::planned(now, settings, ledger, shared, Some(&pass));
+            (*at, revised.unwrap_or_else(whole))
         };
         // What the first one decides the others take over, mostly all of it.
-        let (first, others) = touched.split_at(touched.len().min(1));
-        let made: Vec<_> = first.iter().map(make).chain(each(others, make)).collect();
+        let (first, others) = work.split_at(work.len().min(1));
+        let mut made: Vec<_> = first.iter().map(make).collect();
+        let mut rest = Vec::new();
+        for work in others {
+            let (at, settings, earlier) = work;
+            match workspace::repeated(earlier, now, settings, ledger, &pass) {
+                Some(planned) => made.push((*at, planned)),
+                None => rest.push(work),
+            }
+        }
+        made.extend(each(&rest, |work| make(work)));
+        drop(work);
         drop(pass);
-        for ((at, _), now) in touched.into_iter().zip(made) {
-            let (Some(now), Some(before)) = (now, planned.get_mut(at)) else { continue };
+        for (at, now) in made {
+            let Some(before) = planned.get_mut(at) else { continue };
             if !Arc::ptr_eq(&before.plan.watched, &now.plan.watched) {
                 known.watching.forget(at, before);
                 known.watching.learn(at, &now);

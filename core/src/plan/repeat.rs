@@ -8,13 +8,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::model::build::PackageHead;
 use crate::model::identity::{ChangeId, RepositoryId};
 use crate::model::ledger_view::ChangeFacts;
 use crate::model::part::Part;
+use crate::model::plan::SubjectPlan;
 
+use super::alike::{Taken, triggered};
+use super::look::View;
 use super::once::Once;
 use super::scope::Earlier;
-use super::tracked::TrackedRepository;
+use super::tracked::{Tracked, TrackedRepository};
 use super::workspace::Planned;
 
 /// What came of a move.
@@ -26,8 +30,8 @@ pub(crate) struct Repeat {
     /// To these it would have mattered if they were watched.
     beyond: BTreeSet<RepositoryId>,
     pub(crate) scope: BTreeSet<RepositoryId>,
-    pub(crate) parts: Vec<Arc<Part>>,
-    pub(crate) facts: Vec<(ChangeId, ChangeFacts)>,
+    parts: Vec<Arc<Part>>,
+    facts: Vec<(ChangeId, ChangeFacts)>,
 }
 
 /// What was decided of a repository.
@@ -86,5 +90,24 @@ impl Repeat {
             && earlier.only.is_some_and(|moved| moved.iter().copied().eq(&self.moved))
             && self.before.iter().all(shared)
             && !self.beyond.iter().any(|id| plan.watched.contains_key(id))
+    }
+
+    /// What it is in this workspace.
+    pub(crate) fn taken<'v>(
+        &self,
+        view: &dyn Fn() -> View<'v>,
+        tracked: &Tracked,
+        heads: &Arc<[PackageHead]>,
+    ) -> Taken {
+        let parts = self.parts.iter().map(|part| {
+            if !part.acts() {
+                return Arc::clone(part);
+            }
+            let view = view();
+            let own = |plan: &SubjectPlan| triggered(&view, (tracked, heads), plan);
+            Arc::new(part.with(part.subjects.iter().map(own).collect()))
+        });
+        let repositories = self.scope.len();
+        Taken { parts: parts.collect(), facts: self.facts.clone(), repositories }
     }
 }

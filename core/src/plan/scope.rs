@@ -72,7 +72,7 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     unsettled(last, &mut scope.repositories);
     let empty = WorkspaceLedger::EMPTY;
     let before = earlier.ledger.workspaces.get(&view.settings.id).map_or(&empty, |ledger| ledger);
-    if partly(before) || partly(view.ledger) {
+    if partly(view.ledger) {
         return None;
     }
     if !std::ptr::eq(before, view.ledger) {

@@ -41,7 +41,7 @@ pub(crate) struct Planned {
     pub(crate) plan: Arc<WorkspacePlan>,
     pub(crate) tracked: Arc<Tracked>,
     mainline: Arc<Result<Mainline, String>>,
-    /// Whether every decision follows from its own set.
+    /// Whether every decision follows from its own set, and no set is merged in part.
     pub(crate) plain: bool,
     /// Whether the ledger has all that it says.
     pub(crate) settled: bool,
@@ -100,6 +100,25 @@ pub(crate) fn planned(
     planned
 }
 
+/// The same plan where a move came to the same in another workspace, with what that came to. Nothing where none is the
+/// same where it matters.
+pub(crate) fn repeated(
+    earlier: &Earlier<'_>,
+    snapshot: &Snapshot,
+    settings: &WorkspaceSettings,
+    ledger: &LedgerView,
+    pass: &Pass<'_>,
+) -> Option<Planned> {
+    let last = earlier.planned;
+    if last.plan.mainline.is_some() || last.mainline.is_err() {
+        return None;
+    }
+    let repeat = pass.repeat(settings, earlier)?;
+    let view = || View::new(snapshot, settings, own(settings, ledger), &ledger.ledger_id);
+    let taken = repeat.taken(&view, &last.tracked, &heads(&last.mainline));
+    Some(kept(last, &repeat.scope, taken))
+}
+
 /// The same plan with less work: of the changes that a move can matter to, with those of before where
 /// it cannot. Nothing where all of them may.
 pub(crate) fn revised(
@@ -113,10 +132,6 @@ pub(crate) fn revised(
     let own = own(settings, ledger);
     let mut view = View::new(snapshot, settings, own, &ledger.ledger_id);
     let last = earlier.planned;
-    let as_before = same_mainline(&view, earlier, &last.mainline) && !scope::partly(own);
-    if as_before && let Some((scope, taken)) = pass.again(&view, earlier, &heads(&last.mainline)) {
-        return Some(kept(last, &scope, taken));
-    }
     let scope = scope::scope(&view, earlier)?;
     let mainline = if scope.heads {
         Arc::new(mainline::mainline(&view, &last.tracked, Some(&pass.once)))
@@ -190,6 +205,8 @@ fn same_mainline(
 fn kept(last: &Planned, scope: &BTreeSet<RepositoryId>, mut taken: Taken) -> Planned {
     taken.parts.sort_by(|one, other| one.repository.cmp(&other.repository));
     taken.facts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    // What was to be done elsewhere would be in the scope.
+    let triggers = taken.parts.iter().any(|part| part.triggers());
     let parts = part::replaced(&last.plan.parts, scope, taken.parts);
     let plan = &last.plan;
     let plan = WorkspacePlan {
@@ -207,7 +224,7 @@ fn kept(last: &Planned, scope: &BTreeSet<RepositoryId>, mut taken: Taken) -> Pla
         next_at: part::next_at(&parts),
         parts,
     };
-    let settled = plan.facts.is_empty() && !plan.parts.iter().any(|part| part.triggers());
+    let settled = plan.facts.is_empty() && !triggers;
     let (wants, next_at) = (!plan.wanted.is_empty(), plan.next_at);
     let (tracked, mainline) = (Arc::clone(&last.tracked), Arc::clone(&last.mainline));
     Planned { plan: Arc::new(plan), tracked, mainline, plain: last.plain, settled, wants, next_at }
@@ -233,9 +250,12 @@ fn finish(
     };
     let settings = view.settings;
     let mut parts = Part::all(turn.subjects, view.finish());
+    let mut mainlines = ledger.mainline.iter().chain(&turn.mainline_facts);
+    let partly = mainlines.any(|facts| !facts.partly.is_empty());
     // Facts and triggers of a plan name its time; these and reports are made again until the ledger
     // has them.
-    let mut plain = !beyond && parts.iter().flat_map(|part| &part.subjects).all(self::plain);
+    let mut plain =
+        !beyond && !partly && parts.iter().flat_map(|part| &part.subjects).all(self::plain);
     parts.extend(taken.parts);
     parts.sort_by(|one, other| one.repository.cmp(&other.repository));
     if let Some((last, scope)) = &last {

@@ -6,18 +6,33 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::properties::{PATHS, apply, step};
-use super::world::World;
+use super::world::{World, subject};
 use crate::model::build::{Stage, Verdict};
 use crate::model::identity::Name;
-use crate::model::ledger_view::{LedgerView, WorkspaceLedger};
+use crate::model::ledger_view::{Adopted, LedgerView, WorkspaceLedger};
+use crate::model::manifest::Manifest;
 use crate::model::plan::Plan;
 use crate::model::settings::{Drafts, Settings, WorkspaceSettings};
 use crate::model::snapshot::{Snapshot, WorkspacePart};
 use crate::plan::incremental::Planner;
 use crate::plan::what_if::committed;
 
-/// Two workspaces that are the same, one with a package less and one with another rule.
-const NAMES: [&str; 4] = ["x", "y", "y-less", "z-other"];
+/// One workspace that lacks a package, one that overrides the first one by another key, two that are the same, and
+/// one with another rule.
+const NAMES: [&str; 5] = ["u-less", "v-key", "x", "y", "z-other"];
+
+/// The manifest of one of them.
+fn manifest(of: &str, manifest: &Manifest) -> Manifest {
+    let mut own = manifest.clone();
+    match of {
+        "u-less" => drop(own.packages.pop()),
+        "v-key" => own.packages.iter_mut().take(1).for_each(|first| {
+            Arc::make_mut(first).override_key = "other".into();
+        }),
+        _ => {}
+    }
+    own
+}
 
 /// Their planner, and what is kept as one in memory while it stays the same.
 #[derive(Default)]
@@ -56,13 +71,7 @@ impl Several {
             let known = self.parts.get(&name).filter(|[of, _]| Arc::ptr_eq(of, own)).cloned();
             let [of, part] = known.unwrap_or_else(|| {
                 let mut part = WorkspacePart { name: name.clone(), ..own.as_ref().clone() };
-                if &*name == "y-less" {
-                    part.manifest = part.manifest.mapped(|manifest| {
-                        let mut less = manifest.clone();
-                        less.packages.pop();
-                        less
-                    });
-                }
+                part.manifest = part.manifest.mapped(|all| manifest(&name, all));
                 [Arc::clone(own), Arc::new(part)]
             });
             parts.insert(name.clone(), Arc::clone(&part));
@@ -75,15 +84,25 @@ impl Several {
         snapshot
     }
 
-    /// The incremental plan, and the one from scratch.
-    pub(super) fn plan(&mut self, world: &World) -> [Plan; 2] {
+    /// The incremental plan, which is the one from scratch.
+    fn plan(&mut self, world: &World) -> Plan {
         let snapshot = self.snapshot(world);
         let made = self.planner.plan(&snapshot, &self.ledger);
-        [made, crate::plan::plan(&snapshot, &self.ledger)]
+        assert_eq!(made.workspaces, crate::plan::plan(&snapshot, &self.ledger).workspaces);
+        made
+    }
+
+    /// A move is planned when nothing else is new, and once more after it was recorded.
+    pub(super) fn settle(&mut self, world: &World, but: Option<&str>) -> Plan {
+        for _ in 0..2 {
+            let made = self.plan(world);
+            self.commit(&made, but);
+        }
+        self.plan(world)
     }
 
     /// Commits what a plan says of all but one of them.
-    pub(super) fn commit(&mut self, plan: &Plan, but: Option<&str>) {
+    fn commit(&mut self, plan: &Plan, but: Option<&str>) {
         let next = committed(&self.ledger, plan);
         for (name, part) in &*next.workspaces {
             if Some(name.as_str()) != but {
@@ -118,25 +137,89 @@ proptest! {
     #[test]
     fn what_comes_of_moves_in_several_workspaces_is_the_plan_from_scratch(
         steps in prop::collection::vec(
-            (step(), prop::sample::select(vec![None, None, None, Some(0), Some(1), Some(3)]), 0..8_usize),
+            (
+                prop::collection::vec(step(), 1..3),
+                prop::sample::select(vec![None, None, None, Some(0), Some(2), Some(4)]),
+                0..8_usize,
+            ),
             1..20,
         ),
     ) {
         let mut world = World::fresh(&PATHS);
         world.run(0);
         let mut several = Several::default();
-        for (step, late, ended) in &steps {
-            apply(&mut world, step);
+        for (steps, late, ended) in &steps {
+            steps.iter().for_each(|step| apply(&mut world, step));
+            // Commits are read before they are seen here, as pull requests are.
+            world.run(0);
             let verdicts = [Verdict::Success, Verdict::Failure, Verdict::Lost];
-            if let (Some(verdict), Some(name)) = (verdicts.get(*ended), NAMES.get(ended % 2)) {
+            if let (Some(verdict), Some(name)) = (verdicts.get(*ended), NAMES.get(ended % 2 + 2)) {
                 several.end(name, *verdict, &world);
             }
-            // A push is planned when nothing else is new, and once more after it was recorded.
-            for _ in 0..3 {
-                let [made, scratch] = several.plan(&world);
-                prop_assert_eq!(&made.workspaces, &scratch.workspaces);
-                several.commit(&made, late.and_then(|late| NAMES.get(late)).copied());
-            }
+            several.settle(&world, late.and_then(|late| NAMES.get(late)).copied());
         }
+    }
+}
+
+#[test]
+fn what_was_otherwise_before_a_move_is_otherwise_after_it() {
+    let mut world = World::new(&["a", "b"]);
+    world.push("a#1", &[]);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    world.run(7200);
+    // What one of them held is new to the other one, and was built there.
+    let mut part = several.ledger.part_mut(&"y".into()).clone();
+    part.changes.iter_mut().for_each(|(_, facts)| facts.adopted = Adopted::No);
+    several.replace(&"y".into(), part);
+    several.settle(&world, None);
+    several.end("x", Verdict::Success, &world);
+    several.end("y", Verdict::Failure, &world);
+    several.settle(&world, None);
+    world.push("a#2", &[]);
+    world.run(0);
+    let made = several.plan(&world);
+    let decisions = ["x", "y"].map(|name| {
+        let planned = made.workspace(name).and_then(|plan| plan.subject(&subject("a#1")));
+        planned.expect("a plan").decision.reason().to_owned()
+    });
+    assert_ne!(decisions[0], decisions[1]);
+}
+
+#[test]
+fn a_first_change_is_overridden_as_each_of_them_tracks_it() {
+    let mut world = World::new(&["a", "b"]);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    world.push("a#1", &[]);
+    world.run(0);
+    let made = several.plan(&world);
+    let keys = NAMES.map(|name| {
+        let planned = made.workspace(name).and_then(|plan| plan.subject(&subject("a#1")));
+        planned.expect("a plan").overrides[0].packages[0].to_string()
+    });
+    assert_eq!(keys, ["a", "other", "a", "a", "a"]);
+}
+
+#[test]
+fn what_moved_beside_it_matters_where_it_is_watched() {
+    let mut world = World::new(&["a", "b", "c", "d", "e"]);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    for push in 1..3 {
+        world.push("a#1", &[]);
+        world.push("e#1", &[]);
+        world.run(0);
+        let made = several.plan(&world);
+        let heads = ["u-less", "x"].map(|name| {
+            let plan = made.workspace(name).expect("a plan");
+            ["a#1", "e#1"].map(|change| {
+                let planned = plan.subject(&subject(change))?;
+                planned.set.first().map(|member| member.head)
+            })
+        });
+        let now = ["a#1", "e#1"].map(|change| Some(world.head(change)));
+        assert_eq!(heads, [[now[0], None], now], "push {push}");
+        several.settle(&world, None);
     }
 }
