@@ -1,9 +1,9 @@
-//! What ties repositories together where workspaces differ in packages.
+//! What ties repositories together where workspaces differ in packages, and in what they remember.
 
 use std::sync::Arc;
 
 use super::alike::{apart, together};
-use super::world::{World, git, package, subject};
+use super::world::{World, change, git, package, subject};
 use crate::plan::plan;
 
 #[test]
@@ -58,6 +58,24 @@ fn a_package_that_is_alone_in_one_workspace_has_company_in_the_next() {
     let both = plan(&snapshot, &ledger).workspaces;
     let packages = |at: usize| both[at].subject(&subject("o/b#1")).map(|one| one.packages.len());
     assert_eq!([packages(0), packages(1)], [Some(1), Some(2)]);
+    for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
+        assert_eq!(*together, alone.workspaces[0]);
+    }
+}
+
+#[test]
+fn what_one_remembers_of_a_closed_change_is_its_own() {
+    let mut world = World::new(&["a", "b"]);
+    world.push("b#2", &[]);
+    world.push("a#1", &["b#2"]);
+    world.run(0);
+    world.close("b#2");
+    world.run(0);
+    let (snapshot, mut ledger) = together(&world);
+    ledger.part_mut(&"x-same".into()).changes.retain(|id, _| *id != change("b#2"));
+    let both = plan(&snapshot, &ledger).workspaces;
+    let word = |at: usize| both[at].subject(&subject("a#1")).map(|one| one.decision.word());
+    assert_eq!([word(0), word(1)], [Some("blocked"), Some("held")]);
     for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
         assert_eq!(*together, alone.workspaces[0]);
     }

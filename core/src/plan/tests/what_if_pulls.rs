@@ -81,14 +81,38 @@ fn a_change_is_named_by_an_end_that_only_one_has() {
 
 #[test]
 fn what_was_merged_before_is_merged_afterwards() {
-    let mut world = world();
-    world.merge("o/b#2");
-    world.run(0);
-    world.run(1200);
-    world.finish(Verdict::Success);
-    assert_eq!(would(&mut world, &["merged:o/b#3"]).0, ["mainline"]);
-    let others = would(&mut world, &["merged:o/b#3", "closed:o/c#4"]).1;
-    assert_eq!(others, ["o/b#3 gone", "o/c#4 gone"], "nothing of o/a#1 becomes unknown");
+    type Happens = fn(&mut World);
+    // What happens after the merge, and the decisions that would be others.
+    let rows: [(Happens, &[&str]); 3] = [
+        (|_| {}, &["o/b#3 gone", "o/c#4 gone"]),
+        (
+            |world| {
+                world.push_base("o/b");
+            },
+            &["o/b#3 gone", "o/c#4 gone"],
+        ),
+        // It cannot be told whether the base has it still.
+        (
+            |world| {
+                let tip = world.push_base("o/b");
+                world.silent.insert(tip);
+            },
+            &["o/a#1 unknown", "o/b#3 gone", "o/c#4 gone"],
+        ),
+    ];
+    for (row, (happens, expected)) in rows.into_iter().enumerate() {
+        let mut world = world();
+        world.merge("o/b#2");
+        world.run(0);
+        world.run(1200);
+        happens(&mut world);
+        world.run(0);
+        world.run(1200);
+        world.finish(Verdict::Success);
+        assert_eq!(would(&mut world, &["merged:o/b#3"]).0, ["mainline"], "row {row}");
+        let others = would(&mut world, &["merged:o/b#3", "closed:o/c#4"]).1;
+        assert_eq!(others, expected, "row {row}");
+    }
 }
 
 /// A repository with a package in a folder.
