@@ -180,7 +180,7 @@ impl<'p> Pass<'p> {
         planned: &Planned,
     ) {
         let Some(rules) = self.rules.of_one(settings) else { return };
-        let Some(repeat) = Repeat::of(earlier, &self.once, scope, planned) else { return };
+        let Some(repeat) = Repeat::of(earlier, scope, planned) else { return };
         let mut all = self.repeats.write().unwrap_or_else(PoisonError::into_inner);
         all.entry(rules).or_default().push(Arc::new(repeat));
     }

@@ -16,7 +16,6 @@ use crate::model::plan::SubjectPlan;
 
 use super::alike::{Taken, triggered};
 use super::look::View;
-use super::once::Once;
 use super::scope::Earlier;
 use super::tracked::{Tracked, TrackedRepository};
 use super::workspace::Planned;
@@ -42,11 +41,10 @@ enum Before {
 }
 
 impl Repeat {
-    /// Of a workspace in which nothing else mattered than what others see as well. Nothing where more than
-    /// the changes of those repositories came of it.
+    /// Of a workspace, with the repositories that were decided again, all of them as other workspaces may.
+    /// Nothing where something else concerned it as well, or more came of it.
     pub(crate) fn of(
         earlier: &Earlier<'_>,
-        once: &Once<'_>,
         scope: &BTreeSet<RepositoryId>,
         planned: &Planned,
     ) -> Option<Self> {
@@ -60,7 +58,7 @@ impl Repeat {
         });
         let mut beyond = BTreeSet::new();
         for id in scope {
-            let tied = once.tied(id);
+            let tied = earlier.once.tied(id);
             let named = last.plan.part(id).map_or(&[][..], |part| part.names());
             let all = tied.iter().flat_map(|tied| &**tied).chain(named);
             beyond.extend(all.filter(|other| !scope.contains(*other)).cloned());

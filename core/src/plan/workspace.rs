@@ -100,8 +100,8 @@ pub(crate) fn planned(
     planned
 }
 
-/// The same plan where a move came to the same in another workspace, with what that came to. Nothing where none is the
-/// same where it matters.
+/// The last plan with what came of the move in another workspace; nothing where none was the same where that
+/// matters.
 pub(crate) fn repeated(
     earlier: &Earlier<'_>,
     snapshot: &Snapshot,
