@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::model::build::PackageHead;
 use crate::model::fingerprint::{Leaf, Print, of_set};
 use crate::model::identity::{ChangeId, Fingerprint, RepositoryId, Subject};
-use crate::model::ledger_view::{self, Adopted, ChangeFacts};
+use crate::model::ledger_view::{self, Adopted, ChangeFacts, WorkspaceLedger};
 use crate::model::part::Part;
 use crate::model::plan::{Decision, Held, SetPlan, SubjectPlan, WorkspacePlan};
 use crate::model::question::Question;
@@ -164,23 +164,25 @@ impl<'p> Pass<'p> {
     pub(crate) fn repeat(
         &self,
         settings: &WorkspaceSettings,
+        ledger: &WorkspaceLedger,
         earlier: &Earlier<'_>,
     ) -> Option<Arc<Repeat>> {
         let rules = self.rules.of_one(settings)?;
         let repeats = self.repeats.read().unwrap_or_else(PoisonError::into_inner);
-        repeats.get(&rules)?.iter().find(|repeat| repeat.fits(earlier)).cloned()
+        repeats.get(&rules)?.iter().find(|repeat| repeat.fits(earlier, ledger)).cloned()
     }
 
     /// Keeps what came of a move.
     pub(crate) fn learn(
         &self,
-        settings: &WorkspaceSettings,
+        view: &View<'_>,
         earlier: &Earlier<'_>,
         scope: &BTreeSet<RepositoryId>,
         planned: &Planned,
     ) {
-        let Some(rules) = self.rules.of_one(settings) else { return };
-        let Some(repeat) = Repeat::of(earlier, &self.once, scope, planned) else { return };
+        let Some(rules) = self.rules.of_one(view.settings) else { return };
+        let seen = (view.snapshot, view.ledger);
+        let Some(repeat) = Repeat::of(earlier, seen, scope, planned) else { return };
         let mut all = self.repeats.write().unwrap_or_else(PoisonError::into_inner);
         all.entry(rules).or_default().push(Arc::new(repeat));
     }

@@ -105,23 +105,26 @@ impl Planner {
         });
         let work: Vec<_> = work.collect();
         type Work<'w> = (usize, &'w Arc<WorkspaceSettings>, Earlier<'w>);
-        let make = |(at, settings, earlier): &Work<'_>| {
-            let revised = workspace::revised(earlier, now, settings, ledger, shared, &pass);
-            let whole = || workspace::planned(now, settings, ledger, shared, Some(&pass));
-            (*at, revised.unwrap_or_else(whole))
+        let repeated = |(at, settings, earlier): &Work<'_>| {
+            Some((*at, workspace::repeated(earlier, now, settings, ledger, &pass)?))
         };
-        // What the first one decides the others take over, mostly all of it.
+        let make = |(at, settings, earlier): &Work<'_>| {
+            let revised = || workspace::revised(earlier, now, settings, ledger, shared, &pass);
+            let whole = || workspace::planned(now, settings, ledger, shared, Some(&pass));
+            (*at, revised().unwrap_or_else(whole))
+        };
+        // What the first one decides the others take over, mostly all of it and at no cost that is worth
+        // a thread.
         let (first, others) = work.split_at(work.len().min(1));
         let mut made: Vec<_> = first.iter().map(make).collect();
         let mut rest = Vec::new();
         for work in others {
-            let (at, settings, earlier) = work;
-            match workspace::repeated(earlier, now, settings, ledger, &pass) {
-                Some(planned) => made.push((*at, planned)),
+            match repeated(work) {
+                Some(planned) => made.push(planned),
                 None => rest.push(work),
             }
         }
-        made.extend(each(&rest, |work| make(work)));
+        made.extend(each(&rest, |work| repeated(work).unwrap_or_else(|| make(work))));
         drop(work);
         drop(pass);
         for (at, now) in made {

@@ -307,9 +307,9 @@ impl<'a> View<'a> {
         answer
     }
 
-    /// What was noted, by repository.
-    pub(crate) fn finish(self) -> BTreeMap<Option<RepositoryId>, Asked> {
-        self.asked.into_inner()
+    /// What was noted so far, by repository.
+    pub(crate) fn noted(&self) -> BTreeMap<Option<RepositoryId>, Asked> {
+        self.asked.take()
     }
 }
 

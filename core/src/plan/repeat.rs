@@ -1,23 +1,23 @@
 //! What came of a move in one workspace comes of it in all whose plans were the same there.
 //!
 //! A part of a plan that two workspaces share was decided from the same: they track its repository alike and
-//! knew the same of its changes (see [`super::alike`]), and whatever moves in a ledger has a new part decided.
-//! So where nothing but repositories moved, and every part that this matters to is shared, nothing has to be
-//! compared again.
+//! knew the same of its open changes (see [`super::alike`]), and whatever moves in a ledger has a new part
+//! decided. So where nothing but repositories moved, and every part that this matters to is shared, only what
+//! is known of changes that were not open has to be compared.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::build::PackageHead;
 use crate::model::identity::{ChangeId, RepositoryId};
-use crate::model::ledger_view::ChangeFacts;
+use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::part::Part;
 use crate::model::plan::SubjectPlan;
+use crate::model::snapshot::Snapshot;
 
 use super::alike::{Taken, triggered};
 use super::look::View;
-use super::once::Once;
-use super::scope::Earlier;
+use super::scope::{Earlier, listing};
 use super::tracked::{Tracked, TrackedRepository};
 use super::workspace::Planned;
 
@@ -27,6 +27,8 @@ pub(crate) struct Repeat {
     moved: Vec<RepositoryId>,
     /// All to which that mattered, with what was decided of each.
     before: Vec<(RepositoryId, Before)>,
+    /// What the ledger knew of changes that are open and on which nothing was decided.
+    known: Vec<(ChangeId, Option<ChangeFacts>)>,
     /// To these it would have mattered if they were watched.
     beyond: BTreeSet<RepositoryId>,
     pub(crate) scope: BTreeSet<RepositoryId>,
@@ -42,11 +44,11 @@ enum Before {
 }
 
 impl Repeat {
-    /// Of a workspace in which nothing else mattered than what others see as well. Nothing where more than
-    /// the changes of those repositories came of it.
+    /// Of a workspace, with the repositories that were decided again, all of them as other workspaces may.
+    /// Nothing where something else concerned it as well, or more came of it.
     pub(crate) fn of(
         earlier: &Earlier<'_>,
-        once: &Once<'_>,
+        (snapshot, ledger): (&Snapshot, &WorkspaceLedger),
         scope: &BTreeSet<RepositoryId>,
         planned: &Planned,
     ) -> Option<Self> {
@@ -58,16 +60,26 @@ impl Repeat {
             let part = last.plan.part(id).map(|part| Before::Part(Arc::clone(part)));
             (id.clone(), part.unwrap_or_else(|| Before::Nothing(tracked())))
         });
-        let mut beyond = BTreeSet::new();
+        let (mut beyond, mut known) = (BTreeSet::new(), Vec::new());
         for id in scope {
-            let tied = once.tied(id);
-            let named = last.plan.part(id).map_or(&[][..], |part| part.names());
+            let part = last.plan.part(id);
+            let were = part.and_then(|_| listing(earlier.snapshot, id));
+            let open = listing(snapshot, id).into_iter().flat_map(|listing| &listing.changes);
+            let new = open.filter(|now| were.is_none_or(|were| were.change(now.number).is_none()));
+            known.extend(new.map(|now| {
+                let change = id.change(now.number);
+                let facts = ledger.changes.get(&change).cloned();
+                (change, facts)
+            }));
+            let tied = earlier.once.tied(id);
+            let named = part.map_or(&[][..], |part| part.names());
             let all = tied.iter().flat_map(|tied| &**tied).chain(named);
             beyond.extend(all.filter(|other| !scope.contains(*other)).cloned());
         }
         Some(Self {
             moved: moved.iter().map(|id| (*id).clone()).collect(),
             before: before.collect(),
+            known,
             beyond,
             scope: scope.clone(),
             parts: scope.iter().filter_map(|id| now.part(id)).cloned().collect(),
@@ -76,7 +88,7 @@ impl Repeat {
     }
 
     /// Whether it comes of the move in this workspace too, which has the same rules.
-    pub(crate) fn fits(&self, earlier: &Earlier<'_>) -> bool {
+    pub(crate) fn fits(&self, earlier: &Earlier<'_>, ledger: &WorkspaceLedger) -> bool {
         let Planned { plan, tracked, plain, .. } = earlier.planned;
         let shared = |(id, before): &(RepositoryId, Before)| match (plan.part(id), before) {
             (Some(own), Before::Part(part)) => Arc::ptr_eq(own, part),
@@ -89,6 +101,7 @@ impl Repeat {
         *plain
             && earlier.only.is_some_and(|moved| moved.iter().copied().eq(&self.moved))
             && self.before.iter().all(shared)
+            && self.known.iter().all(|(id, facts)| ledger.changes.get(id) == facts.as_ref())
             && !self.beyond.iter().any(|id| plan.watched.contains_key(id))
     }
 

@@ -105,7 +105,7 @@ pub(crate) fn asking<'p>(
     parts.iter().filter(move |part| moved.iter().any(|q| part.asked.consulted.contains(*q)))
 }
 
-fn listing<'a>(snapshot: &'a Snapshot, id: &RepositoryId) -> Option<&'a Listing> {
+pub(crate) fn listing<'a>(snapshot: &'a Snapshot, id: &RepositoryId) -> Option<&'a Listing> {
     snapshot.repositories.get(id)?.listing.value().map(|listing| &**listing)
 }
 

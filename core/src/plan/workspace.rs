@@ -93,15 +93,15 @@ pub(crate) fn planned(
     };
     let beyond = !beyond.is_empty() || !turn.discovered.is_empty();
     let parts = (Arc::clone(&tracked), mainline);
-    let planned = finish(view, parts, turn, (watched, shared), None, taken, beyond);
+    let planned = finish(&view, parts, turn, (watched, shared), None, taken, beyond);
     if let Some(pass) = pass.filter(|_| !candidates) {
         pass.keep(settings, missed, &planned.plan);
     }
     planned
 }
 
-/// The same plan where a move came to the same in another workspace, with what that came to. Nothing where none is the
-/// same where it matters.
+/// The last plan with what came of the move in another workspace; nothing where none was the same where that
+/// matters.
 pub(crate) fn repeated(
     earlier: &Earlier<'_>,
     snapshot: &Snapshot,
@@ -113,8 +113,9 @@ pub(crate) fn repeated(
     if last.plan.mainline.is_some() || last.mainline.is_err() {
         return None;
     }
-    let repeat = pass.repeat(settings, earlier)?;
-    let view = || View::new(snapshot, settings, own(settings, ledger), &ledger.ledger_id);
+    let own = own(settings, ledger);
+    let repeat = pass.repeat(settings, own, earlier)?;
+    let view = || View::new(snapshot, settings, own, &ledger.ledger_id);
     let taken = repeat.taken(&view, &last.tracked, &heads(&last.mainline));
     Some(kept(last, &repeat.scope, taken))
 }
@@ -149,7 +150,7 @@ pub(crate) fn revised(
     if view.scope().is_some_and(BTreeSet::is_empty) && same_mainline(&view, earlier, &mainline) {
         let planned = kept(last, &scope, taken);
         if alike {
-            pass.learn(settings, earlier, &scope, &planned);
+            pass.learn(&view, earlier, &scope, &planned);
         }
         return Some(planned);
     }
@@ -163,9 +164,9 @@ pub(crate) fn revised(
     };
     let parts = (Arc::clone(&tracked), mainline);
     let last = Some((last, scope.clone()));
-    let planned = finish(view, parts, turn, (watched, shared), last, taken, false);
+    let planned = finish(&view, parts, turn, (watched, shared), last, taken, false);
     if pass.keep(settings, missed, &planned.plan) && alike {
-        pass.learn(settings, earlier, &scope, &planned);
+        pass.learn(&view, earlier, &scope, &planned);
     }
     Some(planned)
 }
@@ -233,7 +234,7 @@ fn kept(last: &Planned, scope: &BTreeSet<RepositoryId>, mut taken: Taken) -> Pla
 /// Joins what a turn decided with what others decided alike, and with what is taken over from the last plan
 /// outside of a scope.
 fn finish(
-    view: View<'_>,
+    view: &View<'_>,
     (tracked, mainline): (Arc<Tracked>, Arc<Result<Mainline, String>>),
     turn: Turn,
     (watching, shared): (Watching, &Shared),
@@ -242,14 +243,14 @@ fn finish(
     beyond: bool,
 ) -> Planned {
     let ledger = view.ledger;
-    let reports = report::reports(&view, &turn.findings, &turn.subjects);
+    let reports = report::reports(view, &turn.findings, &turn.subjects);
     let same_heads = last.as_ref().filter(|(last, _)| Arc::ptr_eq(&last.mainline, &mainline));
     let inputs = match same_heads {
         Some((last, _)) => last.plan.inputs.clone(),
-        None => tracked::inputs(&view, &tracked).map(Arc::new),
+        None => tracked::inputs(view, &tracked).map(Arc::new),
     };
     let settings = view.settings;
-    let mut parts = Part::all(turn.subjects, view.finish());
+    let mut parts = Part::all(turn.subjects, view.noted());
     let mut mainlines = ledger.mainline.iter().chain(&turn.mainline_facts);
     let partly = mainlines.any(|facts| !facts.partly.is_empty());
     // Facts and triggers of a plan name its time; these and reports are made again until the ledger

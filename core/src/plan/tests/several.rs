@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::properties::{PATHS, apply, step};
-use super::world::{World, subject};
+use super::world::{World, change, oid, subject};
 use crate::model::build::{Stage, Verdict};
 use crate::model::identity::Name;
 use crate::model::ledger_view::{Adopted, LedgerView, WorkspaceLedger};
@@ -14,6 +14,7 @@ use crate::model::manifest::Manifest;
 use crate::model::plan::Plan;
 use crate::model::settings::{Drafts, Settings, WorkspaceSettings};
 use crate::model::snapshot::{Snapshot, WorkspacePart};
+use crate::model::time::Span;
 use crate::plan::incremental::Planner;
 use crate::plan::what_if::committed;
 
@@ -222,4 +223,36 @@ fn what_moved_beside_it_matters_where_it_is_watched() {
         assert_eq!(heads, [[now[0], None], now], "push {push}");
         several.settle(&world, None);
     }
+}
+
+#[test]
+fn what_is_open_again_is_known_as_each_of_them_knew_it() {
+    let mut world = World::new(&["a", "b", "c", "d", "e"]);
+    // None of them is recent, so none was built.
+    let before = world.snapshot.at - Span::hours(48);
+    for (number, change) in ["a#1", "a#2"].iter().enumerate() {
+        world.push_as(change, oid(number as u64 + 1), before, &[]);
+    }
+    world.run(0);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    world.close("a#1");
+    world.run(7200);
+    several.settle(&world, None);
+    let mut part = several.ledger.part_mut(&"y".into()).clone();
+    let known = part.changes.get_mut(&change("a#1")).expect("it was open");
+    known.adopted = Adopted::No;
+    several.replace(&"y".into(), part);
+    // What is open there is the same in both, and decided for both.
+    world.push_as("a#2", oid(3), before, &[]);
+    world.run(0);
+    several.settle(&world, None);
+    world.push_as("a#1", oid(1), before, &[]);
+    world.run(0);
+    let made = several.plan(&world);
+    let decisions = ["x", "y"].map(|name| {
+        let planned = made.workspace(name).and_then(|plan| plan.subject(&subject("a#1")));
+        planned.expect("a plan").decision.word()
+    });
+    assert_eq!(decisions, ["held", "build"]);
 }
