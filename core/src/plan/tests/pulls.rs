@@ -8,6 +8,7 @@ use crate::model::manifest::DefinitionRepository;
 use crate::model::observed::Observed;
 use crate::model::question::{Answer, Question};
 use crate::model::snapshot::Updated;
+use crate::model::time::Span;
 
 /// A change that was built and one that depends on it.
 fn pair() -> World {
@@ -93,6 +94,14 @@ fn an_unread_fate_is_unknown_and_has_no_effect() {
     let planned = made.workspaces[0].subject(&subject).expect("a plan");
     assert_eq!(planned.decision.word(), "unknown");
     assert!(planned.triggers.is_empty() && planned.superseded.is_empty());
+    for (seconds, said) in [(3599, 0), (3600, 1)] {
+        world.snapshot.at = at + Span::seconds(seconds);
+        let made = crate::plan::plan(&world.snapshot, &world.ledger);
+        let findings = made.workspaces[0].subject(&subject).map(|plan| plan.findings.clone());
+        let findings = findings.expect("a plan");
+        let unread = findings.iter().filter(|one| one.text.contains("could not be read for 1h"));
+        assert_eq!(unread.count(), said, "after {seconds} s");
+    }
     // A fate that is older than the list says nothing either.
     std::sync::Arc::make_mut(&mut world.snapshot.answers)
         .insert(question, Observed::known(Answer::Fate(Fate::Open)));

@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
             "its branch moves | o/a | o/a#1; ! o/a#1; end success; queue o/a#1; +0 o/a@1; queue o/a#1; +0 o/a@1; o/a@1 attempts 2",
             "the one before it is merged | o/a | o/a#1; o/a#2; ! o/a#1 o/a#2; end success; queue o/a#1; queue o/a#2; +0 o/a@1 o/a@2; end success; unqueue o/a#1; merge o/a#1; +0; o/a@2 set o/a#2; o/a@2 is unchanged",
             "a change that is not open is waited for | o/a | o/a#1; ! o/a#1; queue o/a#1; close o/a#1; +0; o/a@1 is unknown; o/a@1 reason is queued, but is not among the open changes",
-            "one that goes elsewhere too | o/a | o/a#1; ! o/a#1; queue o/a#1; on o/a#1 other; +0; o/a@1 is unknown",
+            "one that goes elsewhere too | o/a | o/a#1; ! o/a#1; queue o/a#1; on o/a#1 other; +0; o/a@1 is unknown; o/a@1 reason is queued for main, but goes to other",
             "what cannot be compared is not known | o/a | o/a#1; o/a#2; ! o/a#1 o/a#2; queue o/a#1; +0 o/a@1; hush o/a#2; +0; o/a@2 is unknown; speak; +0 o/a@2",
         ],
     },

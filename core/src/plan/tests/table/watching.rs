@@ -150,6 +150,7 @@ pub(super) const RULES: &[Rule] = &[
             "all | *a | use adopt all; old a#1 25; +0 a#1",
             "none | *a | use adopt none; old a#1 1; +0; a#1 is held: Adopted",
             "what was built stays what it is on a branch that is new here | o/a | use adopt none; o/a#1; ! o/a#1; on o/a#1 next; also x https://github.com/o/a next; +0; +30 o/a#1",
+            "what was not is adopted there, whatever else was built | o/a o/b | use adopt none; o/b#2; ! o/b#2; o/a#1; on o/a#1 next; +0; also x https://github.com/o/a next; +0; o/a#1 is held: Adopted",
             "what was built with another one too | o/a o/b | use adopt none; o/b#2; o/a#1>o/b#2; ! o/a#1; on o/b#2 next; also x https://github.com/o/b next; +0; close o/a#1; +30 o/b#2",
             "so do the others of its repository | *a | old a#1 1; old a#2 1; mute a#1; +0; a#2 is held: Adopted; a#2 reason its commits are being read; speak; +60 a#1 a#2",
             "not read: waits to be known | *a | old a#1 1; mute a#1; +0; a#1 is unknown; speak; +60 a#1",
