@@ -468,9 +468,13 @@ impl Daemon {
         }
         let settings = Arc::new(settings);
         let triggers = self.would_trigger(&settings);
-        if triggers > MOST_TRIGGERS && !confirm {
+        if triggers.len() > MOST_TRIGGERS && !confirm {
+            let (named, others) = triggers.split_at(NAMED_TRIGGERS);
             return Err(format!(
-                "it would trigger {triggers} builds; `crosswatch reload --yes` confirms that"
+                "it would trigger {} builds: {} and {} more; `crosswatch reload --yes` confirms that",
+                triggers.len(),
+                named.join(", "),
+                others.len(),
             ));
         }
         self.workspaces.lock().await.adjust(&settings).await.map_err(|error| error.to_string())?;
@@ -485,16 +489,20 @@ impl Daemon {
         Ok(format!("the configuration was taken over: {} workspaces", settings.workspaces.len()))
     }
 
-    /// Builds that a pass with other settings would trigger now.
-    fn would_trigger(&self, settings: &Arc<Settings>) -> usize {
+    /// Builds that a pass with other settings would trigger now, each by its subject and workspace.
+    fn would_trigger(&self, settings: &Arc<Settings>) -> Vec<String> {
         let world = World::new(Arc::clone(settings), Wake::new());
         let mut snapshot = self.world.freeze(self.parts.clock.now());
         let other = world.freeze(snapshot.at);
         snapshot.settings = other.settings;
         snapshot.locator = other.locator;
         let plan = crosswatch_core::plan::plan(&snapshot, &self.ledger.view());
-        let subjects = plan.workspaces.iter().flat_map(|workspace| workspace.subjects());
-        subjects.map(|subject| subject.triggers.len()).sum()
+        let subjects = plan.workspaces.iter().flat_map(|workspace| workspace.acting());
+        let triggers = subjects.flat_map(|subject| &subject.triggers).map(|trigger| {
+            let request = &trigger.request;
+            format!("{} in {} on {}", request.subject, request.workspace, trigger.ci)
+        });
+        triggers.collect()
     }
 
     async fn stop(&self) {
@@ -523,8 +531,9 @@ fn cgroups(state_dir: &Path) -> Option<Cgroups> {
     }
 }
 
-/// A reload that triggers more builds than this wants a person's word.
+/// A reload that triggers more builds than this wants a person's word; so many of them are named.
 const MOST_TRIGGERS: usize = 20;
+const NAMED_TRIGGERS: usize = 5;
 
 fn folder(config: &Path) -> PathBuf {
     let folder = config.parent().filter(|folder| !folder.as_os_str().is_empty());

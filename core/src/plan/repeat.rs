@@ -18,29 +18,23 @@ use crate::model::snapshot::Snapshot;
 use super::alike::{Taken, triggered};
 use super::look::View;
 use super::scope::{Earlier, listing};
-use super::tracked::{Tracked, TrackedRepository};
+use super::tracked::Tracked;
 use super::workspace::Planned;
 
 /// What came of a move.
 pub(crate) struct Repeat {
     /// The repositories that moved, of those that are watched.
     moved: Vec<RepositoryId>,
-    /// All to which that mattered, with what was decided of each.
-    before: Vec<(RepositoryId, Before)>,
-    /// What the ledger knew of changes that are open and on which nothing was decided.
+    /// All to which that mattered, with what was decided of each: where nothing was, nothing says that others
+    /// would decide alike.
+    before: Vec<(RepositoryId, Arc<Part>)>,
+    /// What the ledger knew of changes that are open and were not.
     known: Vec<(ChangeId, Option<ChangeFacts>)>,
     /// To these it would have mattered if they were watched.
     beyond: BTreeSet<RepositoryId>,
     pub(crate) scope: BTreeSet<RepositoryId>,
     parts: Vec<Arc<Part>>,
     facts: Vec<(ChangeId, ChangeFacts)>,
-}
-
-/// What was decided of a repository.
-enum Before {
-    Part(Arc<Part>),
-    /// Nothing; how it is tracked, if it is.
-    Nothing(Option<Arc<TrackedRepository>>),
 }
 
 impl Repeat {
@@ -55,15 +49,10 @@ impl Repeat {
         let (last, now) = (earlier.planned, &planned.plan);
         let more = !now.looks.is_empty() || now.mainline.is_some() || !now.reports.is_empty();
         let moved = earlier.only.filter(|_| !more)?;
-        let before = scope.iter().map(|id| {
-            let tracked = || last.tracked.repositories.get(id).cloned();
-            let part = last.plan.part(id).map(|part| Before::Part(Arc::clone(part)));
-            (id.clone(), part.unwrap_or_else(|| Before::Nothing(tracked())))
-        });
-        let (mut beyond, mut known) = (BTreeSet::new(), Vec::new());
+        let (mut before, mut beyond, mut known) = (Vec::new(), BTreeSet::new(), Vec::new());
         for id in scope {
-            let part = last.plan.part(id);
-            let were = part.and_then(|_| listing(earlier.snapshot, id));
+            let part = last.plan.part(id)?;
+            let were = listing(earlier.snapshot, id);
             let open = listing(snapshot, id).into_iter().flat_map(|listing| &listing.changes);
             let new = open.filter(|now| were.is_none_or(|were| were.change(now.number).is_none()));
             known.extend(new.map(|now| {
@@ -72,13 +61,13 @@ impl Repeat {
                 (change, facts)
             }));
             let tied = earlier.once.tied(id);
-            let named = part.map_or(&[][..], |part| part.names());
-            let all = tied.iter().flat_map(|tied| &**tied).chain(named);
+            let all = tied.iter().flat_map(|tied| &**tied).chain(part.names());
             beyond.extend(all.filter(|other| !scope.contains(*other)).cloned());
+            before.push((id.clone(), Arc::clone(part)));
         }
         Some(Self {
             moved: moved.iter().map(|id| (*id).clone()).collect(),
-            before: before.collect(),
+            before,
             known,
             beyond,
             scope: scope.clone(),
@@ -89,14 +78,9 @@ impl Repeat {
 
     /// Whether it comes of the move in this workspace too, which has the same rules.
     pub(crate) fn fits(&self, earlier: &Earlier<'_>, ledger: &WorkspaceLedger) -> bool {
-        let Planned { plan, tracked, plain, .. } = earlier.planned;
-        let shared = |(id, before): &(RepositoryId, Before)| match (plan.part(id), before) {
-            (Some(own), Before::Part(part)) => Arc::ptr_eq(own, part),
-            (None, Before::Nothing(other)) => {
-                let own = tracked.repositories.get(id);
-                own.map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
-            }
-            _ => false,
+        let Planned { plan, plain, .. } = earlier.planned;
+        let shared = |(id, part): &(RepositoryId, Arc<Part>)| {
+            plan.part(id).is_some_and(|own| Arc::ptr_eq(own, part))
         };
         *plain
             && earlier.only.is_some_and(|moved| moved.iter().copied().eq(&self.moved))

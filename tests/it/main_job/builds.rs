@@ -105,3 +105,37 @@ async fn a_reload_takes_over_a_right_file_and_keeps_the_last_good_one_otherwise(
     site.configure(&site.file_url(), &ci, &["one", "two"]);
     assert!(site.decision("two", "mainline").starts_with("unchanged"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_would_trigger_many_builds_waits_for_a_word() {
+    let site = site("true");
+    let ci = site.local_ci("true");
+    let builds = |what: &str| {
+        site.configure(&site.file_url(), &ci, &["one"]);
+        let text = std::fs::read_to_string(site.path().join("workspaces.yaml")).expect("a file");
+        site.write_config(&text.replace("name: one\n", &format!("name: one\n    build: {what}\n")));
+    };
+    builds("[mainline]");
+    let _daemon = site.start().await;
+    site.settled(&["one"]).await;
+    for number in 1..=21 {
+        site.change("types", number, "types");
+    }
+    eventually("they are seen", async || {
+        site.decision("one", "mirror/types#21").contains("builds no changes")
+    })
+    .await;
+    builds("[changes, mainline]");
+    eventually("quiet time is over, and it says what it would build", async || {
+        let reload = site.cli(&["reload"]);
+        let said = String::from_utf8_lossy(&reload.stderr).into_owned();
+        reload.status.code() == Some(1)
+            && said.contains("it would trigger 21 builds: mirror/types#1 in one on here, ")
+            && said.contains(" and 16 more; `crosswatch reload --yes` confirms that")
+    })
+    .await;
+    assert!(site.builds().is_empty());
+    assert!(site.decision("one", "mirror/types#1").contains("builds no changes"));
+    assert!(site.cli(&["reload", "--yes"]).status.success());
+    eventually("all are built", async || site.succeeded("one", "mirror/types#21") == 1).await;
+}

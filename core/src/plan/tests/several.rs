@@ -124,6 +124,14 @@ impl Several {
         self.replace(&name.into(), part);
     }
 
+    /// Somebody pauses one of them, or resumes it.
+    fn pause(&mut self, name: &str) {
+        let Some(part) = self.ledger.workspaces.get(name) else { return };
+        let mut part = part.as_ref().clone();
+        part.paused_by = if part.paused_by.is_some() { None } else { Some("ann".to_owned()) };
+        self.replace(&name.into(), part);
+    }
+
     /// What is the same stays one in memory, as in the daemon's view.
     fn replace(&mut self, name: &Name, part: WorkspaceLedger) {
         if self.ledger.workspaces.get(name).is_none_or(|before| **before != part) {
@@ -133,7 +141,7 @@ impl Several {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_comes_of_moves_in_several_workspaces_is_the_plan_from_scratch(
@@ -156,6 +164,8 @@ proptest! {
             let verdicts = [Verdict::Success, Verdict::Failure, Verdict::Lost];
             if let (Some(verdict), Some(name)) = (verdicts.get(*ended), NAMES.get(ended % 2 + 2)) {
                 several.end(name, *verdict, &world);
+            } else if *ended == 7 {
+                several.pause("y");
             }
             several.settle(&world, late.and_then(|late| NAMES.get(late)).copied());
         }
@@ -185,6 +195,26 @@ fn what_was_otherwise_before_a_move_is_otherwise_after_it() {
         planned.expect("a plan").decision.reason().to_owned()
     });
     assert_ne!(decisions[0], decisions[1]);
+}
+
+#[test]
+fn a_first_change_is_built_where_nobody_paused() {
+    let mut world = World::new(&["a", "b", "c", "d", "e"]);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    several.pause("y");
+    several.settle(&world, None);
+    for push in 1..3 {
+        world.push("a#1", &[]);
+        world.run(0);
+        let made = several.plan(&world);
+        let decisions = ["x", "y"].map(|name| {
+            let planned = made.workspace(name).and_then(|plan| plan.subject(&subject("a#1")));
+            planned.expect("a plan").decision.reason().contains("paused")
+        });
+        assert_eq!(decisions, [false, true], "push {push}");
+        several.settle(&world, None);
+    }
 }
 
 #[test]
