@@ -302,7 +302,7 @@ fn an_explanation_says_what_is_checked_out() {
     world.push("o/a#2", &["o/b#1"]);
     world.push("o/b#1", &[]);
     world.queue("o/a#1", "main", false);
-    world.queue("o/a#2", "main", false);
+    let head = world.queue("o/a#2", "main", false);
     world.run(0);
     let made = world.plan();
     let explainer = Explainer::new(&world.snapshot, &world.ledger, &made.workspaces[0]);
@@ -315,7 +315,7 @@ fn an_explanation_says_what_is_checked_out() {
         "for o/a: the branch of the merge queue, with everything that is queued up to it",
         "none: the branch of the merge queue has it",
         "refs/pull/1/merge for o/b: `ref: auto`, and the forge can merge it",
-        "merge queue of github.com/o/a on main = ",
+        &format!("merge queue of github.com/o/a on main = {head}"),
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
