@@ -146,7 +146,6 @@ impl Names {
     fn branch(&self, name: &Name) -> Name {
         match with_base(name, |base| self.branch(base)) {
             Some(queue) => queue,
-            None if name.is_empty() => name.clone(),
             None => self.of(Kind::Branch, name),
         }
     }

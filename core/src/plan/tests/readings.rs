@@ -1,6 +1,9 @@
 //! Workspaces that read one body in their own way.
 
+use super::saved::{saved, without_names};
 use super::world::{World, change};
+use crate::plan::anonymous::anonymous;
+use crate::plan::plan;
 use crate::references::{Forges, Grammar, Reading, References, read_for};
 
 const BODY: &str = "Requires: o/b#1\n\nDepends-On: https://github.com/o/c/pull/1\n\n\
@@ -48,6 +51,11 @@ fn each_workspace_sees_what_its_own_reading_finds() {
             .filter(|name| name != "o/a#1")
             .collect();
         assert_eq!(names, members, "{:?}: {decision:?}", all[index]);
+        // Without names it reads the same.
+        let hidden = anonymous(&saved(&world));
+        assert!(!serde_json::to_string(&hidden).expect("json").contains("requires"));
+        let (snapshot, ledger) = hidden.thawed();
+        assert_eq!(without_names(&plan(&snapshot, &ledger)), without_names(&world.scratch()));
     }
 }
 

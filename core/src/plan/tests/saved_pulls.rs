@@ -154,11 +154,17 @@ fn no_kind_of_name_is_left_and_every_decision_is_the_same() {
     workspaces.insert("savanna".into(), part);
     world.settings(|w| w.name = "savanna".into());
     same(&world, "under another name");
+    world.edit("o/zebra#1", |listed| listed.ref_name = "refs/zebra/1/head".into());
+    same(&world, "with a ref of its own");
     let text = serde_json::to_string(&anonymous(&saved(&world))).expect("json");
     for name in NAMES {
         assert!(!text.contains(name), "{name} in {text}");
     }
     assert!(text.contains(COMMIT), "commits stay");
+    for kind in ["forge", "repository", "workspace", "package", "branch", "tag", "person", "label"]
+    {
+        assert!(text.contains(&format!("\"{kind}-")), "no {kind} in {text}");
+    }
 }
 
 #[test]
