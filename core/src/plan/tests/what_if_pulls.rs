@@ -94,6 +94,8 @@ fn what_was_merged_before_is_merged_afterwards() {
         // It cannot be told whether the base has it still.
         (
             |world| {
+                world.push_base("o/b");
+                world.run(0);
                 let tip = world.push_base("o/b");
                 world.silent.insert(tip);
             },
