@@ -1,9 +1,10 @@
 //! How far candidates go: what their tools may ask for and bring, and where there is none.
 
 use super::candidates::watches;
-use super::world::World;
+use super::world::{World, subject};
 use crate::model::change::Files;
 use crate::model::paths::PathPatterns;
+use crate::model::time::Span;
 
 #[test]
 fn a_tool_may_ask_four_times_for_more() {
@@ -80,4 +81,52 @@ fn what_cannot_be_built_anyway_has_no_candidate() {
         assert_eq!(candidate, what == "nothing", "{what}");
         assert!(watches(&mut world, "o/b"));
     }
+}
+
+#[test]
+fn what_a_candidate_brings_is_built_in_its_order_and_before_what_needs_it() {
+    let mut world = World::defined(&["a"]);
+    world.unseen("z-new");
+    world.brings("conf#1", "z-new");
+    world.has_need("conf#1", "a", "z-new");
+    world.push("conf#1", &[]);
+    world.run(0);
+    world.snapshot.at = world.snapshot.at + Span::seconds(90);
+    let planned = world.planned("conf#1");
+    let affected = &planned.triggers[0].request.affected;
+    assert_eq!(*affected, ["conf".into(), "z-new".into(), "a".into()]);
+}
+
+#[test]
+fn what_only_a_candidate_has_is_told_with_its_references_and_on_its_branch_alone() {
+    let mut world = World::defined(&["a"]);
+    world.unseen("new");
+    world.push("a#5", &[]);
+    world.push("new#1", &["a#5"]);
+    world.brings("conf#1", "new");
+    world.push("conf#1", &["new#1"]);
+    world.run(0);
+    assert!(world.run(90).contains(&"conf#1".to_owned()));
+    let planned = world.planned("new#1");
+    assert_eq!(planned.decision.word(), "covered");
+    let names: Vec<&str> = planned.references.iter().map(|one| one.as_written.as_str()).collect();
+    assert_eq!(names, ["a#5"]);
+    world.push("new#2", &["conf#1"]);
+    world.edit("new#2", |listed| listed.base = Some("stable".into()));
+    world.run(0);
+    world.run(90);
+    let made = world.plan();
+    assert!(made.workspaces[0].subject(&subject("new#2")).is_none(), "no root");
+}
+
+#[test]
+fn a_change_of_a_package_that_its_candidate_lacks_is_decided_on() {
+    let mut world = World::defined(&["a", "b"]);
+    world.removes("conf#1", "a");
+    world.push("conf#1", &[]);
+    world.push("a#5", &["conf#1"]);
+    world.run(0);
+    world.run(90);
+    let made = world.plan();
+    assert!(made.workspaces[0].subject(&subject("a#5")).is_some());
 }

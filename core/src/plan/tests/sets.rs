@@ -146,10 +146,16 @@ fn a_cycle_has_one_build_named_after_its_smallest_change() {
     world.push("a#3", &["b#1"]);
     world.run(0);
     assert_eq!(world.run(90), ["a#3"]);
-    for other in ["b#1", "c#2"] {
+    for (other, package, needs) in [("b#1", "b", "c#2"), ("c#2", "c", "a#3")] {
         assert_eq!(world.decision(other), "covered: a#3");
-        assert_eq!(world.planned(other).set.len(), 3);
+        let planned = world.planned(other);
+        assert_eq!((planned.set.len(), &planned.packages), (3, &vec![package.into()]));
+        let names: Vec<&str> = planned.references.iter().map(|one| &*one.as_written).collect();
+        assert_eq!(names, [needs]);
     }
+    world.push("c#2", &["a#3"]);
+    let superseded = ["a#3", "b#1", "c#2"].map(|name| world.planned(name).superseded.len());
+    assert_eq!(superseded, [1, 0, 0], "it is said once");
     world.reachable("b", false);
     assert_eq!(world.run(60), [""; 0]);
 }

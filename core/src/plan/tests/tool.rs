@@ -17,6 +17,8 @@ pub(super) struct Tool {
     brings: BTreeMap<ChangeId, Vec<Package>>,
     /// Packages that are not in it with a change, whatever else brings them.
     removes: BTreeMap<ChangeId, String>,
+    /// A package that needs another one with a change.
+    needs: BTreeMap<ChangeId, (String, String)>,
     /// Changes with which it fails.
     pub(super) fails: BTreeSet<ChangeId>,
     /// Addresses that it cannot read unless they are shown to it.
@@ -57,6 +59,10 @@ impl Tool {
         let mut all = packages.to_vec();
         for member in &members {
             all.extend(self.brings.get(*member).into_iter().flatten().cloned());
+        }
+        for (of, needed) in members.iter().filter_map(|member| self.needs.get(*member)) {
+            let package = all.iter_mut().find(|package| *package.name == **of);
+            package.expect("a package").depends_on.push(needed.as_str().into());
         }
         let removed: Vec<&String> = members.iter().filter_map(|m| self.removes.get(*m)).collect();
         all.retain(|package| !removed.iter().any(|name| ***name == *package.name));
@@ -106,6 +112,11 @@ impl World {
     /// With a change the manifest has a package, of the repository of that name.
     pub(super) fn brings(&mut self, of: &str, path: &str) {
         self.tool.brings.entry(change(of)).or_default().push(package(path, git(path)));
+    }
+
+    /// With a change a package needs another one.
+    pub(super) fn has_need(&mut self, of: &str, name: &str, needed: &str) {
+        self.tool.needs.insert(change(of), (name.to_owned(), needed.to_owned()));
     }
 
     pub(super) fn removes(&mut self, of: &str, name: &str) {
