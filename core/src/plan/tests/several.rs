@@ -286,3 +286,22 @@ fn what_is_open_again_is_known_as_each_of_them_knew_it() {
     });
     assert_eq!(decisions, ["held", "build"]);
 }
+
+#[test]
+fn what_a_new_text_names_matters_where_that_is_watched() {
+    let mut world = World::new(&["a", "b", "c", "d", "e"]);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    world.push("a#1", &[]);
+    world.push("e#1", &[]);
+    world.run(0);
+    several.settle(&world, None);
+    world.push("a#1", &["e#1"]);
+    world.run(0);
+    let made = several.plan(&world);
+    let members = NAMES.map(|name| {
+        let planned = made.workspace(name).and_then(|plan| plan.subject(&subject("a#1")));
+        planned.expect("a plan").set.len()
+    });
+    assert_eq!(members, [1, 2, 2, 2, 2]);
+}
