@@ -47,6 +47,7 @@ fn a_build_names_its_page_where_the_daemon_has_a_public_address() {
             let triggers = world.planned(text).triggers.clone();
             let expected = public.map(|public| format!("{public}{page}"));
             assert_eq!(triggers[0].request.page, expected, "{text}");
+            assert!(!triggers[0].needs_approval, "{text}");
         }
     }
 }
@@ -82,6 +83,7 @@ fn an_untrusted_set_waits_for_an_approval_of_exactly_these_heads() {
         world.ledger().approvals.push(Approval { subject: subject("a#1"), set, by, at });
     };
     approve(&mut world);
+    assert!(world.planned("a#1").triggers[0].needs_approval, "the commit looks for it again");
     assert_eq!(world.run(0), ["a#1"]);
     assert_eq!(world.decision("b#2"), "covered: a#1");
     world.push("b#2", &[]);

@@ -130,3 +130,17 @@ fn a_change_of_a_package_that_its_candidate_lacks_is_decided_on() {
     let made = world.plan();
     assert!(made.workspaces[0].subject(&subject("a#5")).is_some());
 }
+
+#[test]
+fn an_outage_of_what_no_manifest_has_holds_nothing() {
+    let mut world = World::defined(&["a"]);
+    world.unseen("new");
+    world.push("new#1", &[]);
+    world.push("conf#1", &["new#1"]);
+    world.run(0);
+    assert!(watches(&mut world, "new"));
+    world.reachable("new", false);
+    assert_eq!(world.run(90), ["conf#1"]);
+    let finding = &world.planned("conf#1").findings[0].text.clone();
+    assert_eq!(finding, "new#1 is not a change that this workspace watches");
+}

@@ -106,6 +106,8 @@ pub(super) const RULES: &[Rule] = &[
             "it removes no cover | a b | a#1>b#2; b#2; ! a#1; down a; +600; b#2 is covered: a#1",
             "with `each` nobody waits | a b | use dependencies each; a#1>b#2; b#2; +0; down a; +90 b#2",
             "nor who builds it alone | a b | a#1>b#2; b#2; +0; down a; +90; alone b#2; +0 b#2",
+            "nor that of what stands below what is unread | a b c d | a#1>b#2; b#2>c#3; c#3>d#4; d#4; ! a#1; end success; down b; +600; c#3 is covered: a#1; d#4 is covered: a#1",
+            "of one that only its top knows | a b c d e | a#1>b#2; b#2>c#3; c#3>d#4; d#4; e#5>a#1; ! e#5; end success; down b; +600; c#3 is covered: e#5",
             "before the first build it is waited for | a b | a#1>b#2; b#2; +0; down a; +90; b#2 is unknown; up a; +1 a#1",
             "a cycle below it is waited for too | a b c | a#1>b#2; b#2>c#3; c#3>b#2; +0; down a; +90; b#2 is unknown; c#3 is unknown; up a; +1 a#1",
             "nor does one that was not read since the start | a b | a#1>b#2; b#2; ! a#1; forget a; +600; b#2 is covered: a#1",
