@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use super::alike::{apart, together};
 use super::world::{World, change, git, package, subject};
+use crate::model::build::{Stage, Verdict};
+use crate::model::manifest::{Manifest, Package};
+use crate::model::settings::Spelling;
+use crate::model::time::Span;
 use crate::plan::plan;
 
 #[test]
@@ -76,6 +80,50 @@ fn what_one_remembers_of_a_closed_change_is_its_own() {
     let both = plan(&snapshot, &ledger).workspaces;
     let word = |at: usize| both[at].subject(&subject("a#1")).map(|one| one.decision.word());
     assert_eq!([word(0), word(1)], [Some("blocked"), Some("held")]);
+    for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
+        assert_eq!(*together, alone.workspaces[0]);
+    }
+}
+
+#[test]
+fn a_request_is_each_workspaces_own() {
+    let mut world = World::new(&["a", "b"]);
+    world.push_base("b");
+    world.run(0);
+    assert_eq!(world.run(120), ["mainline"]);
+    world.finish(Verdict::Success);
+    world.push("a#1", &[]);
+    world.run(0);
+    world.snapshot.at = world.snapshot.at + Span::seconds(90);
+    let public_url = Some("https://ci.example.org".to_owned());
+    Arc::make_mut(&mut world.snapshot.settings).public_url = public_url;
+    let (mut snapshot, mut ledger) = together(&world);
+    // Another spelling, a package that needs the changed one, and a mainline that is red.
+    let settings = Arc::make_mut(&mut snapshot.settings);
+    let own = settings.workspaces.iter_mut().find(|one| &*one.name == "x-same");
+    Arc::make_mut(own.expect("the second")).spellings.push(Spelling::West);
+    let part = Arc::make_mut(&mut snapshot.workspaces).get_mut("x-same").expect("the second");
+    let part = Arc::make_mut(part);
+    part.manifest = part.manifest.mapped(|manifest| {
+        let mut needy = package("needy", git("b"));
+        needy.depends_on = vec!["a".into()];
+        let packages = manifest.packages.iter().map(|one| Package::clone(one)).chain([needy]);
+        Manifest::new(packages.collect(), Vec::new()).expect("a manifest")
+    });
+    let known = ledger.part_mut(&"x-same".into());
+    for attempt in known.attempts.values_mut().flatten() {
+        attempt.stage = Stage::Ended(Verdict::Failure);
+    }
+    let both = plan(&snapshot, &ledger).workspaces;
+    let request = |at: usize| {
+        let planned = both[at].subject(&subject("a#1")).expect("a plan");
+        planned.triggers[0].request.clone()
+    };
+    let (one, other) = (request(0), request(1));
+    assert_eq!((one.mainline, other.mainline), (Some(Verdict::Success), Some(Verdict::Failure)));
+    assert_eq!((one.spellings.len(), other.spellings.len()), (0, 1));
+    assert_eq!((one.affected.len(), other.affected.len()), (1, 2));
+    assert_ne!(one.page, other.page);
     for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
         assert_eq!(*together, alone.workspaces[0]);
     }
