@@ -67,7 +67,7 @@ fn what_cannot_be_built_anyway_has_no_candidate() {
         world.settings(|w| {
             w.defining = PathPatterns::new(vec!["package.xml".to_owned()]).expect("a pattern");
         });
-        let touches = |file: &str| Files::of(1, [file.to_owned()].into_iter());
+        let touches = |file: &str| Files::of(1, [file.to_owned()]);
         let below = world.push("o/b#1", &[]);
         world.push("o/a#1", &["o/b#1"]);
         happens(&mut world);

@@ -48,7 +48,8 @@ fn on_a_forge_it_is_so_afterwards() {
         let mut really = world.run(0);
         really.extend(world.run(1200));
         let mut built = words(built);
-        (really.sort(), built.sort());
+        really.sort();
+        built.sort();
         assert_eq!(really, built, "{edit}");
     }
 }
@@ -131,7 +132,7 @@ fn mono() -> World {
 
 fn touch(world: &mut World, text: &str, file: &str) -> Oid {
     let head = world.push(text, &[]);
-    world.files.insert(head, Files::of(1, [file.to_owned()].into_iter()));
+    world.files.insert(head, Files::of(1, [file.to_owned()]));
     world.run(0);
     head
 }
