@@ -46,6 +46,7 @@ const MOVES: &[&str] = &[
     "budgets | many o/d#1 o/e 100 601; +0 ~; +30 ~; o/f#1; +0 ~; +30 ~; +3600 ~; +60 ~",
     "updates | broken; +0 ~; base o/e; +0 ~; +120 ~; updated; +0 ~; pending; +0 ~; o/d#1; +0 ~; +30 ~",
     "statuses | report o/d; report o/b; +0 ~; o/d#1; +0 ~; +30 ~; end failure; +0 ~; o/c#1; +0 ~; +30 ~; end success; +0 ~; o/d#1>o/nothing#1; +0 ~; +30 ~",
+    "a set that fell apart | end success; +0 ~; unsay o/b#1; +0 ~; merge o/c#1; +0 ~; +120 ~; +900 ~",
     "bots | author o/d#1 robot bot; o/d#1>o/e#1; +0 ~; +600 ~; o/e#1; +0 ~; +30 ~",
     "the epoch | end success; +0 ~; use epoch 1; +0 ~; o/d#1; +0 ~; +30 ~",
 ];

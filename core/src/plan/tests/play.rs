@@ -11,7 +11,7 @@ use crate::model::settings::*;
 use crate::model::snapshot::Updated;
 use crate::model::time::{Span, Timestamp};
 use crate::plan::explain::Explainer;
-use crate::references::{Via, Written};
+use crate::references::{References, Via, Written};
 
 /// A row that is being played.
 pub(super) struct Play<'e> {
@@ -256,6 +256,7 @@ impl World {
                 source.owner = word(1).into();
             }),
             "ghost" => self.pull(one, |forge| (forge.author, forge.source) = (None, None)),
+            "unsay" => self.pull(one, |forge| forge.references = References::default()),
             "short" => self.short(one, word(1), word(2).parse().expect("a number")),
             "many" => self.many(one, word(1), word(2), word(3).parse().expect("a number")),
             "old" => self.old(one, word(1).parse().expect("hours")),
