@@ -57,7 +57,7 @@ pub(crate) fn clusters<'a>(
     }
     let all = &tracked.repositories;
     let built = built(ledger);
-    let (mut own, together) = apart(once, &built);
+    let (mut own, joint) = apart(once, &built);
     let approved = ledger.approvals.iter().flat_map(|approval| &approval.set);
     let subjects = ledger.rebuilds.keys().chain(ledger.attempts.keys().filter(is_queued));
     let of_subjects = subjects.filter_map(Subject::repository);
@@ -91,7 +91,7 @@ pub(crate) fn clusters<'a>(
         let cluster = whole.unwrap_or_else(|| around(once, (id, repository), all));
         joined.extend(cluster.iter().map(|(id, _)| *id));
         // What was built together may be in several of the parts.
-        let apart = |id: &RepositoryId| together.contains(id) || find(id).is_none();
+        let apart = |id: &RepositoryId| joint.contains(id) || find(id).is_none();
         if parted && cluster.iter().any(|(id, _)| apart(id)) {
             continue;
         }

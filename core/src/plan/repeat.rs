@@ -32,6 +32,7 @@ pub(crate) struct Repeat {
     known: Vec<(ChangeId, Option<ChangeFacts>)>,
     /// To these it would have mattered if they were watched.
     beyond: BTreeSet<RepositoryId>,
+    /// The repositories of `before`, in the place of whose parts these come.
     pub(crate) scope: BTreeSet<RepositoryId>,
     parts: Vec<Arc<Part>>,
     facts: Vec<(ChangeId, ChangeFacts)>,

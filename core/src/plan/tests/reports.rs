@@ -267,9 +267,8 @@ fn members_are_named_to_those_alone_who_may_read_them() {
     assert!(status.contains("#3") && status.contains("o/b#2"), "{status}");
 }
 
-#[test]
-fn descriptions_fit() {
-    let paths: Vec<String> = (0..20).map(|n| format!("o/a-rather-long-name-{n:02}")).collect();
+/// A change of each repository, of which the first depends on all others and is reported.
+pub(super) fn built_as_one(paths: &[String]) -> (World, String) {
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let mut world = world(&paths, &paths[..1]);
     let names: Vec<String> = paths.iter().map(|path| format!("{path}#1")).collect();
@@ -280,12 +279,19 @@ fn descriptions_fit() {
     world.push(names[0], &names[1..]);
     world.run(0);
     world.run(90);
-    let status = said(&mut world, names[0]);
+    (world, names[0].to_owned())
+}
+
+#[test]
+fn descriptions_fit() {
+    let paths: Vec<String> = (0..20).map(|n| format!("o/a-rather-long-name-{n:02}")).collect();
+    let (mut world, first) = built_as_one(&paths);
+    let status = said(&mut world, &first);
     assert!(status.ends_with("and 17 changes not shown here"), "{status}");
     assert!(status.len() <= DESCRIPTION + "pending: ".len(), "{status}");
     world.settings(|w| w.ci = vec![format!("long-{}", "c".repeat(200)).into()]);
     world.run(0);
-    let status = said(&mut world, names[0]);
+    let status = said(&mut world, &first);
     assert_eq!(status.chars().count(), DESCRIPTION + "pending: ".len());
 }
 

@@ -1,6 +1,6 @@
 //! What is said stays as it is, is cut, and is said once: the bounds of statuses and remarks.
 
-use super::reports::{remarks, said, world};
+use super::reports::{built_as_one, remarks, said, world};
 use crate::model::build::Verdict;
 use crate::model::report::DESCRIPTION;
 use crate::model::settings::Dependencies;
@@ -47,17 +47,8 @@ fn a_third_of_a_description_is_for_names() {
         ("-", "o/n---------------2--#1 and 1 change not shown here"),
     ] {
         let paths = paths.map(|path| format!("{path}{}", if path == "o/a" { "" } else { end }));
-        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let mut world = world(&paths, &paths[..1]);
-        let names: Vec<String> = paths.iter().map(|path| format!("{path}#1")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        for name in &names[1..] {
-            world.push(name, &[]);
-        }
-        world.push(names[0], &names[1..]);
-        world.run(0);
-        world.run(90);
-        let status = said(&mut world, names[0]);
+        let (mut world, first) = built_as_one(&paths);
+        let status = said(&mut world, &first);
         assert!(status.ends_with(words), "{status}");
     }
 }
