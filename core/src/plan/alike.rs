@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::model::build::PackageHead;
 use crate::model::fingerprint::{Leaf, Print, of_set};
 use crate::model::identity::{ChangeId, Fingerprint, RepositoryId, Subject};
-use crate::model::ledger_view::{self, Adopted, ChangeFacts, WorkspaceLedger};
+use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::part::Part;
 use crate::model::plan::{Decision, Held, SetPlan, SubjectPlan, WorkspacePlan};
 use crate::model::question::Question;
@@ -52,8 +52,8 @@ struct DecidedCluster {
     parts: Vec<Arc<Part>>,
     /// Changes that were built, each with its set, in their order.
     built: Vec<(ChangeId, Arc<[Leaf]>, Arc<SetPlan>)>,
-    /// Facts that moved; how a change came in where that was not known.
-    facts: Vec<(ChangeId, Option<Adopted>, Arc<ledger_view::Seen>)>,
+    /// Facts that moved.
+    facts: Vec<(ChangeId, ChangeFacts)>,
 }
 
 /// What is taken over.
@@ -116,7 +116,7 @@ impl<'p> Pass<'p> {
                     .and_then(|known| Some((known, known.answered(view.settings, &cluster)?)))
                 {
                     Some((known, built)) => {
-                        known.take(view, (tracked, heads), (&cluster, &built), &mut taken);
+                        known.take(view, (tracked, heads), &built, &mut taken);
                         done.extend(cluster.0.iter().map(|seen| seen.id));
                         taken.repositories = done.len();
                     }
@@ -236,18 +236,11 @@ fn decided(
         }
         let begin = plan.facts.partition_point(|(change, _)| change.repository < **id);
         let facts = plan.facts.iter().skip(begin);
-        for (change, facts) in facts.take_while(|(change, _)| change.repository == **id) {
-            let before = cluster.adopted(change);
-            let same = before.is_none_or(|before| before == facts.adopted);
-            if !same || facts.adopted == Adopted::Undecided {
-                return None;
-            }
-            let adopted = before.is_none().then_some(facts.adopted);
-            decided.facts.push((change.clone(), adopted, Arc::clone(&facts.seen)));
-        }
+        let own = facts.take_while(|(change, _)| change.repository == **id);
+        decided.facts.extend(own.cloned());
     }
     // What is open no more is decided by how it was built.
-    (built.next().is_none() && decided.answered(settings, cluster).is_some()).then_some(decided)
+    decided.answered(settings, cluster).is_some().then_some(decided)
 }
 
 impl DecidedCluster {
@@ -272,7 +265,7 @@ impl DecidedCluster {
         &self,
         view: &View<'_>,
         (tracked, heads): (&Tracked, &Arc<[PackageHead]>),
-        (cluster, built): (&Cluster<'_>, &[Fingerprint]),
+        built: &[Fingerprint],
         taken: &mut Taken,
     ) {
         let mut built = self.built.iter().map(|(id, ..)| id).zip(built).peekable();
@@ -295,27 +288,15 @@ impl DecidedCluster {
             false => Arc::clone(part),
             true => Arc::new(part.with(part.subjects.iter().map(&mut own).collect())),
         }));
-        taken.facts.extend(self.facts.iter().map(|(id, adopted, seen)| {
-            let adopted = adopted.or_else(|| cluster.adopted(id)).unwrap_or(Adopted::No);
-            (id.clone(), ChangeFacts { adopted, seen: Arc::clone(seen) })
-        }));
+        taken.facts.extend(self.facts.iter().cloned());
     }
 
     /// Whether it is of this cluster, and of the same facts.
     fn fits(&self, cluster: &Cluster<'_>) -> bool {
-        let alike = |one: &Option<ChangeFacts>, other: &Option<&ChangeFacts>| match (one, other) {
-            (None, None) => true,
-            (Some(one), Some(other)) => {
-                let seen = Arc::ptr_eq(&one.seen, &other.seen) || one.seen == other.seen;
-                seen && one.adopted == other.adopted
-            }
-            _ => false,
-        };
-        let mut known = cluster.0.iter().flat_map(|seen| &seen.known);
+        let known = cluster.0.iter().flat_map(|seen| &seen.known);
         self.tracked.len() == cluster.0.len()
             && self.tracked.iter().zip(&cluster.0).all(|(one, seen)| Arc::ptr_eq(one, seen.tracked))
-            && self.known.iter().all(|one| known.next().is_some_and(|(_, other)| alike(one, other)))
-            && known.next().is_none()
+            && known.map(|(_, facts)| *facts).eq(self.known.iter().map(Option::as_ref))
     }
 }
 

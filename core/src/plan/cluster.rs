@@ -34,13 +34,6 @@ impl<'a> Cluster<'a> {
     pub(crate) fn built(&self) -> impl Iterator<Item = Built<'a>> {
         self.0.iter().flat_map(|seen| seen.built.iter().copied())
     }
-
-    /// How a change came in, where the ledger knows it.
-    pub(crate) fn adopted(&self, id: &ChangeId) -> Option<Adopted> {
-        let seen = self.0.iter().find(|seen| *seen.id == id.repository)?;
-        let at = seen.known.binary_search_by_key(&id.number, |(number, _)| *number).ok()?;
-        seen.known.get(at)?.1.map(|facts| facts.adopted)
-    }
 }
 
 /// The clusters of a workspace that may be decided as in another one.

@@ -107,7 +107,7 @@ impl<'p> Once<'p> {
             let leaf = fingerprint::head(&head);
             Some((head, leaf))
         });
-        let own = tracked.open || tracked.uses.iter().any(|used| used.definition);
+        let own = tracked.uses.iter().any(|used| used.definition);
         let listing = listing.and_then(|listing| listing.value()).filter(|_| !own);
         let listing = listing.filter(|listing| listing.queued().next().is_none());
         let changes = listing.map(|listing| {

@@ -95,10 +95,10 @@ pub(crate) fn asking<'p>(
     moved: &'p [&Question],
 ) -> impl Iterator<Item = &'p Arc<Part>> {
     let plan = &planned.plan;
-    // Nobody but a candidate asks about what is neither watched nor decided on.
+    // Nobody asks about what is neither watched nor decided on.
     let concerns = |question: &Question| {
         let known = |id| plan.watched.contains_key(id) || plan.part(id).is_some();
-        !planned.plain || question.repository().is_none_or(known)
+        question.repository().is_none_or(known)
     };
     let moved: Vec<&Question> = moved.iter().copied().filter(|q| concerns(q)).collect();
     let parts = if moved.is_empty() { &[][..] } else { &plan.parts };

@@ -110,9 +110,6 @@ pub(crate) fn repeated(
     pass: &Pass<'_>,
 ) -> Option<Planned> {
     let last = earlier.planned;
-    if last.plan.mainline.is_some() || last.mainline.is_err() {
-        return None;
-    }
     let own = own(settings, ledger);
     let repeat = pass.repeat(settings, own, earlier)?;
     let view = || View::new(snapshot, settings, own, &ledger.ledger_id);
@@ -139,14 +136,16 @@ pub(crate) fn revised(
     } else {
         Arc::clone(&last.mainline)
     };
-    let (Ok(_), Ok(_)) = (&*mainline, &*last.mainline) else { return None };
-    let (heads_moved, scope) = (scope.heads, scope.repositories);
+    if mainline.is_err() {
+        return None;
+    }
+    let scope = scope.repositories;
     view.limit(scope.clone());
     let tracked = Arc::clone(&last.tracked);
     let (taken, missed) = pass.take(&mut view, &tracked, &heads(&mainline));
     // Whether all that it matters to may be decided as in another workspace.
     let missing: usize = missed.iter().map(|cluster| cluster.0.len()).sum();
-    let alike = !heads_moved && taken.repositories + missing == scope.len();
+    let alike = taken.repositories + missing == scope.len();
     if view.scope().is_some_and(BTreeSet::is_empty) && same_mainline(&view, earlier, &mainline) {
         let planned = kept(last, &scope, taken);
         if alike {

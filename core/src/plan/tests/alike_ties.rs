@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::alike::{apart, together};
+use super::candidates::new_package;
+use super::several::Several;
 use super::world::{World, change, git, package, subject};
 use crate::model::build::{Stage, Verdict};
 use crate::model::manifest::{Manifest, Package};
@@ -126,5 +128,29 @@ fn a_request_is_each_workspaces_own() {
     assert_ne!(one.page, other.page);
     for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
         assert_eq!(*together, alone.workspaces[0]);
+    }
+}
+
+#[test]
+fn what_a_candidate_has_is_decided_in_each_workspace() {
+    let mut world = new_package();
+    world.push("a#1", &[]);
+    let mut several = Several::default();
+    for seconds in [0, 90, 0, 3600] {
+        world.run(seconds);
+        several.settle(&world, None);
+        let (snapshot, ledger) = together(&world);
+        let both = plan(&snapshot, &ledger).workspaces;
+        for (together, alone) in both.iter().zip(apart(&snapshot, &ledger)) {
+            assert_eq!(*together, alone.workspaces[0]);
+        }
+    }
+    // A plain change joins it, and another one is pushed to.
+    for push in [("a#1", &["conf#1"] as &[_]), ("new#1", &[]), ("a#1", &[])] {
+        world.push(push.0, push.1);
+        for seconds in [0, 90] {
+            world.run(seconds);
+            several.settle(&world, None);
+        }
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn watches(world: &mut World, path: &str) -> bool {
 }
 
 /// `conf#1` brings package `new`, which exists as `new#1` alone.
-fn new_package() -> World {
+pub(super) fn new_package() -> World {
     let mut world = World::defined(&["a"]);
     world.unseen("new");
     world.push("new#1", &[]);

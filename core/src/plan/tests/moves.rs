@@ -18,6 +18,9 @@ const MOVES: &[&str] = &[
     "a text | o/d#1>o/e#1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~; o/d#1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~",
     "a name without its owner | short o/d#1 e 1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~; o/d#1; +0 ~; +30 ~",
     "a head of the mainline | base o/e; +0 ~; +120 ~; end success; +0 ~; base o/g; +0 ~; base o/h; +120 ~",
+    "a quiet mainline | base o/e; +0 ~; +0 ~; +120 ~; +0 ~; end failure; +0 ~; +0 ~",
+    "a text of before | o/d#1>o/e#1; o/e#1; +0 ~; +0 ~; o/d#1; +0 ~; +0 ~; +90 ~",
+    "a set of before | o/d#1>o/e#1; o/e#1; +0 ~; +90 ~; end success; +0 ~; o/d#1; +0 ~; +0 ~; o/e#1; +0 ~; +90 ~; o/d#1; +0 ~; +90 ~",
     "a renamed branch | rename o/e main trunk; +0 ~; o/e#1; +0 ~; +30 ~; rename o/g main trunk; +0 ~",
     "a renamed repository | call o/e O/New; +0 ~; o/e#1; +0 ~; +30 ~; o/d#1>o/new#1; +0 ~; +30 ~",
     "an archived one | archive o/d; +0 ~; o/d#1; +0 ~; +30 ~; archive o/g; +0 ~",
@@ -79,4 +82,19 @@ fn a_move_leads_to_the_plan_from_scratch_in_several_workspaces() {
         several.settle(world, None);
     };
     play(&mut each, &mut || *several.borrow_mut() = Default::default());
+}
+
+#[test]
+fn a_move_leads_to_the_plan_from_scratch_while_nothing_is_recorded() {
+    let late = RefCell::new((Several::default(), 0));
+    let mut each = |world: &World| {
+        let (several, passes) = &mut *late.borrow_mut();
+        *passes += 1;
+        several.plan_later(world, 0);
+        several.plan_later(world, 20);
+        if *passes % 3 == 0 {
+            several.settle(world, None);
+        }
+    };
+    play(&mut each, &mut || *late.borrow_mut() = Default::default());
 }

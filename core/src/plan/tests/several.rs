@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::alike::apart;
 use super::properties::{PATHS, apply, step};
 use super::world::{World, change, oid, subject};
 use crate::model::build::{Stage, Verdict};
@@ -85,11 +86,24 @@ impl Several {
         snapshot
     }
 
-    /// The incremental plan, which is the one from scratch.
+    /// The incremental plan, which is what each of them plans for itself from scratch.
     fn plan(&mut self, world: &World) -> Plan {
-        let snapshot = self.snapshot(world);
+        self.plan_later(world, 0)
+    }
+
+    /// The same so many seconds later.
+    pub(super) fn plan_later(&mut self, world: &World, seconds: u64) -> Plan {
+        let mut snapshot = self.snapshot(world);
+        snapshot.at = snapshot.at + Span::seconds(seconds);
         let made = self.planner.plan(&snapshot, &self.ledger);
-        assert_eq!(made.workspaces, crate::plan::plan(&snapshot, &self.ledger).workspaces);
+        let alone = apart(&snapshot, &self.ledger);
+        let expected = Plan {
+            at: snapshot.at,
+            wanted: alone.iter().flat_map(|plan| plan.wanted.iter().cloned()).collect(),
+            next_at: alone.iter().filter_map(|plan| plan.next_at).min(),
+            workspaces: alone.iter().flat_map(|plan| plan.workspaces.iter().cloned()).collect(),
+        };
+        assert_eq!(made, expected);
         made
     }
 

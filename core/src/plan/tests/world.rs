@@ -349,8 +349,12 @@ impl World {
             let (made, equal) = self.planner.check(&self.snapshot, &self.ledger);
             assert!(equal, "the incremental plan is another one than that from scratch");
             let mut more = false;
-            // What is spent is committed before anything is asked.
             let workspace = made.workspaces.first().expect("a workspace");
+            for question in workspace.parts.iter().flat_map(|part| &*part.asked.consulted) {
+                let known = |id| workspace.watched.contains_key(id) || workspace.part(id).is_some();
+                assert!(question.repository().is_none_or(known), "{question:?} moves unnoticed");
+            }
+            // What is spent is committed before anything is asked.
             for (id, facts) in workspace.facts.iter().filter(|(_, facts)| facts.asked.is_some()) {
                 self.ledger().changes.insert(id.clone(), facts.clone());
                 more = true;
@@ -376,8 +380,9 @@ impl World {
         self.commit(&made)
     }
 
-    /// What the ledger does with a plan.
+    /// What the ledger does with a plan; what it has already stays one in memory, as in the daemon's view.
     pub(super) fn commit(&mut self, made: &Plan) -> Vec<String> {
+        let before = self.ledger.clone();
         let mut triggered = Vec::new();
         let workspace = Arc::clone(made.workspaces.first().expect("a workspace"));
         let ledger = self.ledger();
@@ -405,6 +410,9 @@ impl World {
                 let (ci, parts) = (trigger.ci.clone(), trigger.parts.clone());
                 attempts.push(AttemptView::queued(ci, request, parts));
             }
+        }
+        if self.ledger == before {
+            self.ledger = before;
         }
         triggered
     }
