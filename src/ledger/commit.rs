@@ -367,7 +367,7 @@ impl Ledger {
 fn changed_since<'p>(stored: &WorkspacePlan, plan: &'p WorkspacePlan) -> Vec<&'p SubjectPlan> {
     let mut changed = Vec::new();
     let mut before = stored.parts.iter().peekable();
-    for part in &plan.parts {
+    for part in plan.parts.iter() {
         while before.next_if(|old| old.repository < part.repository).is_some() {}
         let before = before.next_if(|old| old.repository == part.repository);
         if before.is_some_and(|before| Arc::ptr_eq(before, part)) {

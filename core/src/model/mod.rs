@@ -14,6 +14,7 @@ pub mod made_of;
 pub mod manifest;
 pub mod observed;
 pub mod part;
+pub mod parts;
 pub mod paths;
 pub mod plan;
 pub mod question;

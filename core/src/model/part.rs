@@ -1,6 +1,5 @@
 //! Parts of a workspace's plan: what is decided of one repository, which workspaces that decide it alike share.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -99,62 +98,4 @@ fn names(own: Option<&RepositoryId>, subjects: &[SubjectPlan]) -> Arc<[Repositor
     });
     let others: BTreeSet<&RepositoryId> = named.filter(|id| Some(*id) != own).collect();
     others.into_iter().cloned().collect()
-}
-
-/// What parts ask of the world.
-pub fn wanted(parts: &[Arc<Part>]) -> BTreeSet<Question> {
-    // Mostly there is none.
-    let some = parts.iter().filter(|part| !part.asked.wanted.is_empty());
-    some.flat_map(|part| &part.asked.wanted).cloned().collect()
-}
-
-/// When one of them stops to hold.
-pub fn next_at(parts: &[Arc<Part>]) -> Option<Timestamp> {
-    parts.iter().filter_map(|part| part.asked.next_at).min()
-}
-
-/// Puts parts in the place of those of the same repositories and of `gone` ones; all are in their order.
-pub fn replaced(
-    parts: &[Arc<Part>],
-    gone: &BTreeSet<RepositoryId>,
-    new: Vec<Arc<Part>>,
-) -> Vec<Arc<Part>> {
-    let mut replaced = Vec::with_capacity(parts.len() + new.len());
-    let (mut new, mut gone) = (new.into_iter().peekable(), gone.iter().map(Some).peekable());
-    let mut rest = parts;
-    // Mostly they are few: what is between two of them is taken over at once.
-    loop {
-        let next = match (new.peek(), gone.peek()) {
-            (None, None) => break,
-            (Some(new), None) => new.repository.as_ref(),
-            (None, Some(gone)) => *gone,
-            (Some(new), Some(gone)) => new.repository.as_ref().min(*gone),
-        };
-        let (before, from) =
-            rest.split_at(rest.partition_point(|part| part.repository.as_ref() < next));
-        replaced.extend_from_slice(before);
-        rest = match from.split_first() {
-            Some((part, after)) if part.repository.as_ref() == next => after,
-            _ => from,
-        };
-        gone.next_if(|gone| *gone == next);
-        let next = next.cloned();
-        replaced.extend(new.next_if(|new| new.repository == next));
-    }
-    replaced.extend_from_slice(rest);
-    replaced
-}
-
-/// The part of a repository, or of the mainline.
-pub fn find<'p>(
-    parts: &'p [Arc<Part>],
-    repository: Option<&RepositoryId>,
-) -> Option<&'p Arc<Part>> {
-    let at = parts.binary_search_by(|part| match (&part.repository, repository) {
-        (None, None) => Ordering::Equal,
-        (None, Some(_)) => Ordering::Less,
-        (Some(_), None) => Ordering::Greater,
-        (Some(one), Some(other)) => one.cmp(other),
-    });
-    parts.get(at.ok()?)
 }

@@ -11,7 +11,8 @@ use super::candidate::Difference;
 use super::fingerprint::Print;
 use super::identity::{ChangeId, Fingerprint, Name, Oid, RepositoryId, Subject};
 use super::ledger_view::{ChangeFacts, Look, MainlineFacts};
-use super::part::{self, Part};
+use super::part::Part;
+use super::parts::Parts;
 use super::question::Question;
 use super::report::Reports;
 use super::time::Timestamp;
@@ -47,7 +48,7 @@ pub struct WorkspacePlan {
     /// Its epoch; with the id it makes fingerprints its own.
     pub epoch: u64,
     /// What is decided: the mainline first, then each repository.
-    pub parts: Vec<Arc<Part>>,
+    pub parts: Parts,
     /// Heads that its update answers for, once all of them are known.
     pub inputs: Option<Arc<Vec<(Look, Oid)>>>,
     /// Repositories that must be watched for it.
@@ -63,13 +64,19 @@ pub struct WorkspacePlan {
     /// What should be said on forges and the ledger does not have yet. No part of what is shown: it
     /// follows from the decisions, and from what was said before.
     pub reports: Reports,
-    /// What it asks of the world.
-    pub wanted: BTreeSet<Question>,
-    /// When one of its decisions stops to hold.
-    pub next_at: Option<Timestamp>,
 }
 
 impl WorkspacePlan {
+    /// What it asks of the world.
+    pub fn wanted(&self) -> BTreeSet<Question> {
+        self.parts.wanted()
+    }
+
+    /// When one of its decisions stops to hold.
+    pub fn next_at(&self) -> Option<Timestamp> {
+        self.parts.next_at()
+    }
+
     /// Its subjects: the mainline, then by repository changes and entries of merge queues.
     pub fn subjects(&self) -> impl Iterator<Item = &SubjectPlan> {
         self.parts.iter().flat_map(|part| &part.subjects)
@@ -83,13 +90,13 @@ impl WorkspacePlan {
 
     /// The plan of a subject.
     pub fn subject(&self, subject: &Subject) -> Option<&SubjectPlan> {
-        let part = part::find(&self.parts, subject.repository())?;
+        let part = self.parts.find(subject.repository())?;
         part.subjects.iter().find(|plan| plan.subject == *subject)
     }
 
     /// What is decided of a repository.
     pub fn part(&self, repository: &RepositoryId) -> Option<&Arc<Part>> {
-        part::find(&self.parts, Some(repository))
+        self.parts.find(Some(repository))
     }
 
     /// The fingerprint of one of its subjects, if everything in it is known.

@@ -24,7 +24,7 @@ impl Serialize for WorkspacePlan {
             looks: &'p [Look],
             facts: &'p [(ChangeId, ChangeFacts)],
             mainline: &'p Option<MainlineFacts>,
-            wanted: &'p BTreeSet<Question>,
+            wanted: BTreeSet<Question>,
             consulted: BTreeSet<&'p Question>,
             next_at: Option<Timestamp>,
         }
@@ -62,9 +62,9 @@ impl Serialize for WorkspacePlan {
             looks: &self.looks,
             facts: &self.facts,
             mainline: &self.mainline,
-            wanted: &self.wanted,
+            wanted: self.wanted(),
             consulted: self.consulted().collect(),
-            next_at: self.next_at,
+            next_at: self.next_at(),
         };
         shown.serialize(serializer)
     }

@@ -116,7 +116,7 @@ fn each<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
 /// Joins the plans of all workspaces.
 fn assemble(snapshot: &Snapshot, planned: &[Planned]) -> Plan {
     let asking = planned.iter().filter(|planned| planned.wants);
-    let wanted = asking.flat_map(|planned| planned.plan.wanted.iter().cloned()).take(MAX_WANTED);
+    let wanted = asking.flat_map(|planned| planned.plan.wanted()).take(MAX_WANTED);
     Plan {
         at: snapshot.at,
         wanted: wanted.collect(),

@@ -66,7 +66,8 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     }
     let asking = asking(last, &earlier.moved.answers);
     let is_due = |part: &&Arc<Part>| part.asked.next_at.is_some_and(|at| at <= view.at());
-    let due = plan.next_at.filter(|at| *at <= view.at()).map(|_| plan.parts.iter().filter(is_due));
+    let due =
+        plan.next_at().filter(|at| *at <= view.at()).map(|_| plan.parts.iter().filter(is_due));
     let again = asking.chain(due.into_iter().flatten());
     scope.repositories.extend(again.filter_map(|part| part.repository.clone()));
     unsettled(last, &mut scope.repositories);
@@ -101,8 +102,11 @@ pub(crate) fn asking<'p>(
         question.repository().is_none_or(known)
     };
     let moved: Vec<&Question> = moved.iter().copied().filter(|q| concerns(q)).collect();
-    let parts = if moved.is_empty() { &[][..] } else { &plan.parts };
-    parts.iter().filter(move |part| moved.iter().any(|q| part.asked.consulted.contains(*q)))
+    let parts = (!moved.is_empty()).then(|| plan.parts.iter());
+    parts
+        .into_iter()
+        .flatten()
+        .filter(move |part| moved.iter().any(|q| part.asked.consulted.contains(*q)))
 }
 
 pub(crate) fn listing<'a>(snapshot: &'a Snapshot, id: &RepositoryId) -> Option<&'a Listing> {

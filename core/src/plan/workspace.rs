@@ -10,7 +10,8 @@ use crate::model::build::{PackageHead, Priority};
 use crate::model::fingerprint::Print;
 use crate::model::identity::{ChangeId, RepositoryId, Subject};
 use crate::model::ledger_view::{LedgerView, Look, MainlineFacts, WorkspaceLedger};
-use crate::model::part::{self, Part};
+use crate::model::part::Part;
+use crate::model::parts::Parts;
 use crate::model::plan::{
     Decision, Held, SetPlan, SubjectPlan, Trigger, Unwatched, Watched, WorkspacePlan,
 };
@@ -193,7 +194,7 @@ fn same_mainline(
     mainline: &Arc<Result<Mainline, String>>,
 ) -> bool {
     let last = earlier.planned;
-    let part = part::find(&last.plan.parts, None);
+    let part = last.plan.parts.find(None);
     let holds = |part: &Arc<Part>| part.asked.next_at.is_none_or(|next| view.at() < next);
     Arc::ptr_eq(mainline, &last.mainline)
         && std::ptr::eq(own(view.settings, earlier.ledger), view.ledger)
@@ -203,11 +204,10 @@ fn same_mainline(
 
 /// The last plan with what others decided alike in the place of all that is decided again.
 fn kept(last: &Planned, scope: &BTreeSet<RepositoryId>, mut taken: Taken) -> Planned {
-    taken.parts.sort_by(|one, other| one.repository.cmp(&other.repository));
     taken.facts.sort_by(|(one, _), (other, _)| one.cmp(other));
     // What was to be done elsewhere would be in the scope.
     let triggers = taken.parts.iter().any(|part| part.triggers());
-    let parts = part::replaced(&last.plan.parts, scope, taken.parts);
+    let parts = last.plan.parts.replaced(scope, taken.parts);
     let plan = &last.plan;
     let plan = WorkspacePlan {
         workspace: plan.workspace.clone(),
@@ -220,12 +220,10 @@ fn kept(last: &Planned, scope: &BTreeSet<RepositoryId>, mut taken: Taken) -> Pla
         facts: taken.facts,
         mainline: None,
         reports: Reports::default(),
-        wanted: part::wanted(&parts),
-        next_at: part::next_at(&parts),
         parts,
     };
     let settled = plan.facts.is_empty() && !triggers;
-    let (wants, next_at) = (!plan.wanted.is_empty(), plan.next_at);
+    let (wants, next_at) = (plan.parts.ask(), plan.next_at());
     let (tracked, mainline) = (Arc::clone(&last.tracked), Arc::clone(&last.mainline));
     Planned { plan: Arc::new(plan), tracked, mainline, plain: last.plain, settled, wants, next_at }
 }
@@ -257,11 +255,13 @@ fn finish(
     let mut plain =
         !beyond && !partly && parts.iter().flat_map(|part| &part.subjects).all(self::plain);
     parts.extend(taken.parts);
-    parts.sort_by(|one, other| one.repository.cmp(&other.repository));
-    if let Some((last, scope)) = &last {
-        parts = part::replaced(&last.plan.parts, scope, parts);
-        plain &= last.plain;
-    }
+    let parts = match &last {
+        Some((last, scope)) => {
+            plain &= last.plain;
+            last.plan.parts.replaced(scope, parts)
+        }
+        None => Parts::from(parts),
+    };
     let mut facts = turn.facts.moved(ledger, shared);
     facts.extend(taken.facts);
     facts.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -276,8 +276,6 @@ fn finish(
         facts,
         mainline: turn.mainline_facts.filter(|facts| ledger.mainline.as_ref() != Some(facts)),
         reports,
-        wanted: part::wanted(&parts),
-        next_at: part::next_at(&parts),
         parts,
     };
     let settled = plan.facts.is_empty()
@@ -285,7 +283,7 @@ fn finish(
         && plan.looks.is_empty()
         && plan.mainline.is_none()
         && plan.reports.is_empty();
-    let (wants, next_at) = (!plan.wanted.is_empty(), plan.next_at);
+    let (wants, next_at) = (plan.parts.ask(), plan.next_at());
     Planned { plan: Arc::new(plan), tracked, mainline, plain, settled, wants, next_at }
 }
 

@@ -119,14 +119,12 @@ pub(super) fn plan(subjects: Vec<SubjectPlan>) -> Plan {
             .iter()
             .filter_map(|plan| plan.subject.change().map(|change| facts(change.number)))
             .collect(),
-        parts: Part::all(subjects, BTreeMap::new()),
+        parts: Part::all(subjects, BTreeMap::new()).into(),
         watched: Arc::default(),
         unwatched: Arc::default(),
         looks: vec![Look { repository, branch: Name::from("master") }],
         mainline: None,
         reports: Reports::default(),
-        wanted: BTreeSet::new(),
-        next_at: None,
     };
     Plan { at: AT, workspaces: vec![Arc::new(part)], wanted: BTreeSet::new(), next_at: None }
 }

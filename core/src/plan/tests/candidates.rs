@@ -497,7 +497,7 @@ fn a_file_that_decides_the_manifest_makes_a_candidate() {
     for (row, (files, decision, ran)) in rows.into_iter().enumerate() {
         let mut world = new_dependency(files);
         world.run(0);
-        assert!(world.plan().workspaces[0].wanted.is_empty(), "{row}: it settles");
+        assert!(world.plan().workspaces[0].wanted().is_empty(), "{row}: it settles");
         world.run(90);
         // Where it brings a change that nobody saw before, that settles too.
         world.run(90);

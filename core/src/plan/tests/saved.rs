@@ -31,7 +31,7 @@ pub(super) fn without_names(plan: &Plan) -> Vec<String> {
             workspace.facts.len(),
             workspace.looks.len(),
             workspace.mainline.is_some(),
-            workspace.wanted.len()
+            workspace.wanted().len()
         ));
         for subject in workspace.subjects() {
             let heads: Vec<String> =

@@ -273,14 +273,14 @@ fn difference(one: &Plan, other: &Plan) -> String {
                 ("looks", one.looks == other.looks),
                 ("facts", one.facts == other.facts),
                 ("mainline", one.mainline == other.mainline),
-                ("wanted", one.wanted == other.wanted),
+                ("wanted", one.wanted() == other.wanted()),
                 ("parts", one.parts == other.parts),
-                ("next_at", one.next_at == other.next_at),
+                ("next_at", one.next_at() == other.next_at()),
                 ("subjects", one.subjects().count() == other.subjects().count()),
             ];
             let fields = fields.iter().filter(|(_, same)| !same).map(|(name, _)| *name);
             let fields: Vec<&str> = fields.collect();
-            let times = (one.next_at, other.next_at);
+            let times = (one.next_at(), other.next_at());
             let read = |plan: &WorkspacePlan| plan.consulted().cloned().collect::<BTreeSet<_>>();
             let (one_read, other_read) = (read(one), read(other));
             let consulted: Vec<_> = one_read.symmetric_difference(&other_read).collect();
