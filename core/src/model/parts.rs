@@ -1,5 +1,4 @@
-//! All parts of a workspace's plan. Two plans that differ in few of them share the rest, mostly without a look
-//! at it.
+//! All parts of a workspace's plan, with what is to be known of them without a look at each.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,104 +9,104 @@ use super::part::Part;
 use super::question::Question;
 use super::time::Timestamp;
 
-/// Parts that stand together at most: what is copied where one of them is replaced.
-const TOGETHER: usize = 24;
-
 /// Parts in the order of their repositories, the mainline first; one of each.
 #[derive(Clone, Default)]
-pub struct Parts(Vec<Arc<Chunk>>);
-
-/// Some that follow each other; never none.
-struct Chunk {
-    parts: Vec<Arc<Part>>,
-    asks: bool,
+pub struct Parts {
+    all: Vec<Arc<Part>>,
+    asking: usize,
     next_at: Option<Timestamp>,
 }
 
 impl Parts {
     /// In their order.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Part>> {
-        self.0.iter().flat_map(|chunk| &chunk.parts)
+    pub fn iter(&self) -> std::slice::Iter<'_, Arc<Part>> {
+        self.all.iter()
     }
 
     /// The part of a repository, or of the mainline.
     pub fn find(&self, repository: Option<&RepositoryId>) -> Option<&Arc<Part>> {
-        let after = self.0.partition_point(|chunk| chunk.first() <= repository);
-        let parts = &self.0.get(after.checked_sub(1)?)?.parts;
-        let at = parts.binary_search_by(|part| part.repository.as_ref().cmp(&repository)).ok()?;
-        parts.get(at)
+        let at = self.all.binary_search_by(|part| part.repository.as_ref().cmp(&repository));
+        self.all.get(at.ok()?)
     }
 
     /// Whether they ask something of the world.
     pub fn ask(&self) -> bool {
-        self.0.iter().any(|chunk| chunk.asks)
+        self.asking > 0
     }
 
     /// What they ask of the world.
     pub fn wanted(&self) -> BTreeSet<Question> {
-        let asking = self.0.iter().filter(|chunk| chunk.asks).flat_map(|chunk| &chunk.parts);
-        asking.flat_map(|part| &part.asked.wanted).cloned().collect()
+        let asking = if self.ask() { &self.all[..] } else { &[] };
+        asking.iter().flat_map(|part| &part.asked.wanted).cloned().collect()
     }
 
     /// When one of them stops to hold.
     pub fn next_at(&self) -> Option<Timestamp> {
-        self.0.iter().filter_map(|chunk| chunk.next_at).min()
+        self.next_at
     }
 
     /// The same with others in the place of those of the same repositories and of `gone` ones.
     pub fn replaced(&self, gone: &BTreeSet<RepositoryId>, mut new: Vec<Arc<Part>>) -> Self {
-        if self.0.is_empty() {
-            return new.into();
-        }
         new.sort_by(|one, other| one.repository.cmp(&other.repository));
-        let (mut new, mut gone) = (new.into_iter().peekable(), gone.iter().peekable());
-        let mut chunks = Vec::with_capacity(self.0.len() + 1);
-        for (at, chunk) in self.0.iter().enumerate() {
-            let end = self.0.get(at + 1).map(|next| next.first());
-            let before = |id: Option<&RepositoryId>| end.is_none_or(|end| id < end);
-            let mut left: BTreeSet<Option<&RepositoryId>> = BTreeSet::new();
-            left.extend(std::iter::from_fn(|| gone.next_if(|id| before(Some(id)))).map(Some));
-            let next = || new.next_if(|part| before(part.repository.as_ref()));
-            let added: Vec<_> = std::iter::from_fn(next).collect();
-            if added.is_empty() && left.is_empty() {
-                chunks.push(Arc::clone(chunk));
-                continue;
+        let mut all = Vec::with_capacity(self.all.len() + new.len());
+        let (mut new, mut gone) = (new.into_iter().peekable(), gone.iter().map(Some).peekable());
+        let (mut rest, mut asking) = (self.all.as_slice(), self.asking);
+        let (mut first, mut left) = (None, None);
+        // Mostly they are few: what is between two of them is taken over at once.
+        loop {
+            let next = match (new.peek(), gone.peek()) {
+                (None, None) => break,
+                (Some(new), None) => new.repository.as_ref(),
+                (None, Some(gone)) => *gone,
+                (Some(new), Some(gone)) => new.repository.as_ref().min(*gone),
+            };
+            let (before, from) =
+                rest.split_at(rest.partition_point(|part| part.repository.as_ref() < next));
+            all.extend_from_slice(before);
+            rest = from;
+            if let Some((part, after)) = from.split_first()
+                && part.repository.as_ref() == next
+            {
+                asking -= usize::from(!part.asked.wanted.is_empty());
+                left = sooner(left, part.asked.next_at);
+                rest = after;
             }
-            left.extend(added.iter().map(|part| part.repository.as_ref()));
-            let stay = chunk.parts.iter().filter(|part| !left.contains(&part.repository.as_ref()));
-            let parts = stay.chain(&added).cloned().collect::<Vec<_>>();
-            chunks.extend(Self::from(parts).0);
+            gone.next_if(|gone| *gone == next);
+            let next = next.cloned();
+            if let Some(part) = new.next_if(|new| new.repository == next) {
+                asking += usize::from(!part.asked.wanted.is_empty());
+                first = sooner(first, part.asked.next_at);
+                all.push(part);
+            }
         }
-        Self(chunks)
+        all.extend_from_slice(rest);
+        let next_at = match left.is_none() || left > self.next_at {
+            true => sooner(first, self.next_at),
+            false => next_at(&all),
+        };
+        Self { all, asking, next_at }
     }
 }
 
-impl Chunk {
-    fn first(&self) -> Option<&RepositoryId> {
-        self.parts.first().and_then(|part| part.repository.as_ref())
-    }
+fn next_at(parts: &[Arc<Part>]) -> Option<Timestamp> {
+    parts.iter().filter_map(|part| part.asked.next_at).min()
+}
+
+fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 impl From<Vec<Arc<Part>>> for Parts {
-    fn from(mut parts: Vec<Arc<Part>>) -> Self {
-        parts.sort_by(|one, other| one.repository.cmp(&other.repository));
-        let chunks = parts.len().div_ceil(TOGETHER).max(1);
-        let together = parts.chunks(parts.len().div_ceil(chunks).max(1));
-        let chunks = together.map(|parts| {
-            Arc::new(Chunk {
-                asks: parts.iter().any(|part| !part.asked.wanted.is_empty()),
-                next_at: parts.iter().filter_map(|part| part.asked.next_at).min(),
-                parts: parts.to_vec(),
-            })
-        });
-        Self(chunks.collect())
+    fn from(mut all: Vec<Arc<Part>>) -> Self {
+        all.sort_by(|one, other| one.repository.cmp(&other.repository));
+        let asking = all.iter().filter(|part| !part.asked.wanted.is_empty()).count();
+        Self { next_at: next_at(&all), asking, all }
     }
 }
 
-/// They are the same whatever stands together.
 impl PartialEq for Parts {
     fn eq(&self, other: &Self) -> bool {
-        self.iter().eq(other.iter())
+        self.all == other.all
     }
 }
 
@@ -115,7 +114,7 @@ impl Eq for Parts {}
 
 impl fmt::Debug for Parts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_list().entries(self.iter()).finish()
+        formatter.debug_list().entries(&self.all).finish()
     }
 }
 
@@ -178,17 +177,7 @@ mod tests {
                 let wanted: BTreeSet<_> = asked().flat_map(|asked| asked.wanted.iter().cloned()).collect();
                 prop_assert_eq!(parts.ask(), !wanted.is_empty());
                 prop_assert_eq!(parts.wanted(), wanted);
-                prop_assert!(parts.0.iter().all(|chunk| (1..=TOGETHER).contains(&chunk.parts.len())));
             }
         }
-    }
-
-    #[test]
-    fn what_is_far_from_a_replaced_one_stays_as_it_is() {
-        let all: Vec<_> = (0..120).map(|number| part(number, 0)).collect();
-        let before = Parts::from(all);
-        let after = before.replaced(&BTreeSet::new(), vec![part(60, 1)]);
-        let shared = after.0.iter().filter(|one| before.0.iter().any(|old| Arc::ptr_eq(one, old)));
-        assert_eq!((before.0.len(), after.0.len(), shared.count()), (5, 5, 4));
     }
 }
