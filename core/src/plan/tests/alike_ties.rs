@@ -7,8 +7,11 @@ use super::candidates::new_package;
 use super::several::Several;
 use super::world::{World, change, git, package, subject};
 use crate::model::build::{Stage, Verdict};
+use crate::model::identity::Subject;
+use crate::model::ledger_view::LedgerView;
 use crate::model::manifest::{Manifest, Package};
 use crate::model::settings::Spelling;
+use crate::model::snapshot::Snapshot;
 use crate::model::time::Span;
 use crate::plan::plan;
 
@@ -43,6 +46,115 @@ fn what_is_tied_to_a_package_that_one_lacks_is_decided_apart() {
             assert_eq!(*together, alone.workspaces[0], "{what}");
         }
     }
+}
+
+/// Two workspaces without the last package, for which the same was recorded.
+fn lacking(world: &World) -> (Snapshot, LedgerView) {
+    let (mut snapshot, mut ledger) = together(world);
+    let names = ["w", "x-same"];
+    for attempt in ledger.part_mut(&"x-same".into()).attempts.values_mut().flatten() {
+        attempt.stage = Stage::Ended(Verdict::Success);
+    }
+    let parts = Arc::make_mut(&mut snapshot.workspaces);
+    for name in names {
+        let part = Arc::make_mut(parts.get_mut(name).expect("its part"));
+        part.manifest = part.manifest.mapped(|manifest| {
+            let mut less = manifest.clone();
+            less.packages.pop();
+            less
+        });
+    }
+    let settings = Arc::make_mut(&mut snapshot.settings);
+    settings.workspaces.retain(|one| names.contains(&&*one.name));
+    (snapshot, ledger)
+}
+
+/// Plans two workspaces together, which is what each plans for itself; the repositories that have one plan in
+/// both.
+fn shared(snapshot: &Snapshot, ledger: &LedgerView) -> Vec<String> {
+    let both = plan(snapshot, ledger).workspaces;
+    for (together, alone) in both.iter().zip(apart(snapshot, ledger)) {
+        assert_eq!(*together, alone.workspaces[0]);
+    }
+    let of_both = both[0].parts.iter().filter_map(|part| {
+        let repository = part.repository.as_ref()?;
+        let other = both[1].part(repository)?;
+        Arc::ptr_eq(part, other).then(|| repository.path.to_string())
+    });
+    let mut paths: Vec<String> = of_both.collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn what_is_tied_through_what_both_lack_is_decided_once() {
+    let mut world = World::new(&["a", "o/b", "o/c", "o/d"]);
+    for path in ["a#1", "o/b#1", "o/c#1"] {
+        world.push(path, &[]);
+    }
+    world.push("o/d#1", &["o/b#1", "o/c#1"]);
+    world.run(0);
+    world.plan();
+    let (snapshot, ledger) = lacking(&world);
+    assert_eq!(shared(&snapshot, &ledger), ["a", "o/b", "o/c"]);
+}
+
+#[test]
+fn what_was_built_with_what_is_merged_now_makes_the_mainline_wait_in_both() {
+    let mut world = World::new(&["a", "o/b", "o/c", "o/d"]);
+    world.run(0);
+    world.push("o/b#1", &[]);
+    world.push("o/c#1", &["o/b#1"]);
+    world.run(0);
+    assert_eq!(world.run(90), ["o/c#1"]);
+    world.finish(Verdict::Success);
+    world.push("o/d#1", &["o/b#1", "o/c#1"]);
+    world.merge("o/c#1");
+    world.plan();
+    let (snapshot, ledger) = lacking(&world);
+    let waits = plan(&snapshot, &ledger)
+        .workspaces
+        .iter()
+        .all(|plan| plan.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty()));
+    assert!(waits);
+    assert_eq!(shared(&snapshot, &ledger), [""; 0]);
+}
+
+#[test]
+fn what_left_a_queue_is_ended_where_it_is_being_built() {
+    let mut world = World::new(&["a", "o/b", "o/c"]);
+    world.push("o/b#1", &[]);
+    world.run(0);
+    world.run(90);
+    world.finish(Verdict::Success);
+    world.queue("o/b#1", "main", true);
+    assert_eq!(world.run(0), ["o/b@1"]);
+    world.unqueue("o/b#1");
+    world.plan();
+    let (mut snapshot, mut ledger) = together(&world);
+    let settings = Arc::make_mut(&mut snapshot.settings);
+    settings.workspaces.retain(|one| ["w", "x-same"].contains(&&*one.name));
+    ledger.part_mut(&"w".into()).attempts.retain(|subject, _| subject.queue().is_none());
+    let both = plan(&snapshot, &ledger).workspaces;
+    let ended = |at: usize| both[at].subjects().flat_map(|one| &one.superseded).count();
+    assert_eq!([ended(0), ended(1)], [0, 1]);
+    assert_eq!(shared(&snapshot, &ledger), [""; 0]);
+}
+
+#[test]
+fn what_is_known_of_one_that_is_closed_is_nothing_to_the_next() {
+    let mut world = World::new(&["a", "b"]);
+    world.push("a#1", &[]);
+    world.push("a#2", &[]);
+    world.run(0);
+    world.close("a#1");
+    world.run(0);
+    let (snapshot, mut ledger) = lacking(&world);
+    assert_eq!(shared(&snapshot, &ledger), ["a"]);
+    let known = ledger.part_mut(&"x-same".into());
+    let seen = known.changes.get_mut(&change("a#2")).expect("it is open").seen_mut();
+    seen.first_seen = seen.first_seen - Span::hours(1);
+    assert_eq!(shared(&snapshot, &ledger), [""; 0]);
 }
 
 #[test]
