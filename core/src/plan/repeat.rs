@@ -40,7 +40,7 @@ pub(crate) struct Repeat {
 
 impl Repeat {
     /// Of a workspace, with the repositories that were decided again, all of them as other workspaces may.
-    /// Nothing where something else concerned it as well, or more came of it.
+    /// Nothing where something else concerned it as well, or its mainline moved.
     pub(crate) fn of(
         earlier: &Earlier<'_>,
         (snapshot, ledger): (&Snapshot, &WorkspaceLedger),
@@ -48,8 +48,7 @@ impl Repeat {
         planned: &Planned,
     ) -> Option<Self> {
         let (last, now) = (earlier.planned, &planned.plan);
-        let more = !now.looks.is_empty() || now.mainline.is_some() || !now.reports.is_empty();
-        let moved = earlier.only.filter(|_| !more)?;
+        let moved = earlier.only.filter(|_| now.mainline.is_none())?;
         let (mut before, mut beyond, mut known) = (Vec::new(), BTreeSet::new(), Vec::new());
         for id in scope {
             let part = last.plan.part(id)?;

@@ -13,7 +13,12 @@ const PATHS: &str = "o/a o/b o/c o/d o/e o/f o/g o/h";
 /// A chain of three and three for themselves, all of which are being built.
 const BEGIN: &str = "o/a#1>o/b#1; o/b#1>o/c#1; o/c#1; o/d#1; o/e#1; o/f#1; +0 ~; +90 ~; +90 ~";
 
+/// The same, all of which were open before anybody watched, and are held for that.
+const HELD: &str = "use adopt none; ";
+
 const MOVES: &[&str] = &[
+    "a base | base o/e; +0 ~; +0 ~; +120 ~; base o/c; +0 ~; +0 ~",
+    "a text that goes | +300 ~; end success; +0 ~; +0 ~; o/b#1; +0 ~; +0 ~",
     "a push | o/e#1; +0 ~; +30 ~; o/c#1; +0 ~; +30 ~",
     "a text | o/d#1>o/e#1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~; o/d#1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~",
     "a name without its owner | short o/d#1 e 1; +0 ~; +30 ~; o/e#1; +0 ~; +30 ~; o/d#1; +0 ~; +30 ~",
@@ -54,18 +59,18 @@ const MOVES: &[&str] = &[
     "the epoch | end success; +0 ~; use epoch 1; +0 ~; o/d#1; +0 ~; +30 ~",
 ];
 
-fn play(each: &mut dyn FnMut(&World), first: &mut dyn FnMut()) {
+fn play(before: &str, each: &mut dyn FnMut(&World), first: &mut dyn FnMut()) {
     for row in MOVES {
         first();
         let (what, steps) = row.split_once('|').expect("what and steps");
-        let row = format!("{what}| {PATHS} | {BEGIN};{steps}");
+        let row = format!("{what}| {PATHS} | {before}{BEGIN};{steps}");
         assert_eq!(Play::watched(&row, each), Ok(()), "{what}");
     }
 }
 
 #[test]
 fn a_move_leads_to_the_plan_from_scratch() {
-    play(&mut |_| {}, &mut || {});
+    play("", &mut |_| {}, &mut || {});
 }
 
 #[test]
@@ -81,7 +86,9 @@ fn a_move_leads_to_the_plan_from_scratch_in_several_workspaces() {
         }
         several.settle(world, None);
     };
-    play(&mut each, &mut || *several.borrow_mut() = Default::default());
+    for before in ["", HELD] {
+        play(before, &mut each, &mut || *several.borrow_mut() = Default::default());
+    }
 }
 
 #[test]
@@ -96,5 +103,5 @@ fn a_move_leads_to_the_plan_from_scratch_while_nothing_is_recorded() {
             several.settle(world, None);
         }
     };
-    play(&mut each, &mut || *late.borrow_mut() = Default::default());
+    play("", &mut each, &mut || *late.borrow_mut() = Default::default());
 }

@@ -319,3 +319,25 @@ fn what_a_new_text_names_matters_where_that_is_watched() {
     });
     assert_eq!(members, [1, 2, 2, 2, 2]);
 }
+
+#[test]
+fn what_may_be_built_now_is_asked_for_by_each_of_them() {
+    let mut world = World::new(&["o/a", "o/b", "o/c", "o/d", "o/e"]);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    world.push("o/a#1", &[]);
+    world.happens("stranger", &["o/a#1"]);
+    for seconds in [0, 120] {
+        world.run(seconds);
+        several.settle(&world, None);
+    }
+    // Nothing else is waited for once its author is a member.
+    world.happens("author", &["o/a#1", "eve", "member"]);
+    world.run(0);
+    let made = several.plan(&world);
+    let request = |name: &&str| {
+        let planned = made.workspace(name)?.subject(&subject("o/a#1"))?;
+        Some(planned.triggers.first()?.request.workspace.to_string())
+    };
+    assert_eq!(NAMES.iter().filter_map(request).collect::<Vec<_>>(), NAMES);
+}
