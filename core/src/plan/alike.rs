@@ -13,7 +13,7 @@ use crate::model::fingerprint::{Leaf, Print, of_set};
 use crate::model::identity::{ChangeId, Fingerprint, RepositoryId, Subject};
 use crate::model::ledger_view::{ChangeFacts, WorkspaceLedger};
 use crate::model::part::Part;
-use crate::model::plan::{Decision, Held, SetPlan, SubjectPlan, WorkspacePlan};
+use crate::model::plan::{SetPlan, SubjectPlan, WorkspacePlan};
 use crate::model::question::Question;
 use crate::model::settings::{Settings, WorkspaceSettings};
 use crate::model::snapshot::Snapshot;
@@ -300,19 +300,10 @@ impl DecidedCluster {
     }
 }
 
-/// The change and the leaves of its set, where nothing of what was decided is the workspace's own.
+/// The change and the leaves of its set, where all of that is known and nothing of it is the workspace's own.
 fn alike(subject: &SubjectPlan) -> Option<(&ChangeId, &Arc<[Leaf]>)> {
-    let own = match &*subject.decision {
-        Decision::Unknown { .. } | Decision::Superseded { .. } => true,
-        Decision::Held { why, .. } => {
-            matches!(why, Held::ReferenceBudget | Held::PartlyMerged | Held::Mainline)
-        }
-        _ => false,
-    };
     match &subject.print {
-        Some(Print::Set(members))
-            if !own && subject.candidate.is_none() && subject.superseded.is_empty() =>
-        {
+        Some(Print::Set(members)) if subject.candidate.is_none() => {
             Some((subject.subject.change()?, members))
         }
         _ => None,

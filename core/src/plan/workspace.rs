@@ -92,9 +92,8 @@ pub(crate) fn planned(
         watched: Arc::new(watched.collect()),
         unwatched: Arc::clone(&tracked.unwatched),
     };
-    let beyond = !beyond.is_empty() || !turn.discovered.is_empty();
     let parts = (Arc::clone(&tracked), mainline);
-    let planned = finish(&view, parts, turn, (watched, shared), None, taken, beyond);
+    let planned = finish(&view, parts, turn, (watched, shared), None, taken, !beyond.is_empty());
     if let Some(pass) = pass.filter(|_| !candidates) {
         pass.keep(settings, missed, &planned.plan);
     }
@@ -252,14 +251,10 @@ fn finish(
     let partly = mainlines.any(|facts| !facts.partly.is_empty());
     // Facts and triggers of a plan name its time; these and reports are made again until the ledger
     // has them.
-    let mut plain =
-        !beyond && !partly && parts.iter().flat_map(|part| &part.subjects).all(self::plain);
+    let plain = !beyond && !partly && parts.iter().flat_map(|part| &part.subjects).all(self::plain);
     parts.extend(taken.parts);
     let parts = match &last {
-        Some((last, scope)) => {
-            plain &= last.plain;
-            last.plan.parts.replaced(scope, parts)
-        }
+        Some((last, scope)) => last.plan.parts.replaced(scope, parts),
         None => Parts::from(parts),
     };
     let mut facts = turn.facts.moved(ledger, shared);
@@ -289,18 +284,14 @@ fn finish(
 
 /// Whether what was decided of a subject follows from its own set.
 fn plain(subject: &SubjectPlan) -> bool {
-    let together = match &*subject.decision {
-        Decision::Unknown { .. } => true,
-        Decision::Held { why, .. } => matches!(why, Held::ReferenceBudget | Held::PartlyMerged),
-        _ => false,
-    };
+    let unpaid = |why: &Held| *why == Held::ReferenceBudget;
+    let together = matches!(&*subject.decision, Decision::Held { why, .. } if unpaid(why));
     !together && subject.candidate.is_none()
 }
 
 impl Turn {
     fn has_candidates(&self) -> bool {
-        !self.discovered.is_empty()
-            || self.subjects.iter().any(|subject| subject.candidate.is_some())
+        self.subjects.iter().any(|subject| subject.candidate.is_some())
     }
 }
 

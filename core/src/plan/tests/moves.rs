@@ -52,6 +52,7 @@ const MOVES: &[&str] = &[
     "a package | also x https://github.com/o/e; +0 ~; o/e#1; +0 ~; +30 ~; pin o/x; +0 ~; o/d#1>o/x#1; +0 ~; o/x#1; +0 ~; +90 ~",
     "another branch of a package | written o/e next; +0 ~; o/e#2; on o/e#2 next; +0 ~; +90 ~; o/d#1>o/e#2; +0 ~; +30 ~",
     "budgets | many o/d#1 o/e 100 601; +0 ~; +30 ~; o/f#1; +0 ~; +30 ~; +3600 ~; +60 ~",
+    "budgets that two share | many o/f#1 o/e 101 10; stranger o/f#1; +0 ~; +30 ~; many o/f#2 o/e 111 10; stranger o/f#2; many o/f#3 o/e 121 10; stranger o/f#3; many o/f#4 o/e 131 10; stranger o/f#4; many o/f#5 o/e 141 10; stranger o/f#5; many o/f#6 o/e 151 10; stranger o/f#6; many o/f#7 o/e 161 1; stranger o/f#7; +0 ~; +30 ~; many o/d#1 o/g 300 10; author o/d#1 eve member; +0 ~; o/f#7 is held: ReferenceBudget; +30 ~",
     "updates | broken; +0 ~; base o/e; +0 ~; +120 ~; updated; +0 ~; pending; +0 ~; o/d#1; +0 ~; +30 ~",
     "statuses | report o/d; report o/b; +0 ~; o/d#1; +0 ~; +30 ~; end failure; +0 ~; o/c#1; +0 ~; +30 ~; end success; +0 ~; o/d#1>o/nothing#1; +0 ~; +30 ~",
     "a set that fell apart | end success; +0 ~; unsay o/b#1; +0 ~; merge o/c#1; +0 ~; +120 ~; +900 ~",
