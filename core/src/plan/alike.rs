@@ -28,7 +28,7 @@ use super::request;
 use super::scope::Earlier;
 use super::ties::Ties;
 use super::tracked::{Tracked, TrackedRepository};
-use super::workspace::Planned;
+use super::workspace::{Planned, plain};
 
 /// What was decided in a pass, of one snapshot and one view of the ledger.
 pub(crate) struct Pass<'p> {
@@ -300,12 +300,10 @@ impl DecidedCluster {
     }
 }
 
-/// The change and the leaves of its set, where all of that is known and nothing of it is the workspace's own.
+/// The change and the leaves of its set, where what was decided follows from that.
 fn alike(subject: &SubjectPlan) -> Option<(&ChangeId, &Arc<[Leaf]>)> {
     match &subject.print {
-        Some(Print::Set(members)) if subject.candidate.is_none() => {
-            Some((subject.subject.change()?, members))
-        }
+        Some(Print::Set(members)) if plain(subject) => Some((subject.subject.change()?, members)),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Which changes of a workspace a move can matter to: those of the repositories that moved, and of all that
 //! text, sets or builds tie to them.
 //!
-//! Where that is not plain to see it is all of them: while something is unknown, adopted or short of a
+//! Where that is not plain to see it is all of them: while something is unknown, merged in part or short of a
 //! budget, and with rules that look at all changes together.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::model::build::SetMember;
 use crate::model::change::Listing;
 use crate::model::identity::RepositoryId;
-use crate::model::ledger_view::{Adopted, LedgerView, WorkspaceLedger};
+use crate::model::ledger_view::{LedgerView, WorkspaceLedger};
 use crate::model::part::Part;
 use crate::model::question::Question;
 use crate::model::settings::RebuildOnBase;
@@ -73,21 +73,12 @@ pub(crate) fn scope(view: &View<'_>, earlier: &Earlier<'_>) -> Option<Scope> {
     unsettled(last, &mut scope.repositories);
     let empty = WorkspaceLedger::EMPTY;
     let before = earlier.ledger.workspaces.get(&view.settings.id).map_or(&empty, |ledger| ledger);
-    if partly(view.ledger) {
-        return None;
-    }
     if !std::ptr::eq(before, view.ledger) {
         recorded(before, view.ledger, &mut scope.repositories)?;
     }
     // Where it is more, little is saved.
     close(view, earlier, &mut scope.repositories, plan.watched.len() / 2)?;
     Some(scope)
-}
-
-/// Whether sets are partly merged: these concern the mainline, of whichever changes they are, also where
-/// only its own quiet time is over.
-pub(crate) fn partly(ledger: &WorkspaceLedger) -> bool {
-    ledger.mainline.as_ref().is_some_and(|facts| !facts.partly.is_empty())
 }
 
 /// Parts that were decided from one of these answers.
@@ -136,10 +127,7 @@ fn recorded(
     let same = before.approvals == now.approvals
         && before.rebuilds == now.rebuilds
         && before.paused_by == now.paused_by;
-    let undecided = |ledger: &WorkspaceLedger| {
-        ledger.changes.values().any(|facts| facts.adopted == Adopted::Undecided)
-    };
-    if !same || undecided(before) || undecided(now) {
+    if !same {
         return None;
     }
     let looks = before.looks.symmetric_difference(&now.looks);

@@ -283,9 +283,14 @@ fn finish(
 }
 
 /// Whether what was decided of a subject follows from its own set.
-fn plain(subject: &SubjectPlan) -> bool {
-    let unpaid = |why: &Held| *why == Held::ReferenceBudget;
-    let together = matches!(&*subject.decision, Decision::Held { why, .. } if unpaid(why));
+pub(crate) fn plain(subject: &SubjectPlan) -> bool {
+    let together = match &*subject.decision {
+        // What it may depend on waits for it.
+        Decision::Unknown { .. } => true,
+        // What others of its author ask for counts too.
+        Decision::Held { why, .. } => *why == Held::ReferenceBudget,
+        _ => false,
+    };
     !together && subject.candidate.is_none()
 }
 

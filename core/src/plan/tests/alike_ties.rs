@@ -5,11 +5,14 @@ use std::sync::Arc;
 use super::alike::{apart, together};
 use super::candidates::new_package;
 use super::several::Several;
-use super::world::{World, change, git, package, subject};
+use super::world::{World, change, git, package, repository, subject};
 use crate::model::build::{Stage, Verdict};
-use crate::model::identity::Subject;
+use crate::model::change::Files;
 use crate::model::ledger_view::LedgerView;
 use crate::model::manifest::{Manifest, Package};
+use crate::model::observed::Observed;
+use crate::model::paths::PathPatterns;
+use crate::model::question::{Answer, Question};
 use crate::model::settings::Spelling;
 use crate::model::snapshot::Snapshot;
 use crate::model::time::Span;
@@ -265,4 +268,26 @@ fn what_a_candidate_has_is_decided_in_each_workspace() {
             several.settle(&world, None);
         }
     }
+}
+
+#[test]
+fn a_candidate_that_may_not_be_made_is_each_workspaces_own() {
+    let mut world = World::new(&["o/a", "o/b"]);
+    world.settings(|own| {
+        own.defining = PathPatterns::new(vec!["sets/**".to_owned()]).expect("a pattern")
+    });
+    world.push("o/a#1", &[]);
+    world.happens("stranger", &["o/a#1"]);
+    let head = world.head("o/a#1");
+    let (repository, base) = (repository("o/a"), "main".into());
+    let question = Question::Files { repository, number: 1, head, base };
+    let files = Answer::Files(Files::Listed(["sets/new.yml".into()].into()));
+    Arc::make_mut(&mut world.snapshot.answers).insert(question, Observed::known(files));
+    world.run(0);
+    world.run(90);
+    world.run(0);
+    assert_eq!(world.decision("o/a#1"), "held: Approval");
+    assert!(world.planned("o/a#1").candidate.is_some());
+    let (snapshot, ledger) = lacking(&world);
+    assert_eq!(shared(&snapshot, &ledger), [""; 0]);
 }

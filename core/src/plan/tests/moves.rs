@@ -13,6 +13,14 @@ const PATHS: &str = "o/a o/b o/c o/d o/e o/f o/g o/h";
 /// A chain of three and three for themselves, all of which are being built.
 const BEGIN: &str = "o/a#1>o/b#1; o/b#1>o/c#1; o/c#1; o/d#1; o/e#1; o/f#1; +0 ~; +90 ~; +90 ~";
 
+/// The same on a server that is no forge.
+const PLAIN: &str = "a b c d e f g h";
+
+const PLAIN_MOVES: &[&str] = &[
+    "what may depend on it | d#1>e#1; e#1; +0 ~; mute d#1; base d; +90 ~; +0 ~; d#1; mute d#1; +0 ~",
+    "what does | d#1>e#1; e#1; +0 ~; +90 ~; mute d#1; base d; +0 ~; d#1>f#1; +0 ~; f#1; +90 ~; speak; +0 ~",
+];
+
 /// The same, all of which were open before anybody watched, and are held for that.
 const HELD: &str = "use adopt none; ";
 
@@ -30,6 +38,7 @@ const MOVES: &[&str] = &[
     "a renamed repository | call o/e O/New; +0 ~; o/e#1; +0 ~; +30 ~; o/d#1>o/new#1; +0 ~; +30 ~",
     "an archived one | archive o/d; +0 ~; o/d#1; +0 ~; +30 ~; archive o/g; +0 ~",
     "an outage | down o/b; +0 ~; o/d#1; +0 ~; +30 ~; up o/b; +0 ~; down o/g; +0 ~; up o/g; +0 ~",
+    "an outage in which a text went | o/d#1>o/e#1; o/e#1; +0 ~; down o/d; +0 ~; +90 ~; +0 ~; up o/d; o/d#1; +0 ~; +30 ~",
     "a start | forget o/b; +0 ~; o/d#1; +0 ~; +30 ~",
     "commits that are not read | o/d#1; mute o/d#1; +0 ~; +30 ~; speak; +0 ~",
     "verdicts | end failure; +0 ~; base o/h; +0 ~; +120 ~; end failure; +0 ~; o/d#1; +0 ~; +30 ~; end failure; +0 ~; base o/h; +0 ~; +120 ~; end success; +0 ~; +0 ~",
@@ -61,10 +70,11 @@ const MOVES: &[&str] = &[
 ];
 
 fn play(before: &str, each: &mut dyn FnMut(&World), first: &mut dyn FnMut()) {
-    for row in MOVES {
+    let hosted = MOVES.iter().map(|row| (row, PATHS, BEGIN));
+    for (row, paths, begin) in hosted.chain(PLAIN_MOVES.iter().map(|row| (row, PLAIN, "+0 ~"))) {
         first();
         let (what, steps) = row.split_once('|').expect("what and steps");
-        let row = format!("{what}| {PATHS} | {before}{BEGIN};{steps}");
+        let row = format!("{what}| {paths} | {before}{begin};{steps}");
         assert_eq!(Play::watched(&row, each), Ok(()), "{what}");
     }
 }

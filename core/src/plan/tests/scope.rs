@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::world::{World, subject};
 use crate::model::build::Verdict;
 use crate::model::part::Part;
+use crate::model::time::Span;
 
 const PATHS: [&str; 8] = ["o/a", "o/b", "o/c", "o/d", "o/e", "o/f", "o/g", "o/h"];
 
@@ -91,4 +92,36 @@ fn a_build_of_what_left_the_workspace_ends_without_a_whole_plan() {
     let planned = made.workspaces.first().and_then(|plan| plan.subject(&subject("o/f#1")));
     assert!(planned.is_none_or(|planned| planned.superseded.is_empty()));
     assert!(Arc::ptr_eq(&other, &kept(&mut world, "o/d#1")));
+}
+
+#[test]
+fn what_a_plan_named_that_was_not_recorded_is_decided_again() {
+    let mut world = world();
+    world.push("o/d#1", &["o/e#1"]);
+    world.push("o/e#1", &[]);
+    world.run(0);
+    world.snapshot.at = world.snapshot.at + Span::seconds(90);
+    world.plan();
+    assert_eq!(world.decision("o/e#1"), "covered: o/d#1");
+    world.push("o/d#1", &[]);
+    world.plan();
+    assert_eq!(world.decision("o/e#1"), "build");
+}
+
+#[test]
+fn what_is_said_otherwise_is_said_again() {
+    let mut world = World::new(&PATHS);
+    world.happens("report", &["o/d"]);
+    world.push("o/d#1", &["o/nothing#1"]);
+    world.run(0);
+    world.run(90);
+    world.run(0);
+    assert!(world.plan().workspaces[0].reports.is_empty());
+    let said = &mut world.ledger().said;
+    said.statuses.values_mut().for_each(|status| status.description.push('!'));
+    assert_eq!(world.plan().workspaces[0].reports.statuses.len(), 1);
+    world.run(0);
+    let said = &mut world.ledger().said;
+    said.remarks.values_mut().for_each(|remark| remark.push("!".to_owned()));
+    assert_eq!(world.plan().workspaces[0].reports.remarks.len(), 1);
 }

@@ -9,8 +9,8 @@ use super::alike::apart;
 use super::properties::{PATHS, apply, step};
 use super::world::{World, change, oid, subject};
 use crate::model::build::{Stage, Verdict};
-use crate::model::identity::Name;
-use crate::model::ledger_view::{Adopted, LedgerView, WorkspaceLedger};
+use crate::model::identity::{Name, Subject};
+use crate::model::ledger_view::{Adopted, LedgerView, Rebuild, WorkspaceLedger};
 use crate::model::manifest::Manifest;
 use crate::model::plan::Plan;
 use crate::model::settings::{Drafts, Settings, WorkspaceSettings};
@@ -340,4 +340,63 @@ fn what_may_be_built_now_is_asked_for_by_each_of_them() {
         Some(planned.triggers.first()?.request.workspace.to_string())
     };
     assert_eq!(NAMES.iter().filter_map(request).collect::<Vec<_>>(), NAMES);
+    // So it is until that is recorded.
+    several.plan_later(&world, 20);
+}
+
+#[test]
+fn what_one_forgot_of_a_closed_change_is_nothing_to_another() {
+    let mut world = World::new(&["a", "b", "c", "d", "e"]);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    for change in ["a#1", "b#1", "b#2"] {
+        world.push(change, &[]);
+    }
+    let closed = world.head("b#2");
+    world.run(0);
+    several.settle(&world, None);
+    world.close("b#2");
+    world.run(0);
+    several.settle(&world, None);
+    let mut part = several.ledger.part_mut(&"y".into()).clone();
+    assert!(part.changes.get(&change("b#2")).is_some_and(|known| known.head == closed));
+    part.changes.retain(|id, _| *id != change("b#2"));
+    several.replace(&"y".into(), part);
+    several.settle(&world, None);
+    // What is open is the same in both, and decided for both.
+    world.push("b#1", &[]);
+    world.run(0);
+    several.settle(&world, None);
+    world.push("a#1", &["b#2"]);
+    world.run(0);
+    let made = several.plan(&world);
+    let decisions = ["x", "y"].map(|name| {
+        let planned = made.workspace(name).and_then(|plan| plan.subject(&subject("a#1")));
+        format!("{:?}", planned.expect("a plan"))
+    });
+    assert_ne!(decisions[0], decisions[1]);
+}
+
+#[test]
+fn what_a_person_asks_for_is_asked_for_until_that_is_recorded() {
+    let mut world = World::new(&["a", "b", "c", "d", "e"]);
+    let mut several = Several::default();
+    several.settle(&world, None);
+    world.push_base("a");
+    for seconds in [0, 150] {
+        world.run(seconds);
+        several.settle(&world, None);
+    }
+    several.end("x", Verdict::Success, &world);
+    several.settle(&world, None);
+    let mut part = several.ledger.part_mut(&"x".into()).clone();
+    let at = world.snapshot.at + Span::seconds(1);
+    let asked = Rebuild { by: "ann".to_owned(), at, alone: false };
+    part.rebuilds.insert(Subject::Mainline, asked);
+    several.replace(&"x".into(), part);
+    for seconds in [1, 20, 40] {
+        let made = several.plan_later(&world, seconds);
+        let mainline = made.workspace("x").and_then(|plan| plan.subject(&Subject::Mainline));
+        assert_eq!(mainline.expect("a plan").triggers.len(), 1);
+    }
 }
