@@ -1,6 +1,7 @@
 //! The same plan with less work: a workspace none of whose inputs moved keeps its plan, and of the others
 //! only what a move can matter to is decided again.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -164,6 +165,21 @@ impl Planner {
     }
 }
 
+#[cfg(test)]
+impl Planner {
+    /// Remembers something else, as a fault may leave it.
+    pub(super) fn spoil(&mut self) {
+        if let Some(last) = &mut self.last {
+            last.known.watching = Watching::default();
+            let plans = last.planned.iter_mut().map(|planned| Arc::make_mut(&mut planned.plan));
+            plans.for_each(|plan| plan.looks.clear());
+            for planned in &mut last.planned {
+                (planned.settled, planned.next_at) = (true, None);
+            }
+        }
+    }
+}
+
 /// Which workspaces watch a repository, by their place.
 #[derive(Default)]
 struct Watching(BTreeMap<RepositoryId, Vec<usize>>);
@@ -180,10 +196,7 @@ impl Watching {
     fn learn(&mut self, at: usize, planned: &Planned) {
         for id in planned.plan.watched.keys() {
             match self.0.get_mut(id) {
-                Some(workspaces) => {
-                    let place = workspaces.partition_point(|known| *known < at);
-                    workspaces.insert(place, at);
-                }
+                Some(workspaces) => workspaces.push(at),
                 None => drop(self.0.insert(id.clone(), vec![at])),
             }
         }
@@ -273,24 +286,17 @@ pub(crate) fn differing<'a, K: Ord + 'a, V: 'a>(
     let (mut before, mut now) = (before.into_iter().peekable(), now.into_iter().peekable());
     let mut differing = Vec::new();
     loop {
-        match (before.peek(), now.peek()) {
+        let order = match (before.peek(), now.peek()) {
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
             (None, None) => return differing,
-            (Some((one, old)), Some((other, new))) if one == other => {
-                if !same(old, new) {
-                    differing.push(*other);
-                }
-                before.next();
-                now.next();
-            }
-            (Some((one, _)), other) if other.is_none_or(|(other, _)| one < other) => {
-                differing.push(*one);
-                before.next();
-            }
-            (_, Some((other, _))) => {
-                differing.push(*other);
-                now.next();
-            }
-            (Some(_), None) => return differing,
+        };
+        let old = if order.is_le() { before.next() } else { None };
+        let new = if order.is_ge() { now.next() } else { None };
+        match (old, new) {
+            (Some((_, old)), Some((_, new))) if same(old, new) => {}
+            (old, new) => differing.extend(old.or(new).map(|(key, _)| key)),
         }
     }
 }

@@ -7,6 +7,8 @@ use super::play::Play;
 use super::several::Several;
 use super::world::World;
 use crate::model::build::Verdict;
+use crate::plan::incremental::Planner;
+use crate::plan::plan;
 
 const PATHS: &str = "o/a o/b o/c o/d o/e o/f o/g o/h";
 
@@ -115,4 +117,22 @@ fn a_move_leads_to_the_plan_from_scratch_while_nothing_is_recorded() {
         }
     };
     play("", &mut each, &mut || *late.borrow_mut() = Default::default());
+}
+
+#[test]
+fn a_plan_that_is_another_one_than_that_from_scratch_is_found_and_replaced() {
+    let mut world = World::fresh(&["a", "b"]);
+    world.push("a#1", &[]);
+    world.plan();
+    let mut planner = Planner::new();
+    let scratch = |world: &World| plan(&world.snapshot, &world.ledger);
+    assert_eq!(planner.check(&world.snapshot, &world.ledger), (scratch(&world), true));
+    planner.spoil();
+    assert_ne!(planner.plan(&world.snapshot, &world.ledger), scratch(&world));
+    assert_eq!(planner.check(&world.snapshot, &world.ledger), (scratch(&world), false));
+    assert_eq!(planner.check(&world.snapshot, &world.ledger), (scratch(&world), true));
+    // What it watches is known again.
+    world.push("b#1", &[]);
+    world.plan();
+    assert_eq!(planner.plan(&world.snapshot, &world.ledger), scratch(&world));
 }
