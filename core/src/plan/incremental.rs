@@ -171,10 +171,8 @@ impl Planner {
     pub(super) fn spoil(&mut self) {
         if let Some(last) = &mut self.last {
             last.known.watching = Watching::default();
-            let plans = last.planned.iter_mut().map(|planned| Arc::make_mut(&mut planned.plan));
-            plans.for_each(|plan| plan.looks.clear());
             for planned in &mut last.planned {
-                (planned.settled, planned.next_at) = (true, None);
+                Arc::make_mut(&mut planned.plan).epoch += 1;
             }
         }
     }
