@@ -78,7 +78,7 @@ fn run(spec: &Spec, control: &mut Control, signals: &SignalFd) -> Report {
 
 fn watch_signals() -> io::Result<SignalFd> {
     // TERM and its like are for the daemon: it ends runs in its own order, or dies, which closes
-    // the control channel. The command gets an empty mask again from the standard library.
+    // the control channel. The command gets an empty mask again before it begins.
     let mut set = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         set.add(signal);

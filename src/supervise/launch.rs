@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, geteuid, setsid};
 
 use super::cgroup::Group;
@@ -67,8 +68,9 @@ impl<'a> Start<'a> {
         let door = group.as_ref().map(Group::door).transpose().map_err(wrong)?;
         let bounds = bounds(spec, group.as_ref());
         let prepare = move || enter(door.as_ref(), &bounds);
-        // SAFETY: between fork and exec only setsid(2), nice(2), write(2) and setrlimit(2) are called, on
-        // values that were made before the fork; nothing is allocated, locked or dropped there.
+        // SAFETY: between fork and exec only setsid(2), pthread_sigmask(3), nice(2), write(2) and setrlimit(2) are
+        // called, on values that need no memory or were made before the fork; nothing is allocated, locked or
+        // dropped there.
         unsafe { command.pre_exec(prepare) };
         let spawned = command.spawn();
         let mut child = match spawned {
@@ -96,6 +98,8 @@ const STAND_BACK: i32 = 10;
 /// What the command does to itself before it becomes the command.
 fn enter(door: Option<&File>, bounds: &[(Resource, u64)]) -> io::Result<()> {
     setsid()?;
+    // The keeper reads some signals from a descriptor and blocks them, which a child would inherit.
+    SigSet::empty().thread_set_mask()?;
     // SAFETY: nice(2) has no argument but a number. It only ever lowers the priority, so it cannot fail.
     unsafe { libc::nice(STAND_BACK) };
     if let Some(door) = door {

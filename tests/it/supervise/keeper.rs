@@ -1,7 +1,7 @@
 //! The keeper against commands that do their worst.
 
 use crosswatch::clock::Clock;
-use crosswatch::supervise::{Exceeded, Outcome, SandboxSpec};
+use crosswatch::supervise::{Exceeded, Outcome, Run, SandboxSpec};
 use crosswatch_core::model::time::Span;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,27 @@ async fn a_deadline_ends_every_descendant() {
     let took = clock.now().since(started);
     assert!(took >= Span(700) && took < Span::seconds(4), "{took}");
     assert_eq!(marked(&marker), [].into());
+}
+
+#[tokio::test]
+async fn who_is_asked_to_end_may_do_so_in_its_own_way() {
+    const TIDY: &str = "import signal, sys\n\
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('tidied', flush=True)))\n\
+        while True: signal.pause()";
+    let (never, like) = (CancellationToken::new(), script("", "x"));
+    let run = |words: &[&str]| {
+        let mut run = Run::new(words.iter().copied(), "/tmp");
+        run.limits = like.limits.clone();
+        run
+    };
+    // A shell would clear the mask itself.
+    let ended = supervisor().run(run(&["grep", "SigBlk", "/proc/self/status"]), &never).await;
+    assert_eq!(ended.tail, ["SigBlk:\t0000000000000000"], "every signal arrives");
+    let mut tidy = run(&["python3", "-c", TIDY]);
+    (tidy.limits.wall, tidy.limits.grace) = (Span::seconds(2), Span::seconds(10));
+    let ended = supervisor().run(tidy, &never).await;
+    assert_eq!(ended.outcome, Outcome::TimedOut(Exceeded::Wall));
+    assert_eq!(ended.tail, ["tidied"]);
 }
 
 #[tokio::test]
