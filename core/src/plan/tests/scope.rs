@@ -121,6 +121,7 @@ fn what_is_said_otherwise_is_said_again() {
     said.statuses.values_mut().for_each(|status| status.description.push('!'));
     assert_eq!(world.plan().workspaces[0].reports.statuses.len(), 1);
     world.run(0);
+    assert!(world.plan().workspaces[0].reports.is_empty());
     let said = &mut world.ledger().said;
     said.remarks.values_mut().for_each(|remark| remark.push("!".to_owned()));
     assert_eq!(world.plan().workspaces[0].reports.remarks.len(), 1);
