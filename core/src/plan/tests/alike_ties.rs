@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::alike::{apart, together};
 use super::candidates::new_package;
+use super::paths::mono;
 use super::several::Several;
 use super::world::{World, change, git, package, repository, subject};
 use crate::model::build::{Stage, Verdict};
@@ -288,6 +289,18 @@ fn a_candidate_that_may_not_be_made_is_each_workspaces_own() {
     world.run(0);
     assert_eq!(world.decision("o/a#1"), "held: Approval");
     assert!(world.planned("o/a#1").candidate.is_some());
+    let (snapshot, ledger) = lacking(&world);
+    assert_eq!(shared(&snapshot, &ledger), [""; 0]);
+}
+
+#[test]
+fn what_is_not_known_is_decided_in_each_workspace() {
+    let mut world = mono();
+    world.push("o/mono#1", &[]);
+    world.run(0);
+    world.run(100);
+    assert_eq!(world.decision("o/mono#1"), "unknown", "its files are not read");
+    assert!(world.planned("o/mono#1").print.is_some());
     let (snapshot, ledger) = lacking(&world);
     assert_eq!(shared(&snapshot, &ledger), [""; 0]);
 }

@@ -7,7 +7,7 @@ use crate::model::paths::PathPatterns;
 use crate::plan::anonymous::anonymous;
 
 /// Two packages in folders of `o/mono`, one that is the whole of `o/b`.
-fn mono() -> World {
+pub(super) fn mono() -> World {
     let mut world = World::fresh(&["o/b"]);
     for (name, path) in [("one", "libs/one"), ("two", "libs/two")] {
         let mut package = package(name, git("o/mono"));
