@@ -61,8 +61,6 @@ struct DecidedCluster {
 pub(crate) struct Taken {
     pub(crate) parts: Vec<Arc<Part>>,
     pub(crate) facts: Vec<(ChangeId, ChangeFacts)>,
-    /// Of how many repositories it is.
-    pub(crate) repositories: usize,
 }
 
 impl Rules {
@@ -118,7 +116,6 @@ impl<'p> Pass<'p> {
                     Some((known, built)) => {
                         known.take(view, (tracked, heads), &built, &mut taken);
                         done.extend(cluster.0.iter().map(|seen| seen.id));
-                        taken.repositories = done.len();
                     }
                     None => missed.push(cluster),
                 }

@@ -104,7 +104,6 @@ impl Repeat {
             let own = |plan: &SubjectPlan| triggered(&view, (tracked, heads), plan);
             Arc::new(part.with(part.subjects.iter().map(own).collect()))
         });
-        let repositories = self.scope.len();
-        Taken { parts: parts.collect(), facts: self.facts.clone(), repositories }
+        Taken { parts: parts.collect(), facts: self.facts.clone() }
     }
 }

@@ -144,8 +144,8 @@ pub(crate) fn revised(
     let tracked = Arc::clone(&last.tracked);
     let (taken, missed) = pass.take(&mut view, &tracked, &heads(&mainline));
     // Whether all that it matters to may be decided as in another workspace.
-    let missing: usize = missed.iter().map(|cluster| cluster.0.len()).sum();
-    let alike = taken.repositories + missing == scope.len();
+    let missing: BTreeSet<_> = missed.iter().flat_map(|all| &all.0).map(|seen| seen.id).collect();
+    let alike = view.scope().is_some_and(|rest| rest.iter().all(|id| missing.contains(id)));
     if view.scope().is_some_and(BTreeSet::is_empty) && same_mainline(&view, earlier, &mainline) {
         let planned = kept(last, &scope, taken);
         if alike {
