@@ -98,8 +98,6 @@ const STAND_BACK: i32 = 10;
 /// What the command does to itself before it becomes the command.
 fn enter(door: Option<&File>, bounds: &[(Resource, u64)]) -> io::Result<()> {
     setsid()?;
-    // The keeper reads some signals from a descriptor and blocks them, which a child would inherit.
-    SigSet::empty().thread_set_mask()?;
     // SAFETY: nice(2) has no argument but a number. It only ever lowers the priority, so it cannot fail.
     unsafe { libc::nice(STAND_BACK) };
     if let Some(door) = door {
@@ -110,6 +108,8 @@ fn enter(door: Option<&File>, bounds: &[(Resource, u64)]) -> io::Result<()> {
     for (resource, bound) in bounds {
         setrlimit(*resource, *bound, *bound)?;
     }
+    // The keeper reads some signals from a descriptor and blocks them, which a child would inherit.
+    SigSet::empty().thread_set_mask()?;
     Ok(())
 }
 
