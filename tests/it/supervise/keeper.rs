@@ -43,7 +43,7 @@ async fn who_is_asked_to_end_may_do_so_in_its_own_way() {
     let (never, like) = (CancellationToken::new(), script("", "x"));
     let run = |words: &[&str]| {
         let mut run = Run::new(words.iter().copied(), "/tmp");
-        run.limits = like.limits.clone();
+        run.limits = like.limits;
         run
     };
     // A shell would clear the mask itself.
