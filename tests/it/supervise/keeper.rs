@@ -39,20 +39,29 @@ async fn a_deadline_ends_every_descendant() {
 async fn who_is_asked_to_end_may_do_so_in_its_own_way() {
     const TIDY: &str = "import signal, sys\n\
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('tidied', flush=True)))\n\
+        open(sys.argv[1], 'w').close()\n\
         while True: signal.pause()";
-    let (never, like) = (CancellationToken::new(), script("", "x"));
+    let (never, cancel, like) =
+        (CancellationToken::new(), CancellationToken::new(), script("", "x"));
     let run = |words: &[&str]| {
         let mut run = Run::new(words.iter().copied(), "/tmp");
         run.limits = like.limits;
+        run.limits.grace = Span::seconds(10);
         run
     };
     // A shell would clear the mask itself.
     let ended = supervisor().run(run(&["grep", "SigBlk", "/proc/self/status"]), &never).await;
     assert_eq!(ended.tail, ["SigBlk:\t0000000000000000"], "every signal arrives");
-    let mut tidy = run(&["python3", "-c", TIDY]);
-    (tidy.limits.wall, tidy.limits.grace) = (Span::seconds(2), Span::seconds(10));
-    let ended = supervisor().run(tidy, &never).await;
-    assert_eq!(ended.outcome, Outcome::TimedOut(Exceeded::Wall));
+    let folder = tempfile::tempdir().expect("a folder");
+    let ready = folder.path().join("ready");
+    let tidy = run(&["python3", "-c", TIDY, &ready.display().to_string()]);
+    let supervisor = supervisor();
+    let stop = async {
+        eventually("it listens", async || ready.exists()).await;
+        cancel.cancel();
+    };
+    let (ended, ()) = tokio::join!(supervisor.run(tidy, &cancel), stop);
+    assert_eq!(ended.outcome, Outcome::Cancelled);
     assert_eq!(ended.tail, ["tidied"]);
 }
 
